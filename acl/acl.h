@@ -1,0 +1,44 @@
+/* acl.h - may this token do this to that topic? Compiled once from the token's `access` object, immutable afterwards, shared by reference.
+ * Names and filters are the client's (no customer prefix, no $share). Grant-only: what is not granted is refused. Nothing here knows a socket,
+ * a clock or a customer. Compile in any thread; all other calls from any thread at once.
+ *
+ * access = {"type":0|1|2,"acl":[...]}, flespi.md section 2:
+ *   type 1 (master)    publish: everything but flespi/;  receive: everything
+ *   type 0 (standard)  publish: everything but flespi/;  receive: everything but flespi/state/platform/# and flespi/log/platform/#
+ *   type 2 (ACL)       publish and receive: the topic filters of its {"uri":"mqtt","topic":F,"actions":["publish","subscribe"]} entries, none of which
+ *                      opens flespi/ (a filter under flespi/ is an error); flespi/log/mqtt/# with {"uri":"mqtt","submodules":[{"name":"logs","methods":["GET"]}]},
+ *                      flespi/state/mqtt/# with {"uri":"mqtt","methods":["GET"]}
+ * Nobody publishes to flespi/..., nor to names that begin with '$'. */
+#pragma once
+#include "base/json.h"
+#include "wire/topic.h"
+
+enum { ACL_ENTRIES_MAX = 1024, ACL_RESULT_MAX = 256 };
+enum acl_type { ACL_STANDARD = 0, ACL_MASTER = 1, ACL_LISTED = 2 };
+
+struct acl;
+
+/* Strict: unknown keys, wrong types, bad filters, other uris than the known ones (flespi.md 2.1) are -E_INVALID with *why telling which entry and
+ * which key. uris of telematics (gw/..., storage/..., ai) are accepted and grant nothing on MQTT. A type-2 token without entries is legal and may nothing. */
+int acl_compile(struct acl **out, const json_t *access, char *why, size_t why_size) MUST_CHECK;
+struct acl *acl_get(struct acl *a);                             /* one more reference; thread-safe */
+void acl_put(struct acl **slot);                                /* drops one; empties the slot; NULL is fine */
+
+enum acl_type acl_type(const struct acl *a);
+bool acl_same(const struct acl *a, const struct acl *b);        /* equal rights on MQTT: nothing to recompute */
+
+bool acl_may_publish(const struct acl *a, struct str topic);    /* topic MUST be a valid name. The only function that decides this (attack C15) */
+bool acl_may_receive(const struct acl *a, struct str topic);
+bool acl_is_reserved(struct str topic);                         /* flespi/... or $...: never publishable, whatever the rights */
+
+/* The intersection of a client's filter with what the token may receive: the set whose union is exactly the permitted part. No element covers
+ * another. `emit` gets borrowed filters. Returns how many (0 = nothing could ever match), or -E_LIMIT beyond ACL_RESULT_MAX, -E_NOMEM. */
+int acl_intersect(const struct acl *a, struct str filter, void (*emit)(void *arg, struct filter f), void *arg) MUST_CHECK;
+/* All filters the token may publish to (for RIGHTS), reserved names aside. Returns how many. */
+int acl_publishable(const struct acl *a, void (*emit)(void *arg, struct filter f), void *arg);
+
+/* REST rights of a type-2 token over an item (admin). method: "GET" ...; submodule may be empty. Types 0/1: standard may not touch platform/. */
+bool acl_may_rest(const struct acl *a, struct str uri, struct str submodule, struct str method);
+
+/* Why: one line for logs and reason strings, e.g. "publish a/b: no grant", "grant 3 (a/#)". Never contains the customer prefix. */
+void acl_explain(const struct acl *a, bool publish, struct str topic, char *out, size_t size);

@@ -1,0 +1,57 @@
+/* loop.h - one event loop per thread over epoll (level-triggered), with a timer wheel and end-of-turn hooks.
+ *
+ * A turn: wait (RCU-offline) -> ready watches -> due timers -> turn-end hooks -> quiescent state.
+ * Nothing in a callback may block. All functions are for the loop's own thread, but loop_stop().
+ * The thread that runs a loop is registered with RCU by thread_start() (thread.h). */
+#pragma once
+#include "base/list.h"
+
+struct loop;
+
+/* ---- File descriptors ---- */
+enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };  /* HANGUP is always reported, with READ set too */
+
+struct watch {                                            /* embedded in the owner; the owner closes fd itself */
+	void (*ready)(struct watch *w, unsigned events);
+	int fd;
+	unsigned events;                                  /* what is asked for now; 0 = only HANGUP */
+};
+
+int loop_watch(struct loop *l, struct watch *w, int fd, unsigned events,
+               void (*ready)(struct watch *, unsigned)) MUST_CHECK;    /* 0 or -E_* */
+void loop_rewatch(struct loop *l, struct watch *w, unsigned events);   /* no system call when nothing changes */
+void loop_unwatch(struct loop *l, struct watch *w);       /* safe inside any callback; events already fetched are dropped; twice is fine */
+
+/* ---- Timers: 8 ms ticks, O(1), may fire up to two ticks late, never early ---- */
+struct timer {
+	struct list node;
+	int64_t due;                                      /* loop time in ms; 0 = not set */
+	void (*fire)(struct timer *t);
+};
+
+void timer_init(struct timer *t, void (*fire)(struct timer *));
+void timer_set(struct loop *l, struct timer *t, int64_t in_ms);        /* (re)starts; in_ms < 0 counts as 0 */
+void timer_stop(struct timer *t);                         /* harmless when not set */
+static inline bool timer_is_set(const struct timer *t)
+{
+	return t->due != 0;
+}
+
+/* ---- Work for the end of this turn, once per turn however often it is asked for: flushing, freeing ---- */
+struct hook {
+	struct list node;
+	void (*run)(struct hook *h);
+};
+
+void hook_init(struct hook *h, void (*run)(struct hook *));
+void loop_at_end(struct loop *l, struct hook *h);         /* from a hook: runs in this same turn, after the others */
+void hook_cancel(struct hook *h);
+
+/* ---- Life ---- */
+int loop_open(struct loop **out) MUST_CHECK;
+void loop_run(struct loop *l);                            /* until loop_stop(); may be run again */
+void loop_turn(struct loop *l, int64_t most_ms);          /* one turn, waiting at most so long; tests and shutdown */
+void loop_stop(struct loop *l);                           /* any thread and signal handlers */
+void loop_close(struct loop **l);                         /* watches and timers must be gone or never touched again */
+int64_t loop_now(const struct loop *l);                   /* monotonic ms at the start of this turn */
+int64_t loop_wall(const struct loop *l);                  /* wall-clock ms at the start of this turn */

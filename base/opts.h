@@ -1,0 +1,45 @@
+/* opts.h - configuration: one table per program makes the parser, --check-config, --help and the docs.
+ *
+ *   # comment
+ *   [proxy]                       sections: the program's own name, or nothing (applies to all programs)
+ *   workers = 2
+ *   mqtt = 0.0.0.0:1883
+ *   auth_timeout = 3s             units: ms s m h d; k m g (1024); on/off/yes/no/true/false
+ *   include conf.d/proxy.conf
+ *
+ * A section of another MBUS program (core, proxy, admin, ctl) is checked only for its shape; unknown sections, unknown keys,
+ * wrong values, doubled keys end the start with "file:line: key: reason". Main thread, before threads. */
+#pragma once
+#include "base/base.h"
+
+enum opt_type { OPT_BOOL, OPT_INT, OPT_MSEC, OPT_SIZE, OPT_TEXT, OPT_ENUM };
+
+struct opt {
+	const char *name;                                 /* "auth_timeout" in the file, --auth-timeout on the command line */
+	enum opt_type type;
+	size_t offset;                                    /* of the field in the program's config struct:
+	                                                     bool, int64_t (INT, MSEC, SIZE), char * (TEXT), int (ENUM) */
+	const char *preset;                               /* default, written as in the file; NULL for TEXT = unset */
+	int64_t min, max;                                 /* for numbers, in ms or bytes */
+	const char *const *words;                         /* for ENUM: NULL-terminated, value = index */
+	const char *help;                                 /* one sentence, with the unit */
+	bool secret;                                      /* never printed; value may be file:PATH */
+};
+
+struct opt_set {
+	const char *program;                              /* "mbus-proxy" */
+	const char *section;                              /* "proxy" */
+	const char *summary;                              /* for --help */
+	const struct opt *table;
+	size_t count;
+	void *config;                                     /* the program's struct */
+};
+
+enum opt_outcome { OPT_RUN, OPT_EXIT_OK, OPT_EXIT_BAD };
+
+/* Presets, then --config FILE, then --name value / --name=value. Handles --help, --version, --check-config (prints "FILE: ok").
+ * Prints what is wrong to stderr. */
+enum opt_outcome opts_read(const struct opt_set *set, int argc, char **argv);
+int opts_read_text(const struct opt_set *set, const char *file, struct str text, char *why, size_t why_size);  /* pure part; fuzzed */
+void opts_free(const struct opt_set *set);                /* TEXT fields */
+const char *mbus_version(void);
