@@ -62,7 +62,7 @@ static inline bool str_starts(struct str s, struct str prefix)
 
 static inline struct str str_skip(struct str s, size_t n)       /* n must not exceed s.n */
 {
-	return (struct str){ s.p + n, s.n - n };
+	return (struct str){ n ? s.p + n : s.p, s.n - n };
 }
 
 bool str_to_u64(struct str s, uint64_t *out);     /* decimal digits only, no sign, no space, whole slice, no overflow */

@@ -10,7 +10,7 @@ struct take {
 
 static inline struct take take_from(const void *p, size_t n)
 {
-	return (struct take){ (const uint8_t *)p, (const uint8_t *)p + n };
+	return (struct take){ (const uint8_t *)p, n ? (const uint8_t *)p + n : p };  /* NULL + 0 is undefined in C */
 }
 
 static inline size_t take_left(const struct take *t)
@@ -100,7 +100,7 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline const uint8_t *buf_data(const struct buf *b)
 {
-	return b->p + b->head;
+	return b->p ? b->p + b->head : NULL;
 }
 
 static inline struct str buf_str(const struct buf *b)
