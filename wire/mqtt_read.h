@@ -1,7 +1,7 @@
 /* mqtt_read.h - reading MQTT packets, both directions. Pure: bytes in, struct out, no allocation, no state but the arguments.
  * All str fields borrow the packet's bytes. Framing answers OK, MORE or BAD; a body answers with a reason code:
  * RC_SUCCESS, or what to close the connection with (0x81 malformed, 0x82 protocol error, 0x90 topic name ...).
- * Every rule cites its statement in the .c file. */
+ * Every rule cites its statement in the .c file. When the answer is not success, *out may be half-filled and means nothing. */
 #pragma once
 #include "wire/mqtt.h"
 
@@ -11,8 +11,9 @@ struct mqtt_head {
 	uint8_t size;                           /* of the fixed header: 2..5 */
 };
 
-/* Looks at the fixed header. OK as soon as the header is whole (the body may still be on its way).
- * BAD: fifth length byte, padded length, reserved type 0, flags not allowed for the type (MQTT5 2.1.3). */
+/* Looks at the fixed header. OK as soon as the header is whole (the body may still be on its way). One byte is enough for BAD.
+ * BAD: fifth length byte, padded length, reserved type 0, flags not allowed for the type (MQTT5 2.1.3), PINGREQ or PINGRESP with a body.
+ * PUBLISH's flags are judged by mqtt_publish_read; type 15 passes here, v3 does not know it: that is the caller's to say. */
 enum parse mqtt_head_read(struct str bytes, struct mqtt_head *out);
 
 struct mqtt_will {
@@ -32,7 +33,8 @@ struct mqtt_connect {
 };
 
 /* On failure: *version_known tells whether the protocol name and level were understood, so that the caller knows if a CONNACK may be
- * sent and in which form: out->version is valid then. Unknown level: RC_UNSUPPORTED_PROTOCOL_VERSION, unknown name: RC_MALFORMED_PACKET. */
+ * sent and in which form: out->version is valid then. Unknown name: RC_MALFORMED_PACKET, known = false.
+ * Unknown level of a known name: RC_UNSUPPORTED_PROTOCOL_VERSION, known = true, and version is the form in which to say so (attack P30). */
 unsigned mqtt_connect_read(struct str body, struct mqtt_connect *out, bool *version_known);
 
 struct mqtt_connack {

@@ -1,6 +1,7 @@
 /* mqtt_write.h - writing MQTT packets, both directions. Appends whole packets to a buf; look at buf_ok() afterwards.
  * Values are ours or validated: what may not stand in a packet is a MUST. For v3 all properties are left out, and reason codes
- * become return codes. */
+ * become return codes. A refusal (>= 0x80) that v5 does not allow in that packet is said as 0x80 (PUBREL, PUBCOMP: 0x92).
+ * A packet longer than MQTT can say leaves the buf broken, like memory running out: buf_cut and drop it. */
 #pragma once
 #include "wire/mqtt_read.h"
 
