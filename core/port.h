@@ -14,6 +14,7 @@ struct port_send {                              /* one delivery */
 	uint32_t subscription_id;
 };
 
+/* None of these may call session_* from inside, nor end the port: a door that must close does so at the end of the turn. */
 struct port_ops {
 	void (*opened)(struct port *p, bool present, uint8_t reason, struct session *s);        /* reason >= 0x80: refused, s is NULL, the port is free */
 	void (*deliver)(struct port *p, struct msg *m, const struct port_send *how);            /* borrows m until the end of the call */
@@ -26,6 +27,7 @@ struct port {                                   /* embedded in the door's object
 	const struct port_ops *ops;
 	struct session *session;                /* NULL before opened and after closed */
 	bool paused;                            /* set by session_pause/resume; born true */
+	const bool *full;                       /* the door's: its output is over the mark, which counts as paused; NULL = never */
 };
 
 /* ---- What doors call (core/session.c). All check that names stay inside the session's customer: a violation returns false, and the
@@ -38,7 +40,9 @@ bool session_regrant(struct port *p, struct link_subscribe *s);
 bool session_unsubscribe(struct port *p, struct link_unsubscribe *u);
 void session_pause(struct port *p);
 void session_resume(struct port *p);
+void session_drained(struct port *p);           /* *full went false */
 void session_will_drop(struct port *p);
 void session_close(struct port *p, uint8_t flags, uint32_t session_expiry_s);           /* flags: LINK_CLOSE_*; the port is free afterwards, no closed() call */
+void session_lost(struct port *p, int64_t grace_ms);    /* its link broke: as an abnormal end, but the Will waits so long for the client to come back */
 void session_each_sub(struct session *s, void (*visit)(void *arg, const struct link_sub *sub), void *arg);
 size_t session_sub_count(const struct session *s);
