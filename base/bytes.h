@@ -65,7 +65,7 @@ static inline bool take_le32(struct take *t, uint32_t *out)
 
 static inline bool take_le64(struct take *t, uint64_t *out)
 {
-	uint32_t low, high;
+	uint32_t low = 0, high = 0;
 
 	if (take_left(t) < 8)
 		return false;
