@@ -49,7 +49,9 @@ struct link_head {
 	uint16_t generation;
 	uint32_t channel;
 };
-/* BAD: length < LINK_HEAD or > LINK_FRAME_MAX, unknown type, channel > LINK_CHANNELS_MAX. MORE: fewer than LINK_HEAD bytes, or body not whole. */
+/* MORE: fewer than LINK_HEAD bytes, or body not whole. BAD: length < LINK_HEAD or > LINK_FRAME_MAX, unknown type, flags that the type does not have,
+ * channel > LINK_CHANNELS_MAX, a client's frame (OPEN, OPENED, CLOSE, CLOSED, WILL_DROP, REGRANT, PAUSE, RESUME) on channel 0, the link's own frame
+ * (HELLO, PING, PONG, DELIVER, RIGHTS) on another channel, a body on a frame that has none. */
 enum parse link_head_read(struct str bytes, struct link_head *out);
 const char *link_type_name(unsigned type);
 
@@ -68,7 +70,7 @@ struct link_hello {
 	uint32_t features;
 	struct str name;                        /* "mbus-proxy/0", for logs */
 };
-bool link_hello_read(struct str body, struct link_hello *out);
+bool link_hello_read(struct str body, struct link_hello *out);        /* wrong magic: false; the caller judges major */
 void link_hello_write(struct buf *b, const struct link_hello *h);
 void link_bare_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation);        /* PING PONG PAUSE RESUME WILL_DROP: no body */
 
@@ -161,7 +163,8 @@ struct link_item {
 bool link_subscribe_read(struct str body, struct link_subscribe *out);
 bool link_subscribe_next(struct link_subscribe *s, struct link_item *item);
 bool link_item_next(struct link_item *item, struct str *filter, bool *system);  /* inner filter, and its mark of the root rule (topic.h) */
-/* Written in pieces: begin; per item: link_item_begin, link_item_inner..., link_item_end; link_end. */
+/* Written in pieces: begin; per item: link_item_begin, link_item_inner...; link_end. Offsets (frame, item)
+ * count from the first unread byte: consume nothing of b until link_end. */
 size_t link_subscribe_begin(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation, uint16_t packet_id, uint32_t subscription_id);
 size_t link_item_begin(struct buf *b, size_t frame, uint8_t code, uint8_t opts, struct str filter);
 void link_item_inner(struct buf *b, size_t item, struct str filter, bool system);       /* counts itself into the item */

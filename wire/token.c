@@ -11,10 +11,7 @@ enum { PREFIX = 4, SECRET = 43, CHECK = 6, LOOKUP_AT = PREFIX + SECRET, CHECK_AT
 _Static_assert(CHECK_AT + CHECK == TOKEN_KEY, "the parts of a key fill it");
 
 static const char prefix[PREFIX] = { 'm', 'b', 'u', 's' };
-static const char alphabet[62] = { '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
-				   'G', 'H', 'I', 'J', 'K', 'L', 'M', 'N', 'O', 'P', 'Q', 'R', 'S', 'T', 'U', 'V',
-				   'W', 'X', 'Y', 'Z', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l',
-				   'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z' };
+static const char alphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 static bool is_digit(char c)
 {

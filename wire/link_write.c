@@ -1,0 +1,392 @@
+/* link_write.c - writing the frames of the link (link.h, link_layout.h). Pure.
+ *
+ * A frame is counted first and reserved once, then filled with plain stores: these functions are on the way of every message. When
+ * memory runs out, or when a frame would be longer than LINK_FRAME_MAX, the buf is `broken` and holds no half of a number; the owner looks
+ * once per batch (buf_ok) and rolls back. Frames of lists are written in pieces; their counts and length are patched in place, at
+ * offsets from the first unread byte, because the memory may move while they grow. */
+#include "base/base.h"
+#include "wire/link.h"
+#include "wire/link_layout.h"
+
+/* ---- Stores; each returns the place after what it wrote ---- */
+
+static uint8_t *put8(uint8_t *w, unsigned v)
+{
+	*w = (uint8_t)v;
+	return w + 1;
+}
+
+static uint8_t *put16(uint8_t *w, unsigned v)
+{
+	w[0] = (uint8_t)v;
+	w[1] = (uint8_t)(v >> 8);
+	return w + 2;
+}
+
+static uint8_t *put32(uint8_t *w, uint32_t v)
+{
+	w[0] = (uint8_t)v;
+	w[1] = (uint8_t)(v >> 8);
+	w[2] = (uint8_t)(v >> 16);
+	w[3] = (uint8_t)(v >> 24);
+	return w + 4;
+}
+
+static uint8_t *put64(uint8_t *w, uint64_t v)
+{
+	return put32(put32(w, (uint32_t)v), (uint32_t)(v >> 32));
+}
+
+static uint8_t *put_text(uint8_t *w, struct str s)
+{
+	if (s.n)
+		memcpy(w, s.p, s.n);
+	return w + s.n;
+}
+
+static unsigned len16(struct str s)              /* came from a field of MQTT that is counted in 16 bits, or from us */
+{
+	MUST(s.n <= UINT16_MAX);
+	return (unsigned)s.n;
+}
+
+/* ---- Frames ---- */
+
+struct to {                                      /* who a frame is for, and what it is */
+	enum link_type type;
+	uint8_t flags;
+	uint16_t generation;
+	uint32_t channel;
+};
+
+/* Room for the whole frame, its head written; NULL and broken when there is none. Ends with buf_commit(b, LINK_HEAD + body). */
+static uint8_t *start(struct buf *b, struct to to, size_t body)
+{
+	uint8_t *w;
+
+	if (body > LINK_FRAME_MAX - LINK_HEAD) {
+		b->broken = true;
+		return NULL;
+	}
+	w = buf_reserve(b, LINK_HEAD + body);
+	if (!w)
+		return NULL;
+	w = put32(w, (uint32_t)(LINK_HEAD + body));
+	w = put8(w, to.type);
+	w = put8(w, to.flags);
+	w = put16(w, to.generation);
+	return put32(w, to.channel);
+}
+
+static size_t msg_size(const struct link_msg *m)
+{
+	return MSG_FIXED + m->topic.n + m->response_topic.n + m->props.n + m->payload.n;
+}
+
+static uint8_t *put_msg(uint8_t *w, const struct link_msg *m)
+{
+	w = put32(w, m->expiry_s);
+	w = put32(w, (uint32_t)m->topic.n);
+	w = put32(w, (uint32_t)m->response_topic.n);
+	w = put32(w, (uint32_t)m->props.n);
+	w = put_text(w, m->topic);
+	w = put_text(w, m->response_topic);
+	w = put_text(w, m->props);
+	return put_text(w, m->payload);
+}
+
+void link_publish_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags, const struct link_publish *p)
+{
+	size_t body = PUBLISH_FIXED + msg_size(&p->msg);
+	uint8_t *w = start(b, (struct to){ LINK_PUBLISH, flags, generation, channel }, body);
+
+	if (!w)
+		return;
+	w = put16(w, p->packet_id);
+	put_msg(w, &p->msg);
+	buf_commit(b, LINK_HEAD + body);
+}
+
+static uint8_t *put_entry(uint8_t *w, const struct link_entry *e)
+{
+	w = put32(w, e->channel);
+	w = put16(w, e->generation);
+	w = put16(w, e->packet_id);
+	w = put32(w, e->subscription_id);
+	return put32(w, e->flags);               /* and three zeros */
+}
+
+void link_deliver_write(struct buf *b, const struct link_deliver *d, const struct link_entry *entries, uint32_t count)
+{
+	size_t body = DELIVER_FIXED + (size_t)count * LINK_ENTRY + msg_size(&d->msg);
+	uint8_t *w;
+
+	MUST(count > 0);
+	w = start(b, (struct to){ LINK_DELIVER, 0, 0, 0 }, body);
+	if (!w)
+		return;
+	w = put64(w, d->customer);
+	w = put64(w, d->token);
+	w = put64(w, (uint64_t)d->timestamp_ms);
+	w = put32(w, count);
+	for (uint32_t i = 0; i < count; i++)
+		w = put_entry(w, &entries[i]);
+	put_msg(w, &d->msg);
+	buf_commit(b, LINK_HEAD + body);
+}
+
+void link_ack_write(struct buf *b, uint32_t channel, uint16_t generation, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
+{
+	uint8_t *w = start(b, (struct to){ LINK_ACK, (uint8_t)type, generation, channel }, ACK_FIXED);
+
+	if (!w)
+		return;
+	put8(put16(w, packet_id), reason);
+	buf_commit(b, LINK_HEAD + ACK_FIXED);
+}
+
+void link_bare_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation)
+{
+	if (start(b, (struct to){ type, 0, generation, channel }, 0))
+		buf_commit(b, LINK_HEAD);
+}
+
+void link_hello_write(struct buf *b, const struct link_hello *h)
+{
+	size_t body = HELLO_FIXED + len16(h->name);
+	uint8_t *w = start(b, (struct to){ LINK_HELLO, 0, 0, 0 }, body);
+
+	if (!w)
+		return;
+	w = put32(w, LINK_MAGIC);
+	w = put16(w, h->major);
+	w = put16(w, h->minor);
+	w = put16(w, h->homes);
+	w = put16(w, h->home);
+	w = put32(w, h->features);
+	w = put16(w, len16(h->name));
+	put_text(w, h->name);
+	buf_commit(b, LINK_HEAD + body);
+}
+
+void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags, const struct link_open *o)
+{
+	bool will = flags & LINK_OPEN_WILL;
+	size_t body = OPEN_FIXED + len16(o->client_id) + len16(o->peer) + (will ? msg_size(&o->will) : 0);
+	uint8_t *w = start(b, (struct to){ LINK_OPEN, flags, generation, channel }, body);
+
+	if (!w)
+		return;
+	w = put8(w, o->version);
+	w = put8(w, will ? o->will_qos : 0);
+	w = put8(w, will && o->will_retain);
+	w = put8(w, 0);
+	w = put16(w, o->receive_maximum);
+	w = put16(w, len16(o->client_id));
+	w = put16(w, len16(o->peer));
+	w = put16(w, 0);
+	w = put64(w, o->customer);
+	w = put64(w, o->token);
+	w = put64(w, (uint64_t)o->rights_until);
+	w = put32(w, o->session_expiry_s);
+	w = put32(w, will ? o->will_delay_s : 0);
+	w = put32(w, o->queue_messages);
+	w = put32(w, o->queue_bytes);
+	w = put32(w, o->subscriptions);
+	w = put_text(w, o->client_id);
+	w = put_text(w, o->peer);
+	if (will)
+		put_msg(w, &o->will);
+	buf_commit(b, LINK_HEAD + body);
+}
+
+void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags, uint32_t session_expiry_s)
+{
+	size_t body = flags & LINK_CLOSE_EXPIRY ? 4 : 0;
+	uint8_t *w = start(b, (struct to){ LINK_CLOSE, flags, generation, channel }, body);
+
+	if (!w)
+		return;
+	if (body)
+		put32(w, session_expiry_s);
+	buf_commit(b, LINK_HEAD + body);
+}
+
+void link_closed_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t reason)
+{
+	uint8_t *w = start(b, (struct to){ LINK_CLOSED, 0, generation, channel }, 1);
+
+	if (!w)
+		return;
+	put8(w, reason);
+	buf_commit(b, LINK_HEAD + 1);
+}
+
+void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation, uint16_t packet_id,
+		       const uint8_t *codes, size_t count)
+{
+	uint8_t *w = start(b, (struct to){ type, 0, generation, channel }, 2 + count);
+
+	if (!w)
+		return;
+	put_text(put16(w, packet_id), str_make(codes, count));
+	buf_commit(b, LINK_HEAD + 2 + count);
+}
+
+/* ---- Frames in pieces ---- */
+
+/* One more in the 16-bit count at this offset from the first unread byte. More than it can say: broken. */
+static void count_one(struct buf *b, size_t at)
+{
+	uint8_t *p;
+	unsigned n;
+
+	if (!buf_ok(b))
+		return;                                  /* what stands at `at` may not have been written */
+	MUST(at + 2 <= buf_len(b));
+	p = b->p + b->head + at;
+	n = p[0] | (unsigned)p[1] << 8;
+	if (n == UINT16_MAX)
+		b->broken = true;
+	else
+		put16(p, n + 1);
+}
+
+void link_end(struct buf *b, size_t frame)
+{
+	size_t length;
+
+	if (!buf_ok(b))
+		return;
+	MUST(frame + LINK_HEAD <= buf_len(b));
+	length = buf_len(b) - frame;
+	if (length > LINK_FRAME_MAX)
+		b->broken = true;
+	else
+		put32(b->p + b->head + frame, (uint32_t)length);
+}
+
+static void add_marked(struct buf *b, struct str filter, bool system)
+{
+	uint8_t *w = filter.n <= LINK_FRAME_MAX ? buf_reserve(b, MARKED_FIXED + filter.n) : NULL;
+
+	if (!w) {
+		b->broken = true;
+		return;
+	}
+	w = put8(w, system);
+	w = put32(w, (uint32_t)filter.n);
+	put_text(w, filter);
+	buf_commit(b, MARKED_FIXED + filter.n);
+}
+
+size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, bool present, uint8_t reason, unsigned count)
+{
+	size_t frame = buf_len(b);
+	uint8_t flags = present ? LINK_OPENED_PRESENT : 0;
+	uint8_t *w = start(b, (struct to){ LINK_OPENED, flags, generation, channel }, OPENED_FIXED);
+
+	if (w) {
+		put32(put8(w, reason), count);
+		buf_commit(b, LINK_HEAD + OPENED_FIXED);
+	}
+	return frame;
+}
+
+void link_opened_add(struct buf *b, const struct link_sub *sub)
+{
+	size_t size = SUB_FIXED + len16(sub->filter);
+	uint8_t *w = buf_reserve(b, size);
+
+	if (!w)
+		return;
+	w = put8(w, sub->opts);
+	w = put32(w, sub->id);
+	w = put16(w, len16(sub->filter));
+	put_text(w, sub->filter);
+	buf_commit(b, size);
+}
+
+size_t link_subscribe_begin(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation, uint16_t packet_id,
+			    uint32_t subscription_id)
+{
+	size_t frame = buf_len(b);
+	uint8_t *w = start(b, (struct to){ type, 0, generation, channel }, SUBSCRIBE_FIXED);
+
+	if (w) {
+		w = put16(w, packet_id);
+		w = put16(w, 0);
+		put32(w, subscription_id);
+		buf_commit(b, LINK_HEAD + SUBSCRIBE_FIXED);
+	}
+	return frame;
+}
+
+size_t link_item_begin(struct buf *b, size_t frame, uint8_t code, uint8_t opts, struct str filter)
+{
+	size_t item = buf_len(b), size = ITEM_FIXED + len16(filter);
+	uint8_t *w;
+
+	count_one(b, frame + LINK_HEAD + SUBSCRIBE_COUNT_AT);
+	w = buf_reserve(b, size);
+	if (w) {
+		w = put8(w, code);
+		w = put8(w, opts);
+		w = put16(w, 0);
+		w = put16(w, len16(filter));
+		put_text(w, filter);
+		buf_commit(b, size);
+	}
+	return item;
+}
+
+void link_item_inner(struct buf *b, size_t item, struct str filter, bool system)
+{
+	count_one(b, item + ITEM_COUNT_AT);
+	add_marked(b, filter, system);
+}
+
+size_t link_unsubscribe_begin(struct buf *b, uint32_t channel, uint16_t generation, uint16_t packet_id)
+{
+	size_t frame = buf_len(b);
+	uint8_t *w = start(b, (struct to){ LINK_UNSUBSCRIBE, 0, generation, channel }, UNSUBSCRIBE_FIXED);
+
+	if (w) {
+		put16(put16(w, packet_id), 0);
+		buf_commit(b, LINK_HEAD + UNSUBSCRIBE_FIXED);
+	}
+	return frame;
+}
+
+void link_unsubscribe_add(struct buf *b, size_t frame, struct str filter)
+{
+	size_t size = 2 + len16(filter);
+	uint8_t *w;
+
+	count_one(b, frame + LINK_HEAD + UNSUBSCRIBE_COUNT_AT);
+	w = buf_reserve(b, size);
+	if (!w)
+		return;
+	put_text(put16(w, len16(filter)), filter);
+	buf_commit(b, size);
+}
+
+size_t link_rights_begin(struct buf *b, uint64_t customer, uint64_t token)
+{
+	size_t frame = buf_len(b);
+	uint8_t *w = start(b, (struct to){ LINK_RIGHTS, 0, 0, 0 }, RIGHTS_FIXED);
+
+	if (w) {
+		w = put64(w, customer);
+		w = put64(w, token);
+		put16(w, 0);
+		buf_commit(b, LINK_HEAD + RIGHTS_FIXED);
+	}
+	return frame;
+}
+
+void link_rights_add(struct buf *b, size_t frame, struct str filter, bool system)
+{
+	count_one(b, frame + LINK_HEAD + RIGHTS_COUNT_AT);
+	add_marked(b, filter, system);
+}
