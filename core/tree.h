@@ -20,8 +20,10 @@ struct tree_leaf {                              /* embedded in the owner of a fi
 
 int tree_new(struct tree **out) MUST_CHECK;
 void tree_free(struct tree **t);                /* MUST be empty */
-int tree_add(struct tree *t, struct tree_leaf *leaf, struct str filter) MUST_CHECK;     /* filter is copied level by level; 0 or -E_NOMEM (tree unchanged) */
-void tree_del(struct tree *t, struct tree_leaf *leaf);
+int tree_add(struct tree *t, struct tree_leaf *leaf, struct str filter) MUST_CHECK;     /* filter is copied level by level; 0, -E_NOMEM or -E_INVALID
+                                                                                                   ('#' not last, over 130 levels); then the tree is unchanged */
+void tree_del(struct tree *t, struct tree_leaf *leaf);          /* harmless when it is in no tree (at == NULL) */
+/* hit MUST NOT change this tree: collect what is hit, act afterwards. Other trees, and matching within hit, are fine. */
 void tree_match(struct tree *t, struct str name, void (*hit)(void *arg, struct tree_leaf *leaf), void *arg);
 size_t tree_nodes(const struct tree *t);        /* for limits and tests */
 bool tree_empty(const struct tree *t);
