@@ -1,0 +1,85 @@
+/* feed.c - cuts a stream of bytes into frames (feed.h). */
+#include "base/base.h"
+#include "proxy/feed.h"
+
+static enum feed keep(struct buf *rest, struct str bytes, enum feed answer)
+{
+	if (bytes.n == 0)
+		return answer;
+	buf_str_add(rest, bytes);
+	return buf_ok(rest) ? answer : FEED_NOMEM;
+}
+
+/* A frame that began in an earlier read: only what completes it is copied. */
+static enum feed finish_begun(const struct feed_ops *ops, void *owner, struct buf *rest, struct str *bytes)
+{
+	size_t whole, want;
+	struct buf begun;
+	enum parse answer;
+	bool more;
+
+	for (;;) {
+		answer = ops->measure(owner, buf_str(rest), &whole);
+		if (answer != PARSE_MORE)
+			break;
+		if (bytes->n == 0)
+			return FEED_OK;
+		buf_str_add(rest, str_make(bytes->p, 1));       /* a head has few bytes, and we must not take more than it has */
+		if (!buf_ok(rest))
+			return FEED_NOMEM;
+		*bytes = str_skip(*bytes, 1);
+	}
+	if (answer == PARSE_BAD)
+		return FEED_BAD;
+	MUST(whole >= buf_len(rest));
+	want = size_min(whole - buf_len(rest), bytes->n);
+	if (keep(rest, str_make(bytes->p, want), FEED_OK) == FEED_NOMEM)
+		return FEED_NOMEM;
+	*bytes = str_skip(*bytes, want);
+	if (buf_len(rest) < whole)
+		return FEED_OK;
+	begun = *rest;
+	*rest = (struct buf){ 0 };              /* the handler may put something there */
+	more = ops->frame(owner, buf_str(&begun));
+	buf_free(&begun);
+	return more ? FEED_OK : FEED_HOLD;
+}
+
+enum feed feed(const struct feed_ops *ops, void *owner, struct buf *rest, struct str bytes)
+{
+	enum feed answer;
+	enum parse parse;
+	size_t whole;
+
+	while (bytes.n) {
+		if (buf_len(rest)) {
+			answer = finish_begun(ops, owner, rest, &bytes);
+			if (answer == FEED_HOLD)
+				return keep(rest, bytes, FEED_HOLD);
+			if (answer != FEED_OK)
+				return answer;
+			continue;
+		}
+		parse = ops->measure(owner, bytes, &whole);
+		if (parse == PARSE_BAD)
+			return FEED_BAD;
+		if (parse == PARSE_MORE || whole > bytes.n)
+			return keep(rest, bytes, FEED_OK);
+		MUST(whole > 0);
+		if (!ops->frame(owner, str_make(bytes.p, whole)))
+			return keep(rest, str_skip(bytes, whole), FEED_HOLD);
+		bytes = str_skip(bytes, whole);
+	}
+	return FEED_OK;
+}
+
+enum feed feed_rest(const struct feed_ops *ops, void *owner, struct buf *rest)
+{
+	struct buf held = *rest;
+	enum feed answer;
+
+	*rest = (struct buf){ 0 };
+	answer = feed(ops, owner, rest, buf_str(&held));
+	buf_free(&held);
+	return answer;
+}
