@@ -48,9 +48,12 @@ struct credential {
 	struct str key;
 	uint64_t short_id;                      /* 0 = whole key */
 };
+enum { CREDENTIAL_MAX = 4096 };                 /* bytes of a key of any form */
 /* Which of user name and password holds the credential: user name is a key (with or without "FlespiToken "), else the password is one, else id + 16
  * characters. has_* tell "absent" from "empty". False: no form fits (0x86). Pure. */
 bool credential_find(struct str username, bool has_username, struct str password, bool has_password, bool any_form, struct credential *out);
+
+void auth_refused_form(struct auth *a);         /* any thread: credential_find said no; counted only */
 
 /* Fast path, worker's thread, no lock, no system call: a fresh verdict, yes or no. On yes (reason RC_SUCCESS) *out holds a reference. Returns -1 when it must be asked. */
 int auth_look(struct auth *a, const struct credential *c, const struct sock_addr *peer, struct token **out);
@@ -60,9 +63,11 @@ struct auth_ask {                               /* made by the worker, given awa
 	struct inbox *reply_to;
 	void (*done)(struct auth_ask *ask);     /* worker's thread; frees ask with auth_ask_free */
 	void *owner;                            /* worker's: the waiting connection; the worker sets NULL when it is gone meanwhile (worker's thread only) */
-	uint8_t reason;                         /* answer */
-	struct token *token;                    /* with RC_SUCCESS: a reference, to be taken over */
+	uint8_t reason;                         /* answer; 0x89 when too many wait already */
+	struct token *token;                    /* with RC_SUCCESS: a reference, to be taken over. Look at auth_verdict()->reason once more: it may have changed on the way */
 	/* the rest is auth.c's */
+	struct auth *auth;
+	struct list waiting;
 	struct sock_addr peer;
 	uint64_t short_id;
 	size_t key_size;
@@ -78,7 +83,8 @@ struct auth_notice {
 	void *worker;                           /* as given to auth_add_worker */
 	struct token *token;                    /* whose connections to look at; NULL if no connection here ever used it (RIGHTS only) */
 	uint64_t customer, id;
-	struct acl *acl;                        /* rights from now on; NULL = none: revoked, disabled, expired */
+	struct acl *acl;                        /* rights from now on; NULL = none: revoked, disabled, expired, or the token now belongs to somebody else */
+	uint8_t reason;                         /* why, when acl is NULL: 0x86, 0x87, 0x88 (endpoint down longer than auth_stale); else RC_SUCCESS */
 };
 typedef void (*auth_notice_fn)(struct auth_notice *n);                          /* worker's thread; ends with auth_notice_free */
 void auth_notice_free(struct auth_notice **n);
@@ -86,14 +92,17 @@ void auth_notice_free(struct auth_notice **n);
 int auth_start(struct auth **out, const struct proxy_config *config, const char **why) MUST_CHECK;     /* main thread, before workers */
 void auth_add_worker(struct auth *a, struct inbox *inbox, void *worker, auth_notice_fn notice);        /* main thread, before auth_run */
 int auth_run(struct auth *a) MUST_CHECK;                                        /* starts the thread */
-void auth_stop(struct auth **a);                                                /* main thread, after the workers have ended; joins, frees */
+void auth_stop(struct auth **a);                                                /* main thread, after the workers' loops have ended, while their inboxes are still open; joins,
+                                                                                   frees; asks without an answer are freed unanswered */
 
 /* The platform says what changed (design section 6). Any worker; idempotent. payload: mbus/token/<cid>/<id>: the token object, or {"id":..,"cid":..,"deleted":true};
  * mbus/customer/<cid>: {"cid":..}: all its tokens are asked again at once. Strange payloads are logged and make all tokens stale. */
 void auth_push(struct auth *a, struct str topic, struct str payload);
 void auth_stale_all(struct auth *a);                                            /* pushes may have been missed (link was down): ask again for all in use */
 
-struct auth_counters {                          /* read with atomics; for the log line at the end and metrics */
+/* Read with atomics; for the log line at the end and metrics. asked: asks of workers; merged: those that joined another's request; yes, no, unavailable: answers
+ * given to asks; refreshed: answers for tokens in use; overflow: refused because a queue or table was full. */
+struct auth_counters {
 	_Atomic uint64_t asked, merged, yes, no, unavailable, refreshed, look_hits, overflow, refused_form, breaker_opened;
 };
 const struct auth_counters *auth_counters(const struct auth *a);
