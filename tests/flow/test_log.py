@@ -1,0 +1,160 @@
+"""Every event of a customer shows on flespi/log/# of that customer, live, and on nobody else's."""
+import json
+import time
+
+import pytest
+from clients import MosquittoSub, Paho
+from rawmqtt import PUBLISH, Raw, connect, disconnect, open_client
+from stack import wait_for
+
+
+class Log:
+    """A customer's log as a plain MQTT client sees it."""
+
+    def __init__(self, customer, token=None):
+        self.c = Paho(customer.stack.port, token or customer.master, "log-reader", 5)
+        assert self.c.subscribe("flespi/log/#", 0) == [0]
+        self.records = []
+
+    def poll(self):
+        while not self.c.messages.empty():
+            topic, payload = self.c.messages.get()[:2]
+            self.records.append((topic, json.loads(payload)))
+        return self.records
+
+    def expect(self, ending, timeout=5, **fields):
+        """The first record whose topic ends so and that has these fields."""
+        def there():
+            for topic, r in self.poll():
+                if topic.endswith(ending) and all(r.get(k) == v for k, v in fields.items()):
+                    return r
+        return wait_for(there, timeout)
+
+
+@pytest.fixture
+def log(customer):
+    reader = Log(customer)
+    yield reader
+    reader.c.close()
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_a_session_that_opens_and_closes_is_logged_with_its_whole_life(stack, customer, log, version):
+    token = customer.token()
+    with open_client(stack.port, token, "lamp-%d" % version, version) as c:
+        r = log.expect("/connected", client_id="lamp-%d" % version)
+        assert r["event_code"] == 500
+        assert abs(r["timestamp"] - time.time()) < 60
+        c.publish("a", "12345", qos=1)
+        c.sync()
+        c.send(disconnect())
+    r = log.expect("/disconnected", client_id="lamp-%d" % version)
+    assert r["event_code"] == 503
+    assert r["close_code"] == 0
+    assert r["published"] == 1 and r["recv"] > 20 and r["duration"] >= 0
+
+
+def test_rejected_messages_are_counted_in_the_record_of_the_end(stack, customer, log):
+    with open_client(stack.port, customer.acl(("a", "publish")), "rej") as c:
+        for _ in range(3):
+            c.publish("b", "x")
+        c.publish("flespi/x", "x")
+        c.sync()
+    assert log.expect("/disconnected", client_id="rej")["rejected"] == 4
+
+
+def test_subscribing_and_unsubscribing_are_logged(stack, customer, log):
+    with Paho(stack.port, customer.token(), "subber") as c:
+        c.subscribe("x/#", 1)
+        assert log.expect("/subscribed", client_id="subber")["topic"] == "x/#"
+        c.client.unsubscribe("x/#")
+        r = log.expect("/unsubscribed", client_id="subber")
+        assert (r["topic"], r["event_code"]) == ("x/#", 521)
+
+
+def test_a_connection_of_a_disabled_token_is_logged_as_blocked(stack, customer, log):
+    token = customer.token()
+    customer.change_token(token, enabled=False)
+    with Raw(stack.port, 5) as c:
+        c.send(connect("bad", token, version=5))
+        c.closed()
+    assert log.expect("/blocked", client_id="bad")["event_code"] == 501
+
+
+def test_a_connection_from_a_wrong_address_is_logged_as_blocked(stack, customer, log):
+    with Raw(stack.port, 5) as c:
+        c.send(connect("bad-ip", customer.token(ips="10.1.*"), version=5))
+        c.closed()
+    assert log.expect("/blocked", client_id="bad-ip")["event_code"] == 501
+
+
+def test_tokens_created_updated_and_deleted_are_logged_without_their_keys(stack, customer, log):
+    token = customer.token(info="named")
+    created = log.expect("platform/tokens/%d/created" % token.id)
+    assert (created["event_code"], created["origin_type"], created["origin_id"]) == (1, 33, token.id)
+    customer.change_token(token, info="renamed")
+    assert log.expect("platform/tokens/%d/updated" % token.id)["event_code"] == 2
+    customer.delete_token(token)
+    assert log.expect("platform/tokens/%d/deleted" % token.id)["event_code"] == 3
+    text = json.dumps(log.records)
+    assert token not in text and token[:16] not in text and token[20:] not in text
+
+
+def test_customers_created_updated_and_deleted_are_logged(stack, customer, log):
+    status, answer = customer.rest("POST", "/platform/subaccounts", [{"name": "child"}])
+    assert status == 200
+    child = answer["result"][0]["id"]
+    log.expect("platform/subaccounts/%d/created" % child, event_code=1)
+    assert customer.rest("PUT", "/platform/subaccounts/%d" % child, {"name": "renamed"})[0] == 200
+    log.expect("platform/subaccounts/%d/updated" % child, event_code=2)
+    assert customer.rest("DELETE", "/platform/subaccounts/%d" % child)[0] == 200
+    log.expect("platform/subaccounts/%d/deleted" % child, event_code=3)
+
+
+def test_nobody_sees_the_events_of_another_customer(stack, customer, other, log):
+    stranger = Log(other)
+    with open_client(stack.port, customer.token(), "mine"):
+        pass
+    log.expect("/disconnected", client_id="mine")
+    with open_client(stack.port, other.token(), "theirs"):
+        pass
+    stranger.expect("/disconnected", client_id="theirs")
+    assert all(r.get("client_id") != "mine" for _, r in stranger.poll())
+    assert all(r.get("client_id") != "theirs" for _, r in log.poll())
+    stranger.c.close()
+
+
+def test_mosquitto_sub_follows_the_log_as_the_readme_says(stack, customer):
+    with MosquittoSub(stack.port, customer.master, "flespi/log/#") as sub:
+        with open_client(stack.port, customer.token(), "seen"):
+            pass
+        wait_for(lambda: [x for x in sub.lines() if x.startswith("flespi/log/mqtt/sessions/seen/connected {")])
+
+
+def test_a_client_id_with_slashes_and_wildcards_stays_one_level_of_the_log_topic(stack, customer, log):
+    with open_client(stack.port, customer.token(), "a/b%c"):
+        pass
+    log.expect("flespi/log/mqtt/sessions/a%2Fb%25c/connected", client_id="a/b%c")
+
+
+def test_a_token_that_may_read_logs_reads_them_and_a_plain_acl_token_does_not(stack, customer):
+    entry = {"uri": "mqtt", "submodules": [{"name": "logs", "methods": ["GET"]}]}
+    with open_client(stack.port, customer.token(access={"type": 2, "acl": [entry]}), version=5) as c:
+        assert c.subscribe("flespi/log/mqtt/#", "flespi/log/platform/#") == [0, 0x87]
+        with open_client(stack.port, customer.token(), "someone"):
+            pass
+        assert c.expect(PUBLISH).topic.startswith("flespi/log/mqtt/sessions/")
+    with open_client(stack.port, customer.acl(("#", "subscribe")), version=5) as c:
+        assert c.subscribe("flespi/log/#") == [0x87]
+
+
+def test_no_token_appears_in_any_program_log(stack, customer):
+    token = customer.token()
+    with open_client(stack.port, token, "quiet"):
+        pass
+    with Raw(stack.port, 4) as c:
+        c.send(connect("bad", "x" + token[1:]))
+        c.closed()
+    for name in ("core", "admin", "proxy"):
+        text = stack.log(name)
+        assert token not in text and token[4:40] not in text and stack.master not in text and customer.master[4:40] not in text
