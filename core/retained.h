@@ -8,7 +8,8 @@ struct retained;
 
 int retained_new(struct retained **out) MUST_CHECK;
 void retained_free(struct retained **r);
-/* Takes its own reference to m. name is m's name in this store. Replaces. 0, -E_NOMEM, or -E_LIMIT when count/bytes limits would be passed. */
+/* Takes its own reference to m. name is m's name in this store: the end of its topic (MUST), not copied. Replaces.
+ * 0, -E_NOMEM, or -E_LIMIT when count/bytes limits would be passed. */
 int retained_set(struct retained *r, struct str name, struct msg *m) MUST_CHECK;
 bool retained_clear(struct retained *r, struct str name);               /* was there one? */
 void retained_limit(struct retained *r, size_t count, size_t bytes);    /* 0 = none */
@@ -19,9 +20,12 @@ struct retained_walk {                          /* survives changes of the store
 	struct buf last;                        /* free with retained_walk_end */
 	bool started, done;
 };
-/* Calls visit for messages whose names match f, in a fixed order, expired ones skipped and removed; returns when done or `most` names were looked at. */
+/* Calls visit (which MUST NOT change the store) for messages whose names match f, in the order of their bytes,
+ * expired ones skipped and removed; returns when done or `most` names were looked at. */
 int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, size_t most, int64_t wall_ms,
                   void (*visit)(void *arg, struct msg *m), void *arg) MUST_CHECK;       /* 0 or -E_NOMEM */
 void retained_walk_end(struct retained_walk *w);
+/* Looks at `most` further entries, round and round, and removes expired ones; how many. Costs nothing when none can expire. */
+size_t retained_sweep(struct retained *r, int64_t wall_ms, size_t most);
 /* Removes all of this publisher token that `keep` does not want (RIGHTS, attack C03). */
 size_t retained_purge(struct retained *r, uint64_t token, bool (*keep)(void *arg, struct msg *m), void *arg);

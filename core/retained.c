@@ -1,0 +1,414 @@
+/* retained.c - retained messages in the order of their names' bytes: a skip list for walking, and a keyed hash table for the one question
+ * that every retained PUBLISH asks (is there one of this name?).
+ *
+ * A walk does not look at every name: from a name that does not match, the filter tells the smallest later name that could, and the skip
+ * list finds it (passed_over). So `a/#` and `fleet/+/state` cost what they find, not what the store holds, and a walk can be
+ * continued after any change, because all it remembers is a name. `visit` MUST NOT change the store.
+ *
+ * Names are not copied: they are the end of the topic inside the message that is kept. */
+#include "base/base.h"
+#include "core/retained.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+enum { HEIGHT_MAX = 16 };                        /* 4^16 names */
+
+struct entry {
+	struct map_node by_name;
+	struct msg *m;
+	uint8_t skip;                            /* bytes of the topic before the name */
+	uint8_t height;
+	struct entry *next[];
+};
+
+struct retained {
+	struct map names;
+	struct entry *head[HEIGHT_MAX];
+	struct entry *hand;                      /* where retained_sweep goes on; NULL: at the start */
+	size_t bytes, most_count, most_bytes;    /* limits: 0 = none */
+	size_t mortal;                           /* entries that can expire */
+	uint64_t drawn;                          /* for the next height */
+};
+
+static struct str entry_name(const struct entry *e)
+{
+	return str_skip(e->m->m.topic, e->skip);
+}
+
+static size_t entry_cost(const struct msg *m)
+{
+	return sizeof(struct entry) + sizeof(struct entry *) + m->size;
+}
+
+/* ---- Order ---- */
+
+static int name_order(struct str a, struct str b)
+{
+	size_t both = size_min(a.n, b.n);
+	int order = both ? memcmp(a.p, b.p, both) : 0;
+
+	return order ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+/* The first entry that is not before `name`; before[] gets the links that lead to it. */
+static struct entry *seek(struct retained *r, struct str name, struct entry **before[HEIGHT_MAX])
+{
+	struct entry **links = r->head;
+
+	for (size_t level = HEIGHT_MAX; level-- > 0;) {
+		while (links[level] && name_order(entry_name(links[level]), name) < 0)
+			links = links[level]->next;
+		if (before)
+			before[level] = &links[level];
+	}
+	return links[0];
+}
+
+/* One in four entries reaches the next level. Drawn under the process's key: nobody can send names that make the list flat. */
+static uint8_t draw_height(struct retained *r)
+{
+	uint64_t bits = hash_mix(r->drawn++, (uint64_t)(uintptr_t)r);
+	uint8_t height = 1;
+
+	while (height < HEIGHT_MAX && (bits & 3) == 0) {
+		bits >>= 2;
+		height++;
+	}
+	return height;
+}
+
+/* ---- Entries ---- */
+
+static struct entry *find(const struct retained *r, struct str name, uint64_t hash)
+{
+	struct map_node *n = map_first(&r->names, hash);
+
+	while (n && !str_eq(entry_name(container_of(n, struct entry, by_name)), name))
+		n = map_next(n);
+	return n ? container_of(n, struct entry, by_name) : NULL;
+}
+
+static void count_in(struct retained *r, const struct msg *m)
+{
+	r->bytes += entry_cost(m);
+	r->mortal += m->expires_ms != 0;
+}
+
+static void count_out(struct retained *r, const struct msg *m)
+{
+	r->bytes -= entry_cost(m);
+	r->mortal -= m->expires_ms != 0;
+}
+
+static void entry_remove(struct retained *r, struct entry *e)
+{
+	struct entry **before[HEIGHT_MAX];
+
+	MUST(seek(r, entry_name(e), before) == e);
+	for (size_t level = 0; level < e->height; level++)
+		*before[level] = e->next[level];
+	if (r->hand == e)
+		r->hand = e->next[0];
+	map_del(&r->names, &e->by_name);
+	count_out(r, e->m);
+	msg_put(&e->m);
+	mem_free(e);
+	if (r->names.mask > 64 && r->names.count < r->names.mask / 8)
+		map_trim(&r->names);
+}
+
+static int entry_add(struct retained *r, struct str name, uint64_t hash, struct msg *m)
+{
+	struct entry **before[HEIGHT_MAX];
+	uint8_t height = draw_height(r);
+	struct entry *e = mem_alloc(sizeof(*e) + height * sizeof(struct entry *));
+
+	if (!e)
+		return -E_NOMEM;
+	if (map_add(&r->names, &e->by_name, hash)) {
+		mem_free(e);
+		return -E_NOMEM;
+	}
+	seek(r, name, before);
+	e->m = msg_get(m);
+	e->skip = (uint8_t)(m->m.topic.n - name.n);
+	e->height = height;
+	for (size_t level = 0; level < height; level++) {
+		e->next[level] = *before[level];
+		*before[level] = e;
+	}
+	count_in(r, m);
+	return 0;
+}
+
+/* ---- The store ---- */
+
+int retained_new(struct retained **out)
+{
+	struct retained *r = mem_zalloc(sizeof(*r));
+
+	if (!r)
+		return -E_NOMEM;
+	*out = r;
+	return 0;
+}
+
+void retained_free(struct retained **r)
+{
+	if (!*r)
+		return;
+	for (struct entry *e = (*r)->head[0], *next; e; e = next) {
+		next = e->next[0];
+		msg_put(&e->m);
+		mem_free(e);
+	}
+	map_free(&(*r)->names);
+	mem_free(*r);
+	*r = NULL;
+}
+
+void retained_limit(struct retained *r, size_t count, size_t bytes)
+{
+	r->most_count = count;
+	r->most_bytes = bytes;
+}
+
+size_t retained_count(const struct retained *r)
+{
+	return r->names.count;
+}
+
+size_t retained_bytes(const struct retained *r)
+{
+	return r->bytes;
+}
+
+int retained_set(struct retained *r, struct str name, struct msg *m)
+{
+	uint64_t hash = hash_bytes(name.p, name.n);
+	struct entry *e = find(r, name, hash);
+	size_t freed = e ? entry_cost(e->m) : 0;
+
+	MUST(name.n <= m->m.topic.n && m->m.topic.n - name.n <= UINT8_MAX);
+	MUST(str_eq(str_skip(m->m.topic, m->m.topic.n - name.n), name));
+	if (!e && r->most_count && r->names.count >= r->most_count)
+		return -E_LIMIT;
+	if (r->most_bytes && r->bytes - freed + entry_cost(m) > r->most_bytes && entry_cost(m) > freed)
+		return -E_LIMIT;                         /* what gets smaller is always welcome, even after the limit was lowered */
+	if (!e)
+		return entry_add(r, name, hash, m);
+	msg_get(m);                                      /* first: it may be the same one */
+	count_out(r, e->m);
+	msg_put(&e->m);
+	e->m = m;
+	e->skip = (uint8_t)(m->m.topic.n - name.n);
+	count_in(r, m);
+	return 0;
+}
+
+bool retained_clear(struct retained *r, struct str name)
+{
+	struct entry *e = find(r, name, hash_bytes(name.p, name.n));
+
+	if (!e)
+		return false;
+	entry_remove(r, e);
+	return true;
+}
+
+size_t retained_purge(struct retained *r, uint64_t token, bool (*keep)(void *arg, struct msg *m), void *arg)
+{
+	size_t count = 0;
+
+	for (struct entry *e = r->head[0], *next; e; e = next) {
+		next = e->next[0];
+		if (e->m->token != token || (keep && keep(arg, e->m)))
+			continue;
+		entry_remove(r, e);
+		count++;
+	}
+	return count;
+}
+
+size_t retained_sweep(struct retained *r, int64_t wall_ms, size_t most)
+{
+	size_t count = 0;
+
+	for (; most > 0 && r->mortal > 0; most--) {
+		struct entry *e = r->hand ? r->hand : r->head[0];
+
+		r->hand = e->next[0];
+		if (msg_expired(e->m, wall_ms)) {
+			entry_remove(r, e);
+			count++;
+		}
+	}
+	return count;
+}
+
+/* ---- Walking ---- */
+
+enum onward { STEP, SEEK, NONE };                /* the next match can be: the next name; not before `target`; nowhere */
+
+static enum onward to_target(struct buf *target, struct str head, struct str tail)
+{
+	buf_reset(target);
+	buf_str_add(target, head);
+	buf_str_add(target, tail);
+	return SEEK;
+}
+
+/* Behind everything that begins with these bytes of the name and a slash: '0' is the byte after '/'. 0: there is no `+` to count up. */
+static enum onward past(struct buf *target, struct str name, size_t plus_end)
+{
+	return plus_end == SIZE_MAX ? NONE : to_target(target, str_make(name.p, plus_end), STR("0"));
+}
+
+/* A root wildcard may not reach this name. No name that it may reach lies between here and the end of `$...`, or of `flespi/...`. */
+static enum onward past_forbidden(struct buf *target, struct str name, bool deeper)
+{
+	if (name.p[0] == '$')
+		return to_target(target, STR("%"), STR_NONE);
+	return deeper ? to_target(target, STR("flespi0"), STR_NONE) : STEP;
+}
+
+/* The name goes on with `rest` after `before`, where the filter has another literal level, and goes `deeper` or not. Is there something to
+ * come with this literal? */
+static bool literal_ahead(struct buf *target, struct str before, struct str rest, struct str literal, bool deeper)
+{
+	if (name_order(rest, literal) < 0) {
+		to_target(target, before, literal);
+		return true;
+	}
+	/* "a-b" is between "a" and "a/...": what lies below the literal is still to come. */
+	if (deeper && str_starts(rest, literal) && (uint8_t)rest.p[literal.n] < '/') {
+		to_target(target, before, literal);
+		buf_u8(target, '/');
+		return true;
+	}
+	return false;
+}
+
+/* Where to go on from a name that does not match f. Every target is later than the name, and no match lies between them. */
+static enum onward passed_over(struct filter f, struct str name, struct buf *target)
+{
+	struct levels lf = levels_of(f.text), ln = levels_of(name);
+	size_t plus_end = SIZE_MAX;                      /* where the name's level ends that the filter's last `+` stands for */
+	bool first = true;
+	struct str wanted, level;
+
+	for (; levels_next(&lf, &wanted); first = false) {
+		bool wild = str_eq(wanted, STR("+")) || str_eq(wanted, STR("#"));
+		size_t at;
+
+		if (!levels_next(&ln, &level))
+			return STEP;                     /* too short: longer ones follow it, but not at once */
+		at = (size_t)(level.p - name.p);
+		if (wild && first && (name.p[0] == '$' || (topic_is_system(name) && !f.system)))
+			return past_forbidden(target, name, ln.more);
+		if (wild) {
+			plus_end = at + level.n;
+			continue;
+		}
+		if (str_eq(wanted, level))
+			continue;
+		if (literal_ahead(target, str_make(name.p, at), str_skip(name, at), wanted, lf.more))
+			return SEEK;
+		return past(target, name, plus_end);
+	}
+	return past(target, name, plus_end);             /* too long, and so is all that lies below */
+}
+
+/* All names that f matches begin with this. */
+static struct str fixed_part(struct str filter)
+{
+	size_t n = 0;
+
+	while (n < filter.n && filter.p[n] != '+' && filter.p[n] != '#')
+		n++;
+	if (n < filter.n && filter.p[n] == '#' && n > 0)
+		n--;                                     /* "a/#" matches "a" */
+	return str_make(filter.p, n);
+}
+
+/* The entry to look at after the one that was called `name`, which may be gone by now. */
+static int after(struct retained *r, struct filter f, struct str name, struct buf *target, struct entry **out)
+{
+	enum onward onward = topic_match(f, name) ? STEP : passed_over(f, name, target);
+	struct entry *e = NULL;
+
+	if (onward == SEEK && !buf_ok(target))
+		return -E_NOMEM;
+	if (onward != NONE)
+		e = seek(r, onward == SEEK ? buf_str(target) : name, NULL);
+	if (e && onward == STEP && str_eq(entry_name(e), name))
+		e = e->next[0];
+	*out = e;
+	return 0;
+}
+
+static bool remember(struct retained_walk *w, const struct entry *e)
+{
+	buf_reset(&w->last);
+	buf_str_add(&w->last, entry_name(e));
+	w->started = true;
+	return buf_ok(&w->last);
+}
+
+static int walk_on(struct retained *r, struct filter f, struct retained_walk *w, struct buf *target, size_t most, int64_t wall_ms,
+                   void (*visit)(void *arg, struct msg *m), void *arg)
+{
+	struct entry *e;
+
+	if (!w->started)
+		e = seek(r, fixed_part(f.text), NULL);
+	else if (after(r, f, buf_str(&w->last), target, &e))
+		return -E_NOMEM;
+	for (; e && most > 0; most--) {
+		struct entry *next = e->next[0];
+		bool match = topic_match(f, entry_name(e));
+
+		if (!remember(w, e))
+			return -E_NOMEM;
+		if (msg_expired(e->m, wall_ms))
+			entry_remove(r, e);
+		else if (match)
+			visit(arg, e->m);
+		if (match)
+			e = next;
+		else if (after(r, f, buf_str(&w->last), target, &e))
+			return -E_NOMEM;
+	}
+	w->done = !e;
+	return 0;
+}
+
+int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, size_t most, int64_t wall_ms,
+                  void (*visit)(void *arg, struct msg *m), void *arg)
+{
+	struct buf target = { 0 };
+	struct entry *e;
+	int err;
+
+	if (w->done)
+		return 0;
+	if (fixed_part(f.text).n == f.text.n) {         /* no wildcard */
+		w->started = w->done = true;
+		e = find(r, f.text, hash_bytes(f.text.p, f.text.n));
+		if (e && msg_expired(e->m, wall_ms))
+			entry_remove(r, e);
+		else if (e)
+			visit(arg, e->m);
+		return 0;
+	}
+	err = walk_on(r, f, w, &target, most, wall_ms, visit, arg);
+	buf_free(&target);
+	return err;
+}
+
+void retained_walk_end(struct retained_walk *w)
+{
+	buf_free(&w->last);
+	*w = (struct retained_walk){ .done = true };
+}
