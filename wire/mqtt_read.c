@@ -23,8 +23,8 @@ enum parse mqtt_head_read(struct str bytes, struct mqtt_head *out)
 
 	if (bytes.n == 0)
 		return PARSE_MORE;
-	t = take_from(bytes.p, bytes.n);
-	(void)take_u8(&t, &first);
+	first = (uint8_t)bytes.p[0];
+	t = take_from(bytes.p + 1, bytes.n - 1);
 	type = first >> 4;
 	flags = first & 15;
 	if (type_flags[type] != flags && type_flags[type] != FLAGS_ANY)
