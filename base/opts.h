@@ -1,14 +1,16 @@
 /* opts.h - configuration: one table per program makes the parser, --check-config, --help and the docs.
  *
- *   # comment
- *   [proxy]                       sections: the program's own name, or nothing (applies to all programs)
+ *   # a comment has a line of its own
+ *   [proxy]                       the section of a program; every key stands in one
  *   workers = 2
  *   mqtt = 0.0.0.0:1883
  *   auth_timeout = 3s             units: ms s m h d; k m g (1024); on/off/yes/no/true/false
- *   include conf.d/proxy.conf
+ *   greeting = "a # b"            quotes keep # and outer spaces; an empty value unsets a text
+ *   include conf.d/proxy.conf     relative to this file; begins in the current section, which goes on after it
  *
- * A section of another MBUS program (core, proxy, admin, ctl) is checked only for its shape; unknown sections, unknown keys,
- * wrong values, doubled keys end the start with "file:line: key: reason". Main thread, before threads. */
+ * One file may hold the sections of all MBUS programs (core, proxy, admin, ctl): those of others are checked only for their
+ * shape. Unknown sections, unknown keys, wrong values and doubled keys end the start with "file:line: key: reason".
+ * Main thread, before threads. */
 #pragma once
 #include "base/base.h"
 
@@ -20,7 +22,7 @@ struct opt {
 	size_t offset;                                    /* of the field in the program's config struct:
 	                                                     bool, int64_t (INT, MSEC, SIZE), char * (TEXT), int (ENUM) */
 	const char *preset;                               /* default, written as in the file; NULL for TEXT = unset */
-	int64_t min, max;                                 /* for numbers, in ms or bytes */
+	int64_t min, max;                                 /* for numbers, in ms or bytes; both 0: anything from 0 on */
 	const char *const *words;                         /* for ENUM: NULL-terminated, value = index */
 	const char *help;                                 /* one sentence, with the unit */
 	bool secret;                                      /* never printed; value may be file:PATH */
@@ -32,7 +34,7 @@ struct opt_set {
 	const char *summary;                              /* for --help */
 	const struct opt *table;
 	size_t count;
-	void *config;                                     /* the program's struct */
+	void *config;                                     /* the program's struct, zeroed before */
 };
 
 enum opt_outcome { OPT_RUN, OPT_EXIT_OK, OPT_EXIT_BAD };
