@@ -8,10 +8,22 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 
+/* jansson says "out of memory" only sometimes when it is: what it was refused is remembered here. */
+static _Thread_local bool starved;
+
+static void *json_alloc(size_t n)
+{
+	void *p = mem_alloc(n);
+
+	if (!p)
+		starved = true;
+	return p;
+}
+
 /* jansson allocates through mem.h, so that tests fail its allocations too. Before main, as jansson asks. */
 __attribute__((constructor)) static void json_use_mem(void)
 {
-	json_set_alloc_funcs(mem_alloc, mem_free);
+	json_set_alloc_funcs(json_alloc, mem_free);
 }
 
 /* ---- The scan before the parse: brackets and NUL escapes, nothing else; it never judges syntax ---- */
@@ -102,10 +114,15 @@ int json_read(json_t **out, struct str text, size_t most, unsigned depth, char *
 		(void)snprintf(why, why_size, "%s", found);
 		return err;
 	}
+	starved = false;
 	value = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &error);
+	if (!value && starved) {
+		(void)snprintf(why, why_size, "out of memory");
+		return -E_NOMEM;
+	}
 	if (!value) {
 		say_jansson(&error, why, why_size);
-		return json_error_code(&error) == json_error_out_of_memory ? -E_NOMEM : -E_INVALID;
+		return -E_INVALID;
 	}
 	*out = value;
 	return 0;
@@ -154,13 +171,14 @@ static int write_part(const char *p, size_t n, void *arg)
 int json_write(struct buf *out, const json_t *value)
 {
 	size_t before = buf_len(out);
+	int err;
 
 	if (!buf_ok(out))
 		return -E_NOMEM;
+	starved = false;
 	if (json_dump_callback(value, write_part, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
 		return 0;
-	if (!value)
-		return -E_INVALID;
+	err = starved || !buf_ok(out) ? -E_NOMEM : -E_INVALID;
 	buf_cut(out, before);
-	return -E_NOMEM;
+	return err;
 }

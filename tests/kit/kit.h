@@ -29,8 +29,8 @@ enum { KIT_SECONDS = 120 };
 #define IS(value, expected) kit_is((int64_t)(value), (int64_t)(expected), #value, __FILE__, __LINE__)
 #define IS_STR(value, literal) kit_is_str((value), STR(literal), #value, __FILE__, __LINE__)
 #define IS_BYTES(value, expected) kit_is_str((value), (expected), #value, __FILE__, __LINE__)  /* both struct str */
-#define YES(condition) kit_claim(!!(condition), "is false", #condition, __FILE__, __LINE__)
-#define NO(condition) kit_claim(!(condition), "is true", #condition, __FILE__, __LINE__)
+#define YES(condition) ((condition) ? (void)0 : kit_failed("is false", #condition, __FILE__, __LINE__))
+#define NO(condition) ((condition) ? kit_failed("is true", #condition, __FILE__, __LINE__) : (void)0)
 #define CONTAINS(text, part) kit_contains((text), (part), #text, __FILE__, __LINE__)         /* both char * */
 #define SKIP() skip()
 
@@ -42,7 +42,8 @@ enum { KIT_SECONDS = 120 };
 			statement; \
 			kit_child_survived(); \
 		} \
-		kit_claim(kit_child_aborted(kit_child_), "did not abort", #statement, __FILE__, __LINE__); \
+		if (!kit_child_aborted(kit_child_)) \
+			kit_failed("did not abort", #statement, __FILE__, __LINE__); \
 	} while (0)
 
 /* ---- Bytes that end right before an unmapped page: reading or writing one too far is a crash, without a sanitizer too ----
@@ -105,7 +106,7 @@ int kit_main(const struct kit_test *tests, size_t count, const char *file, int a
 /* ---- Behind the macros ---- */
 void kit_is(int64_t value, int64_t expected, const char *what, const char *file, int line);
 void kit_is_str(struct str value, struct str expected, const char *what, const char *file, int line);
-void kit_claim(bool holds, const char *else_, const char *what, const char *file, int line);
+_Noreturn void kit_failed(const char *how, const char *what, const char *file, int line);
 void kit_contains(const char *text, const char *part, const char *what, const char *file, int line);
 bool kit_next_split(struct split *s);
 bool kit_next_prefix(struct split *s);
