@@ -136,7 +136,7 @@ unsigned mqtt_connack_read(struct str body, uint8_t version, struct mqtt_connack
 	uint8_t flags;
 	unsigned reason = RC_SUCCESS;
 
-	memset(&out->props, 0, sizeof(out->props));
+	mqtt_props_clear(&out->props);
 	if (!take_u8(&t, &flags) || !take_u8(&t, &out->code))
 		return RC_MALFORMED_PACKET;
 	if (flags > 1)                                                          /* [MQTT-3.2.2-1] */

@@ -16,6 +16,17 @@ unsigned mqtt_string_take(struct take *t, struct str *out);     /* two-byte leng
 bool mqtt_binary_take(struct take *t, struct str *out);         /* two-byte length, any bytes */
 
 /* ---- Properties ---- */
+
+/* A packet without properties is the usual one, and emptying the struct is then most of the work. With a length it cannot see, the compiler
+ * calls the C library, whose vector stores take a third of the time of the `rep stos` that it would write here. */
+static inline void mqtt_props_clear(struct mqtt_props *p)
+{
+	size_t size = sizeof(*p);
+
+	__asm__("" : "+r"(size));
+	memset(p, 0, size);
+}
+
 unsigned mqtt_props_take(struct take *t, unsigned where, struct mqtt_props *out);       /* varint length and that many bytes */
 unsigned mqtt_props_judge(struct str block, unsigned where, struct mqtt_props *out);    /* the same without the length */
 size_t mqtt_props_body_size(unsigned where, const struct mqtt_props *p);                /* without the length; p may be NULL */

@@ -197,7 +197,7 @@ unsigned mqtt_props_judge(struct str block, unsigned where, struct mqtt_props *o
 {
 	struct take t = take_from(block.p, block.n);
 
-	memset(out, 0, sizeof(*out));
+	mqtt_props_clear(out);
 	out->all = block;
 	while (take_left(&t)) {
 		unsigned reason = prop_take(&t, where, out);

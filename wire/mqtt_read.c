@@ -71,7 +71,7 @@ static unsigned publish_props(struct take *t, bool from_client, struct mqtt_publ
 
 	if (likely(take_left(t) && *t->p == 0)) {
 		t->p++;
-		memset(&out->props, 0, sizeof(out->props));
+		mqtt_props_clear(&out->props);
 		return RC_SUCCESS;
 	}
 	reason = mqtt_props_take(t, MQTT_PUBLISH, &out->props);
@@ -110,7 +110,7 @@ unsigned mqtt_publish_read(struct str body, uint8_t flags, uint8_t version, bool
 		if (reason)
 			return reason;
 	} else {
-		memset(&out->props, 0, sizeof(out->props));
+		mqtt_props_clear(&out->props);
 	}
 	reason = publish_topic(out);
 	if (reason)
@@ -142,7 +142,7 @@ unsigned mqtt_ack_read(struct str body, enum mqtt_type type, uint8_t version, st
 	if (out->packet_id == 0)
 		return RC_PROTOCOL_ERROR;                                       /* nobody may have used 0: [MQTT-2.2.1-3] */
 	out->code = RC_SUCCESS;
-	memset(&out->props, 0, sizeof(out->props));
+	mqtt_props_clear(&out->props);
 	if (likely(take_left(&t) == 0))
 		return RC_SUCCESS;
 	return version >= MQTT_V5 ? ack_rest(&t, type, out) : RC_MALFORMED_PACKET;
@@ -155,7 +155,7 @@ static unsigned code_and_props(struct str body, enum mqtt_type type, unsigned wh
 	struct take t = take_from(body.p, body.n);
 
 	out->code = RC_SUCCESS;
-	memset(&out->props, 0, sizeof(out->props));
+	mqtt_props_clear(&out->props);
 	if (!take_u8(&t, &out->code))
 		return RC_SUCCESS;
 	if (!mqtt_reason_may(out->code, where))

@@ -7,7 +7,7 @@
 /* Packet identifier and, for v5, properties: how all four packets begin. */
 static unsigned begin_read(struct take *t, unsigned type, uint8_t version, uint16_t *packet_id, struct mqtt_props *props)
 {
-	memset(props, 0, sizeof(*props));
+	mqtt_props_clear(props);
 	if (!take_u16(t, packet_id))
 		return RC_MALFORMED_PACKET;
 	if (*packet_id == 0)                                                    /* [MQTT-2.2.1-3]; attack P23 */

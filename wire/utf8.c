@@ -13,24 +13,21 @@ enum strictness {
 
 #define EACH(byte) (0x0101010101010101u * (uint64_t)(byte))
 
-static inline bool any_zero(uint64_t w)
-{
-	return (w - EACH(0x01)) & ~w & EACH(0x80);
-}
-
-/* Eight bytes that need no closer look. All bytes being below 0x80 comes first: it makes the "any byte below 0x20" trick exact. */
+/* Eight bytes that need no closer look. Each term sets the top bit of some byte if and only if there is one it is looking for: with all
+ * bytes below 0x80 (the first term), a subtraction borrows only at a byte that is too small, and an addition never carries. */
 static inline bool plain8(const uint8_t *p, enum strictness how)
 {
-	uint64_t w;
+	uint64_t w, bad;
 
 	memcpy(&w, p, sizeof(w));
-	if (w & EACH(0x80))
-		return false;
+	bad = w;
 	if (how == STRING)
-		return !any_zero(w);
-	if (how >= NAME && (((w - EACH(0x20)) & ~w & EACH(0x80)) || any_zero(w ^ EACH(0x7f))))
-		return false;
-	return how < TOPIC || !(any_zero(w ^ EACH('+')) || any_zero(w ^ EACH('#')));
+		bad |= w - EACH(0x01);                                          /* 00 */
+	if (how >= NAME)
+		bad |= (w - EACH(0x20)) | (w + EACH(0x01));                     /* 00-1F, 7F */
+	if (how == TOPIC)
+		bad |= ((w | EACH('+' ^ '#')) ^ EACH('+')) - EACH(0x01);        /* the wildcards differ in one bit, which '+' has */
+	return !(bad & EACH(0x80));
 }
 
 static inline bool ascii_ok(uint8_t c, enum strictness how)

@@ -63,6 +63,8 @@ static void P30_an_unknown_name_is_not_even_answered(void)
 	NO(known);
 	IS(READ("\x00\x00\x04\x02" KEEP NO_ID), RC_MALFORMED_PACKET);
 	NO(known);
+	IS(READ("\x00\x04MQTX\x02" KEEP NO_ID), RC_MALFORMED_PACKET);           /* what would be fine after a name without a level */
+	IS(READ("\xff\xff\x02" KEEP NO_ID), RC_MALFORMED_PACKET);               /* and after no name at all */
 }
 
 static void P30_an_unknown_level_is_answered_in_a_form_the_client_may_understand(void)

@@ -1,6 +1,7 @@
 /* wire_mqtt_head.c - the fixed header and the variable byte integer. */
 #include "base/base.h"
 #include "tests/unit/wire_mqtt.h"
+#include "wire/mqtt_parts.h"
 
 #define HEAD(literal) mqtt_head_read(B(literal), &h)
 
@@ -164,6 +165,17 @@ static void types_and_reasons_have_names(void)
 	IS_STR(str_c(mqtt_reason_text(0xFFFF)), "unknown reason");
 }
 
+static void a_code_stands_only_in_its_packets(void)
+{
+	YES(mqtt_reason_may(RC_SUCCESS, MQTT_AUTH));
+	NO(mqtt_reason_may(RC_SUCCESS, MQTT_SUBSCRIBE));
+	YES(mqtt_reason_may(RC_SESSION_TAKEN_OVER, MQTT_DISCONNECT));
+	NO(mqtt_reason_may(RC_SESSION_TAKEN_OVER, IN_CLIENT_DISCONNECT));
+	YES(mqtt_reason_may(RC_DISCONNECT_WITH_WILL, IN_CLIENT_DISCONNECT));
+	for (unsigned code = 256; code < 1024; code++)
+		NO(mqtt_reason_may(code, MQTT_CONNACK));
+}
+
 static void a_v3_client_hears_one_of_five_refusals(void)
 {
 	IS(mqtt_v3_connack(RC_SUCCESS), 0);
@@ -191,4 +203,4 @@ RUN(every_boundary_of_the_varint_is_read_as_it_was_written, a_varint_moves_nothi
     P35_a_header_cut_anywhere_asks_for_more, a_header_is_whole_before_its_body_is,
     P05_type_zero_and_wrong_flags_are_bad_and_all_others_are_not, P02_the_first_byte_alone_is_enough_for_bad,
     P33_a_ping_with_a_body_is_bad, bytes_at_random_end_in_an_answer, types_and_reasons_have_names,
-    a_v3_client_hears_one_of_five_refusals, a_v3_suback_knows_one_refusal)
+    a_code_stands_only_in_its_packets, a_v3_client_hears_one_of_five_refusals, a_v3_suback_knows_one_refusal)
