@@ -1,0 +1,29 @@
+/* auth_http.h - the door to libcurl: asks the endpoint what one credential is worth, many at a time, on the authentication thread's loop.
+ *
+ * What the endpoint may do to us is bounded: time to connect, time as a whole, bytes of body, bytes of header, one request a slot. Redirects are
+ * not followed (attack A10), no proxy and no other scheme is used, nothing is decompressed, no file of the user's (.netrc) is read. */
+#pragma once
+#include "acl/verdict.h"
+#include "base/loop.h"
+
+struct auth_http;
+struct proxy_config;
+struct credential;
+
+enum auth_said {
+	SAID_TOKEN,                             /* 200 and a well-formed token object: info is valid, the receiver's to free */
+	SAID_NO,                                /* 401 or 403: reason is 0x86 or 0x87 */
+	SAID_NOTHING,                           /* anything else: nobody is let in, and nobody is remembered as refused */
+};
+struct auth_reply {
+	enum auth_said said;
+	uint8_t reason;
+	struct token_info info;
+};
+
+/* done: exactly once for each auth_http_ask that returned 0, never from inside it; may ask again. why: static sentence on error. */
+int auth_http_open(struct auth_http **out, struct loop *loop, const struct proxy_config *config,
+                   void (*done)(void *arg, void *question, struct auth_reply *reply), void *arg, const char **why) MUST_CHECK;
+void auth_http_close(struct auth_http **h);     /* what is under way is given up, without done */
+bool auth_http_room(const struct auth_http *h); /* a slot is free (auth_parallel) */
+int auth_http_ask(struct auth_http *h, const struct credential *c, void *question) MUST_CHECK; /* 0, -E_BUSY, -E_NOMEM, -E_IO */
