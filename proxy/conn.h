@@ -1,0 +1,174 @@
+/* conn.h - one network connection of one client, from accept to the last byte. Its worker's thread only.
+ *
+ * Who does what with it: door.c accepts, conn_io.c moves its bytes, gate.c lets its packets through to greet.c (CONNECT) and in_*.c, deliver.c
+ * and to_client.c bring what the core has to say, rights.c looks at it when its token changes, conn.c is the only one that ends it.
+ * conn_close may be called at any moment and frees nothing: the connection is gone at the end of the loop turn. After it, only look at `state`. */
+#pragma once
+#include "base/bytes.h"
+#include "base/loop.h"
+#include "base/sock.h"
+#include "proxy/transport.h"
+#include "wire/mqtt_read.h"
+
+struct alias_table;
+struct badge;
+struct cap;
+struct greet;
+struct inflight;
+struct uplink;
+struct worker;
+
+/* ---- States: name, then what they may become ---- */
+#define CONN_STATES(S) \
+	S(GREETING, TO(AUTH) | TO(CLOSING))     /* bytes, but no CONNECT yet */ \
+	S(AUTH, TO(OPENING) | TO(CLOSING))      /* verdict asked for; reading is paused, nothing has any effect */ \
+	S(OPENING, TO(OPEN) | TO(CLOSING))      /* OPEN went to the core; reading is still paused */ \
+	S(OPEN, TO(CLOSING))                    /* CONNACK is said */ \
+	S(CLOSING, 0)                           /* last words on their way out; what comes in is thrown away */
+
+enum conn_state {
+#define S(name, next) CONN_##name,
+	CONN_STATES(S)
+#undef S
+	CONN_STATE_COUNT
+};
+
+/* ---- Ends: every connection has exactly one. name, word for the log, MQTT reason told to a v5 client (0 = nothing is said), close_code of the
+ *      event (reference: flespi's records; -1 = the reason), what else. A row with reason 0 and END_TOLD had its CONNACK already. ---- */
+enum {
+	END_ERROR = 1,                          /* the client did something wrong: counted as such */
+	END_WILL = 2,                           /* the core is to send the Will */
+	END_SILENT = 4,                         /* the core is told nothing: it knows, or its link is lost */
+};
+#define CONN_ENDS(E) \
+	E(DISCONNECT, "disconnect", 0, 0, 0) \
+	E(DISCONNECT_WILL, "disconnect-with-will", 0, 4, END_WILL) \
+	E(GONE, "gone", 0, -1, END_WILL) \
+	E(SOCKET, "socket-error", 0, -1, END_WILL) \
+	E(NOT_MQTT, "not-mqtt", 0, -1, END_ERROR) \
+	E(CONNECT_LATE, "connect-late", 0, 17, END_ERROR) \
+	E(REFUSED, "refused", 0, 0, 0) \
+	E(MALFORMED, "malformed", 0x81, 129, END_ERROR | END_WILL) \
+	E(PROTOCOL, "protocol-error", 0x82, 130, END_ERROR | END_WILL) \
+	E(SLOW_READER, "slow-reader", 0x83, 131, END_ERROR | END_WILL) \
+	E(SLOW_SENDER, "slow-sender", 0x83, 131, END_ERROR | END_WILL) \
+	E(MEMORY, "out-of-memory", 0x83, 5, END_WILL) \
+	E(REVOKED, "revoked", 0x87, 14, 0) \
+	E(CORE_LOST, "core-lost", 0x8B, 139, END_SILENT) \
+	E(SHUTDOWN, "shutdown", 0x8B, 7, END_SILENT) \
+	E(KEEP_ALIVE, "keepalive", 0x8D, 141, END_WILL) \
+	E(TAKEN_OVER, "taken-over", 0x8E, 142, END_SILENT) \
+	E(TOPIC_NAME, "topic-name", 0x90, 144, END_ERROR | END_WILL) \
+	E(RECEIVE_MAXIMUM, "receive-maximum", 0x93, 147, END_ERROR | END_WILL) \
+	E(TOPIC_ALIAS, "topic-alias", 0x94, 148, END_ERROR | END_WILL) \
+	E(TOO_LARGE, "too-large", 0x95, 149, END_ERROR | END_WILL) \
+	E(QUOTA, "quota", 0x97, 151, END_ERROR | END_WILL) \
+	E(PAYLOAD_FORMAT, "payload-format", 0x99, 153, END_ERROR | END_WILL) \
+	E(BY_CORE, "by-core", 0, 152, END_SILENT) \
+	E(OTHER, "error", 0, 128, END_ERROR | END_WILL)
+
+enum conn_end {
+#define E(name, word, reason, code, flags) END_##name,
+	CONN_ENDS(E)
+#undef E
+	END_COUNT
+};
+
+struct conn_end_row {
+	const char *word;
+	uint8_t reason;
+	int16_t close_code;
+	uint8_t flags;
+};
+const struct conn_end_row *conn_end_row(enum conn_end end);
+enum conn_end conn_end_of(unsigned reason);             /* the row that tells this reason; END_OTHER if none does */
+
+/* ---- Why nothing is read from it now; any bit is enough ---- */
+enum { HOLD_AUTH = 1, HOLD_LINK = 2, HOLD_RATE = 4, HOLD_OUT = 8, HOLD_END = 16 };
+
+struct conn {
+	/* life: conn.c */
+	struct worker *worker;
+	struct list node;                       /* worker->conns */
+	struct list todo;                       /* worker->dirty, or in no list */
+	struct timer timer;                     /* conn_io.c: the nearest of all deadlines */
+	struct cap *peer_cap, *token_cap;
+	uint64_t serial;                        /* of this worker, for logs */
+	int64_t since;                          /* loop time of accept */
+	uint8_t state, end, end_reason;
+	uint8_t version;                        /* enum mqtt_version; 0 before CONNECT */
+	/* bytes: conn_io.c */
+	uint8_t hold;
+	bool writing, writable;                 /* the socket is full: waiting for LOOP_WRITE; which came in this turn */
+	bool said_end;                          /* last words were written: linger until the peer has read them */
+	bool lingering, done;                   /* FIN sent, waits for the peer's; nothing left to do: to be freed */
+	struct watch watch;
+	struct transport transport;
+	struct buf in, out;                     /* in: a packet that has not wholly come; out: not yet sent. Memory only while needed */
+	size_t partial;                         /* of in, as counted in worker->partial */
+	uint64_t frames_in;                     /* packets that came, to tell whether one came during a read */
+	int64_t heard, partial_since, progress; /* loop time: last bytes; `in` began; last byte taken by the peer while writing */
+	/* who it is: greet.c */
+	struct greet *greet;                    /* only before OPEN */
+	struct badge *badge;
+	struct list badge_node;
+	struct sock_addr peer;
+	char *client_id;                        /* owned, not NUL-terminated */
+	char *will_topic;                       /* owned, of a Will that may still be sent */
+	uint16_t client_id_size, will_topic_size;
+	uint32_t packet_limit, packet_most;     /* longest packet from, and (0 = any) to the client */
+	uint32_t keep_alive_ms;                 /* 1.5 times the agreed one; 0 = none */
+	bool expiry_zero;                       /* the session was to end with the connection */
+	bool expiry_told;                       /* DISCONNECT said another one: */
+	uint32_t expiry_s;
+	bool problem_info;                      /* reason strings are welcome */
+	/* the link: uplink.c */
+	bool core_paused;
+	uint16_t generation;
+	uint32_t channel;                       /* 0 = none */
+	struct uplink *link;
+	struct list stalled;                    /* link->stalled while HOLD_LINK */
+	/* what it did: in_*.c */
+	struct alias_table *aliases;            /* made when first used */
+	struct inflight *inflight;
+	struct buf filters;                     /* filters.h */
+	uint32_t filter_count;
+	uint32_t rate;                          /* publishes per second, 0 = any */
+	int64_t rate_at;                        /* microseconds of loop time: when the last publish was due */
+	/* counters for the last line */
+	uint64_t msgs_in, msgs_out, bytes_in, bytes_out;
+	uint32_t rejected, undelivered;         /* publishes refused; deliveries dropped (rights, size, no room) */
+	uint32_t events, events_minute, events_dropped;
+};
+
+/* ---- Life ---- */
+/* Takes fd and cap, also on failure. */
+void conn_new(struct worker *w, int fd, const struct sock_addr *peer, const struct transport_ops *transport, struct cap *cap);
+void conn_enter(struct conn *c, enum conn_state to);
+void conn_close(struct conn *c, enum conn_end end);
+void conn_close_with(struct conn *c, enum conn_end end, unsigned reason, const char *say);     /* other reason than the row's; say: reason string or NULL */
+void conn_break(struct conn *c, unsigned reason);       /* the client broke a rule of MQTT: reason as the codec gives it */
+void conn_free(struct conn *c);                         /* worker.c, when nothing is left to say */
+static inline bool conn_is(const struct conn *c, enum conn_state state)
+{
+	return c->state == state;
+}
+const char *conn_state_name(enum conn_state state);
+bool conn_may_become(enum conn_state from, enum conn_state to);
+static inline struct str conn_client_id(const struct conn *c)
+{
+	return str_make(c->client_id, c->client_id_size);
+}
+const char *conn_name(const struct conn *c);            /* "conn=w2.1f3a cid=7 client=lamp-1", the subject of log lines; until the next call */
+
+/* ---- Bytes: conn_io.c ---- */
+struct buf *conn_out(struct conn *c);                   /* to append whole packets to; sent at the end of the turn. Throws them away when CLOSING */
+void conn_hold(struct conn *c, unsigned why);
+void conn_go_on(struct conn *c, unsigned why);          /* reads again if nothing else holds it */
+bool conn_flush(struct conn *c) MUST_CHECK;             /* worker.c, end of turn. True: it is gone, free it */
+void conn_touch(struct conn *c);                        /* conn_flush at the end of this turn */
+void conn_io_start(struct conn *c);                     /* conn.c */
+void conn_io_closing(struct conn *c);                   /* conn.c: from now on only out is emptied */
+void conn_io_end(struct conn *c);                       /* conn.c: gives everything back */
+void conn_timer_arm(struct conn *c);                    /* after a deadline has come or gone */
+void conn_resume_rest(struct conn *c);                  /* OPEN now: works on what came with CONNECT */

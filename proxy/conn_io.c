@@ -1,0 +1,424 @@
+/* conn_io.c - the bytes of a connection: one receive when it is readable, one send at the end of the turn, and every deadline on one timer.
+ * An idle connection holds no buffer. */
+#include "base/base.h"
+#include "proxy/conn.h"
+
+#include "proxy/gate.h"
+#include "proxy/greet.h"
+#include "proxy/uplink.h"
+#include "proxy/worker.h"
+
+enum {
+	ANSWER_MS = 30000,                      /* for verdict and core together; both have shorter deadlines of their own */
+	PARTIAL_GRACE_MS = 10000,               /* attack R03: after this, a packet on its way must have come at 1 KiB/s */
+	PARTIAL_LOOK_MS = 5000,
+	LINGER_MS = 1000,                       /* for the peer to read our last words */
+};
+
+static struct proxy_config const *config_of(const struct conn *c)
+{
+	return c->worker->config;
+}
+
+static int64_t now_of(const struct conn *c)
+{
+	return loop_now(c->worker->loop);
+}
+
+static void watch_again(struct conn *c)
+{
+	unsigned events = 0;
+
+	if (c->done)
+		return;
+	if (!c->hold || c->lingering)
+		events |= LOOP_READ;
+	if (c->writing)
+		events |= LOOP_WRITE;
+	loop_rewatch(c->worker->loop, &c->watch, events);
+}
+
+void conn_touch(struct conn *c)
+{
+	if (!list_empty(&c->todo))
+		return;
+	list_add_tail(&c->worker->dirty, &c->todo);
+	worker_touch(c->worker);
+}
+
+struct buf *conn_out(struct conn *c)
+{
+	static _Thread_local struct buf nowhere;
+
+	if (c->state == CONN_CLOSING) {
+		buf_reset(&nowhere);
+		return &nowhere;
+	}
+	conn_touch(c);
+	if (!c->out.p)
+		worker_buf_take(c->worker, &c->out);
+	return &c->out;
+}
+
+/* ---- Deadlines ---- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t greeting_due(const struct conn *c)        /* attacks R01, R02 */
+{
+	return c->since + (c->bytes_in ? config_of(c)->connect_deadline : config_of(c)->connect_deadline / 2);
+}
+
+static int64_t rate_due(const struct conn *c)            /* a burst of five seconds is free */
+{
+	return c->rate_at / 1000 - 5000;
+}
+
+static int64_t open_due(const struct conn *c)
+{
+	int64_t due = INT64_MAX;
+
+	if (c->keep_alive_ms && !c->hold)
+		due = earlier(due, c->heard + c->keep_alive_ms);
+	if (c->writing)
+		due = earlier(due, c->progress + config_of(c)->write_deadline);
+	if (c->partial && !c->hold)
+		due = earlier(due, c->partial_since + PARTIAL_GRACE_MS > now_of(c) ? c->partial_since + PARTIAL_GRACE_MS
+		                                                                    : now_of(c) + PARTIAL_LOOK_MS);
+	if (c->hold & HOLD_RATE)
+		due = earlier(due, rate_due(c));
+	return due;
+}
+
+void conn_timer_arm(struct conn *c)
+{
+	int64_t due;
+
+	switch ((enum conn_state)c->state) {
+	case CONN_GREETING:
+		due = greeting_due(c);
+		break;
+	case CONN_AUTH:
+	case CONN_OPENING:
+		due = c->heard + ANSWER_MS;
+		break;
+	case CONN_OPEN:
+		due = open_due(c);
+		break;
+	default:
+		due = c->progress + LINGER_MS;
+		break;
+	}
+	if (due == INT64_MAX)
+		timer_stop(&c->timer);
+	else
+		timer_set(c->worker->loop, &c->timer, due - now_of(c));
+}
+
+static bool too_slow(const struct conn *c)
+{
+	int64_t age = now_of(c) - c->partial_since - PARTIAL_GRACE_MS;
+
+	return c->partial && !c->hold && age > 0 && (int64_t)c->partial * 1000 < age << 10;
+}
+
+static void open_fired(struct conn *c)
+{
+	int64_t now = now_of(c);
+
+	if (c->writing && now >= c->progress + config_of(c)->write_deadline)
+		conn_close(c, END_SLOW_READER);
+	else if (c->keep_alive_ms && !c->hold && now >= c->heard + c->keep_alive_ms)
+		conn_close(c, END_KEEP_ALIVE);
+	else if (too_slow(c))
+		conn_close(c, END_SLOW_SENDER);
+	else if ((c->hold & HOLD_RATE) && now >= rate_due(c))
+		conn_go_on(c, HOLD_RATE);
+}
+
+static void finish(struct conn *c)
+{
+	c->done = true;
+	timer_stop(&c->timer);
+	loop_unwatch(c->worker->loop, &c->watch);
+	conn_touch(c);
+}
+
+static void fired(struct timer *t)
+{
+	struct conn *c = container_of(t, struct conn, timer);
+
+	switch ((enum conn_state)c->state) {
+	case CONN_GREETING:
+		if (now_of(c) >= greeting_due(c))
+			conn_close(c, END_CONNECT_LATE);
+		break;
+	case CONN_AUTH:
+	case CONN_OPENING:
+		if (now_of(c) >= c->heard + ANSWER_MS)
+			greet_refuse(c, RC_SERVER_UNAVAILABLE, "no answer in time");
+		break;
+	case CONN_OPEN:
+		open_fired(c);
+		break;
+	default:
+		finish(c);
+		return;
+	}
+	conn_timer_arm(c);
+}
+
+/* ---- Reading ---- */
+
+/* What has not wholly come is charged to all of the worker: many clients may each begin a great packet (attack R02). */
+static void charge_partial(struct conn *c, bool progressed)
+{
+	struct worker *w = c->worker;
+	size_t before = c->partial, n = c->state == CONN_CLOSING ? 0 : buf_len(&c->in);
+
+	w->partial += n - before;
+	c->partial = n;
+	if (n == 0)
+		return;
+	if (n > before && w->partial > (size_t)w->config->partial_bytes) {
+		conn_close_with(c, END_QUOTA, RC_QUOTA_EXCEEDED, "too many half-received packets");
+		return;
+	}
+	if (progressed || before == 0)
+		c->partial_since = now_of(c);
+	if (before == 0)
+		conn_timer_arm(c);
+}
+
+static void fed(struct conn *c, enum feed answer, uint64_t frames_before)
+{
+	if (answer == FEED_NOMEM)
+		conn_close(c, END_MEMORY);
+	MUST(answer != FEED_BAD || c->state == CONN_CLOSING);   /* the gate has said why */
+	charge_partial(c, c->frames_in != frames_before);
+}
+
+static void read_failed(struct conn *c, int err)
+{
+	switch (err) {
+	case -E_AGAIN:
+		break;
+	case -E_CLOSED:
+		conn_close(c, END_GONE);
+		break;
+	case -E_INVALID:
+		conn_close(c, END_NOT_MQTT);
+		break;
+	default:
+		conn_close(c, END_SOCKET);
+		break;
+	}
+}
+
+static void read_some(struct conn *c)
+{
+	struct worker *w = c->worker;
+	struct str plain = STR_NONE;
+	uint64_t frames = c->frames_in;
+	int err;
+
+	if (c->link && uplink_full(c->link)) {
+		uplink_stall(c->link, c);
+		return;
+	}
+	err = c->transport.ops->read(&c->transport, c->watch.fd, w->room, &plain);
+	if (err) {
+		read_failed(c, err);
+		return;
+	}
+	w->n.recvs++;
+	w->n.bytes_in += plain.n;
+	if (plain.n == 0)
+		return;
+	c->heard = now_of(c);
+	if (c->bytes_in == 0)
+		conn_timer_arm(c);              /* the first byte doubles the time for CONNECT */
+	c->bytes_in += plain.n;
+	fed(c, feed(&gate_ops, c, &c->in, plain), frames);
+}
+
+void conn_resume_rest(struct conn *c)
+{
+	uint64_t frames = c->frames_in;
+
+	if (buf_len(&c->in))
+		fed(c, feed_rest(&gate_ops, c, &c->in), frames);
+}
+
+/* Our last words are only safe when the peer has read them: closing with unread bytes in our socket would send a reset. */
+static void linger(struct conn *c)
+{
+	struct str plain = STR_NONE;
+	int err = c->transport.ops->read(&c->transport, c->watch.fd, c->worker->room, &plain);
+
+	if (err && err != -E_AGAIN)
+		finish(c);
+}
+
+static void ready(struct watch *w, unsigned events)
+{
+	struct conn *c = container_of(w, struct conn, watch);
+
+	if (events & LOOP_WRITE) {
+		c->writable = true;
+		conn_touch(c);
+	}
+	if (c->state == CONN_CLOSING) {
+		if (c->lingering && (events & (LOOP_READ | LOOP_HANGUP)))
+			linger(c);
+		else if (events & LOOP_HANGUP)
+			finish(c);
+		return;
+	}
+	if (!c->hold && (events & (LOOP_READ | LOOP_HANGUP)))
+		read_some(c);
+	else if (events & LOOP_HANGUP)
+		conn_close(c, END_GONE);        /* held, but there is nobody any more (attack A07) */
+}
+
+void conn_hold(struct conn *c, unsigned why)
+{
+	c->hold |= (uint8_t)why;
+	watch_again(c);
+}
+
+void conn_go_on(struct conn *c, unsigned why)
+{
+	if (!(c->hold & why))
+		return;
+	c->hold &= (uint8_t)~why;
+	if (c->hold)
+		return;
+	c->heard = c->partial_since = now_of(c);        /* while held it could not be heard */
+	watch_again(c);
+	conn_timer_arm(c);
+}
+
+/* ---- Writing ---- */
+
+/* A client that does not read pauses its session, not its neighbours (design section 4); nor may it fill us with answers. */
+static void backpressure(struct conn *c)
+{
+	size_t waiting = buf_len(&c->out);
+
+	if (!c->channel || c->state != CONN_OPEN)
+		return;
+	if (!c->core_paused && waiting > (size_t)config_of(c)->out_high) {
+		c->core_paused = true;
+		link_bare_write(uplink_out(c->link), LINK_PAUSE, c->channel, c->generation);
+		conn_hold(c, HOLD_OUT);
+	} else if (c->core_paused && waiting <= (size_t)config_of(c)->out_low) {
+		c->core_paused = false;
+		link_bare_write(uplink_out(c->link), LINK_RESUME, c->channel, c->generation);
+		conn_go_on(c, HOLD_OUT);
+	}
+}
+
+static void wrote(struct conn *c, size_t sent, bool waits)
+{
+	c->bytes_out += sent;
+	c->worker->n.bytes_out += sent;
+	if (c->state != CONN_CLOSING && (sent || !c->writing))
+		c->progress = now_of(c);
+	if (waits != c->writing) {
+		c->writing = waits;
+		watch_again(c);
+		if (waits)
+			conn_timer_arm(c);
+	}
+	backpressure(c);
+}
+
+static void last_said(struct conn *c)
+{
+	if (!c->said_end) {
+		finish(c);
+		return;
+	}
+	if (c->lingering)
+		return;
+	c->lingering = true;
+	c->transport.ops->shut(&c->transport, c->watch.fd);
+	watch_again(c);
+}
+
+bool conn_flush(struct conn *c)
+{
+	size_t before = buf_len(&c->out);
+	int err;
+
+	list_del(&c->todo);
+	if (c->done)
+		return true;
+	if (c->writing && !c->writable) {       /* still full: more only waits behind what waits */
+		backpressure(c);
+		return false;
+	}
+	c->writable = false;
+	err = c->transport.ops->write(&c->transport, c->watch.fd, &c->out);
+	if (before)
+		c->worker->n.sends++;
+	if (err && err != -E_AGAIN) {
+		if (c->state == CONN_CLOSING)
+			return true;
+		conn_close(c, err == -E_CLOSED ? END_GONE : END_SOCKET);
+		return false;
+	}
+	wrote(c, before - buf_len(&c->out), err == -E_AGAIN);
+	if (err)
+		return false;
+	worker_buf_give(c->worker, &c->out);
+	if (c->state == CONN_CLOSING)
+		last_said(c);
+	return c->done;
+}
+
+/* ---- Life ---- */
+
+void conn_io_start(struct conn *c)
+{
+	struct worker *w = c->worker;
+	int fd = c->watch.fd;
+
+	timer_init(&c->timer, fired);
+	c->watch.fd = -1;
+	if (c->transport.ops->open(&c->transport, fd) || loop_watch(w->loop, &c->watch, fd, LOOP_READ, ready)) {
+		c->watch.fd = fd;
+		c->done = true;
+		conn_close(c, END_SOCKET);
+		return;
+	}
+	conn_timer_arm(c);
+}
+
+void conn_io_closing(struct conn *c)
+{
+	c->hold |= HOLD_END;
+	list_del(&c->stalled);
+	c->progress = now_of(c);
+	if (c->end == END_GONE || c->end == END_SOCKET)
+		buf_reset(&c->out);
+	watch_again(c);
+	conn_timer_arm(c);
+	conn_touch(c);
+}
+
+void conn_io_end(struct conn *c)
+{
+	timer_stop(&c->timer);
+	loop_unwatch(c->worker->loop, &c->watch);
+	c->transport.ops->end(&c->transport);
+	sock_close(&c->watch.fd);
+	c->worker->partial -= c->partial;
+	c->partial = 0;
+	buf_free(&c->in);
+	buf_free(&c->out);
+}

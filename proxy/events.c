@@ -1,0 +1,248 @@
+/* events.c - the records of a customer's log (events.h). A record is published on channel 0 of the link to the customer's home, as the platform
+ * and with QoS 1, so that a subscriber who asked for QoS 1 gets it so; nobody waits for the acknowledgement. What a client can cause is bounded;
+ * when the link is full, records are the first to be left out. */
+#include "base/base.h"
+#include "proxy/events.h"
+
+#include <inttypes.h>
+
+#include "base/json.h"
+#include "proxy/badge.h"
+#include "proxy/conn.h"
+#include "proxy/uplink.h"
+#include "proxy/worker.h"
+
+enum {
+	PER_BADGE = 50,                         /* a second, per token and worker */
+	PER_CONN = 60,                          /* subscriptions a minute, per connection */
+	ORIGIN_SESSION = 14,                    /* flespi's number for MQTT sessions */
+};
+
+static const struct event_row {
+	enum event event;
+	const char *word, *text;
+} rows[] = {
+	{ EVENT_CONNECTED, "connected", "connection accepted" },
+	{ EVENT_BLOCKED, "blocked", "connection blocked" },
+	{ EVENT_REJECTED, "rejected", "connection rejected" },
+	{ EVENT_DISCONNECTED, "disconnected", "connection closed" },
+	{ EVENT_SUBSCRIBED, "subscribed", "session subscribed" },
+	{ EVENT_UNSUBSCRIBED, "unsubscribed", "session unsubscribed" },
+};
+
+static const struct event_row *row_of(enum event event)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].event == event)
+			return &rows[i];
+	}
+	MUST(!"an event has a row");
+	return NULL;
+}
+
+const char *event_word(enum event event)
+{
+	return row_of(event)->word;
+}
+
+/* ---- Names ---- */
+
+void event_client_level(struct buf *out, struct str client_id)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	if (client_id.n == 0)
+		buf_u8(out, '%');
+	for (size_t i = 0; i < client_id.n; i++) {
+		uint8_t b = (uint8_t)client_id.p[i];
+
+		if (b > 0x20 && b <= 0x7e && !strchr("/+#%", b)) {
+			buf_u8(out, b);
+			continue;
+		}
+		buf_u8(out, '%');
+		buf_u8(out, (uint8_t)hex[b >> 4]);
+		buf_u8(out, (uint8_t)hex[b & 15]);
+	}
+}
+
+void event_topic(struct buf *out, uint64_t customer, struct str client_id, enum event event)
+{
+	buf_printf(out, "customer/%" PRIu64 "/flespi/log/mqtt/sessions/", customer);
+	event_client_level(out, client_id);
+	buf_printf(out, "/%s", row_of(event)->word);
+}
+
+/* ---- Bounds ---- */
+
+static bool room_for_badge(struct conn *c)
+{
+	struct badge *b = c->badge;
+	int64_t second = loop_now(c->worker->loop) / 1000;
+
+	if (b->events_second != second) {
+		b->events_second = second;
+		b->events = 0;
+	}
+	if (b->events < PER_BADGE) {
+		b->events++;
+		return true;
+	}
+	b->events_dropped++;
+	return false;
+}
+
+static bool room_for_conn(struct conn *c)
+{
+	uint32_t minute = (uint32_t)(loop_now(c->worker->loop) / 60000);
+
+	if (c->events_minute != minute) {
+		c->events_minute = minute;
+		c->events = 0;
+	}
+	if (c->events < PER_CONN) {
+		c->events++;
+		return true;
+	}
+	c->events_dropped++;
+	return false;
+}
+
+static struct uplink *way(struct conn *c)                /* NULL: nobody to tell, or no room */
+{
+	struct worker *w = c->worker;
+	struct uplink *link;
+
+	if (!w->config->events || !c->badge)
+		return NULL;
+	link = worker_link_of(w, c->badge->customer);
+	if (link && !uplink_full(link) && room_for_badge(c))
+		return link;
+	w->n.events_dropped++;
+	return NULL;
+}
+
+/* ---- Records ---- */
+
+static void put(json_t *record, const char *key, json_t *value)          /* takes value */
+{
+	if (json_object_set_new(record, key, value))
+		json_object_clear(record);      /* no memory: send sees an empty one and drops it */
+}
+
+static void put_count(json_t *record, const char *key, uint64_t value)
+{
+	put(record, key, json_integer((json_int_t)value));
+}
+
+static json_t *begin(const struct conn *c, const struct event_row *row)
+{
+	json_t *record = json_object();
+	struct str id = conn_client_id(c);
+	struct buf origin = { 0 };
+	char peer[SOCK_TEXT];
+
+	if (!record)
+		return NULL;
+	sock_text(&c->peer, peer);
+	buf_str_add(&origin, STR("mqtt/sessions/"));
+	event_client_level(&origin, id);
+	put(record, "timestamp", json_real((double)loop_wall(c->worker->loop) / 1000.0));
+	put_count(record, "event_code", row->event);
+	put(record, "event_origin", json_stringn((const char *)buf_data(&origin), buf_len(&origin)));
+	put(record, "event_text", json_string(row->text));
+	put_count(record, "origin_type", ORIGIN_SESSION);
+	put(record, "origin_id", json_stringn(id.n ? id.p : "", id.n));
+	put(record, "client_id", json_stringn(id.n ? id.p : "", id.n));
+	put(record, "source", json_string(peer));
+	put(record, "transport", json_string(c->transport.ops->name));
+	put_count(record, "token_id", c->badge->id);
+	buf_free(&origin);
+	return record;
+}
+
+static void send(struct conn *c, struct uplink *link, const struct event_row *row, json_t *record)       /* takes record */
+{
+	struct link_publish p = { .msg.expiry_s = LINK_NO_EXPIRY };
+	struct buf topic = { 0 }, payload = { 0 };
+
+	if (record && c->badge->events_dropped) {
+		put_count(record, "suppressed", c->badge->events_dropped);
+		c->badge->events_dropped = 0;
+	}
+	event_topic(&topic, c->badge->customer, conn_client_id(c), row->event);
+	if (record && json_object_size(record) && json_write(&payload, record) == 0 && buf_ok(&topic)) {
+		link->event_id = link->event_id == UINT16_MAX ? 1 : (uint16_t)(link->event_id + 1);
+		p.packet_id = link->event_id;
+		p.msg.topic = buf_str(&topic);
+		p.msg.payload = buf_str(&payload);
+		link_publish_write(uplink_out(link), 0, 0, 1, &p);
+		c->worker->n.events++;
+	}
+	json_decref(record);
+	buf_free(&topic);
+	buf_free(&payload);
+}
+
+void event_connected(struct conn *c, bool present)
+{
+	struct uplink *link = way(c);
+	const struct event_row *row = row_of(EVENT_CONNECTED);
+	json_t *record = link ? begin(c, row) : NULL;
+
+	if (!record)
+		return;
+	put_count(record, "version", c->version);
+	put(record, "session_present", json_boolean(present));
+	send(c, link, row, record);
+}
+
+void event_refused(struct conn *c, enum event event, unsigned reason, const char *say)
+{
+	struct uplink *link = way(c);
+	const struct event_row *row = row_of(event);
+	json_t *record = link ? begin(c, row) : NULL;
+
+	if (!record)
+		return;
+	put_count(record, "close_code", reason);
+	put(record, "error_text", json_string(say ? say : mqtt_reason_text(reason)));
+	send(c, link, row, record);
+}
+
+void event_disconnected(struct conn *c, int close_code, const char *why)
+{
+	struct uplink *link = way(c);
+	const struct event_row *row = row_of(EVENT_DISCONNECTED);
+	json_t *record = link ? begin(c, row) : NULL;
+
+	if (!record)
+		return;
+	put(record, "close_code", json_integer(close_code));
+	put(record, "error_text", json_string(why));
+	put(record, "duration", json_real((double)(loop_now(c->worker->loop) - c->since) / 1000.0));
+	put_count(record, "msgs", c->msgs_in + c->msgs_out);
+	put_count(record, "published", c->msgs_in);
+	put_count(record, "received", c->msgs_out);
+	put_count(record, "recv", c->bytes_in);
+	put_count(record, "send", c->bytes_out);
+	put_count(record, "rejected", c->rejected);
+	put_count(record, "undelivered", c->undelivered);
+	if (c->events_dropped)
+		put_count(record, "subscriptions_not_logged", c->events_dropped);
+	send(c, link, row, record);
+}
+
+void event_subscription(struct conn *c, enum event event, struct str filter, unsigned qos)
+{
+	struct uplink *link = c->worker->config->events && room_for_conn(c) ? way(c) : NULL;
+	const struct event_row *row = row_of(event);
+	json_t *record = link ? begin(c, row) : NULL;
+
+	if (!record)
+		return;
+	put(record, "topic", json_stringn(filter.p, filter.n));
+	if (event == EVENT_SUBSCRIBED)
+		put_count(record, "qos", qos);
+	send(c, link, row, record);
+}

@@ -1,0 +1,21 @@
+/* events.h - the records of a customer's log that the proxy writes: flespi/log/mqtt/sessions/<client id>/<word>, with the fields and codes of
+ * flespi's records. Bounded per token and second, and per connection and minute; what is left out is counted in the next record. */
+#pragma once
+#include "base/bytes.h"
+
+struct conn;
+
+enum event {
+	EVENT_CONNECTED = 500, EVENT_BLOCKED = 501, EVENT_REJECTED = 502, EVENT_DISCONNECTED = 503,
+	EVENT_SUBSCRIBED = 520, EVENT_UNSUBSCRIBED = 521,
+};
+
+void event_connected(struct conn *c, bool present);
+void event_refused(struct conn *c, enum event event, unsigned reason, const char *say);         /* BLOCKED, REJECTED */
+void event_disconnected(struct conn *c, int close_code, const char *why);
+void event_subscription(struct conn *c, enum event event, struct str filter, unsigned qos);
+
+/* Pure parts */
+void event_topic(struct buf *out, uint64_t customer, struct str client_id, enum event event);   /* inner name */
+void event_client_level(struct buf *out, struct str client_id);         /* escaped to one level (docs/architecture.md) */
+const char *event_word(enum event event);

@@ -1,0 +1,136 @@
+/* gate.c - the decision table (gate.h). */
+#include "base/base.h"
+#include "proxy/gate.h"
+
+#include "base/log.h"
+#include "proxy/badge.h"
+#include "proxy/worker.h"
+
+#define IN(state) (1u << CONN_##state)
+#define V(version) (1u << MQTT_##version)
+#define V3 (V(V31) | V(V311))
+#define ALL (V3 | V(V5))
+
+/* A type that a client may not send at all has no handler; its row is there so that the table is whole. AUTH has none either: we offer no
+ * method [MQTT-4.12.0-6], and CONNECT with one is refused (attack A21). */
+static const struct gate_row rows[16] = {
+	[MQTT_CONNECT] = { "CONNECT", IN(GREETING), ALL, greet_connect },       /* a second one is a protocol error [MQTT-3.1.0-2] */
+	[MQTT_CONNACK] = { "CONNACK", 0, 0, NULL },
+	[MQTT_PUBLISH] = { "PUBLISH", IN(OPEN), ALL, in_publish },
+	[MQTT_PUBACK] = { "PUBACK", IN(OPEN), ALL, in_ack },
+	[MQTT_PUBREC] = { "PUBREC", IN(OPEN), ALL, in_ack },
+	[MQTT_PUBREL] = { "PUBREL", IN(OPEN), ALL, in_ack },
+	[MQTT_PUBCOMP] = { "PUBCOMP", IN(OPEN), ALL, in_ack },
+	[MQTT_SUBSCRIBE] = { "SUBSCRIBE", IN(OPEN), ALL, in_subscribe },
+	[MQTT_SUBACK] = { "SUBACK", 0, 0, NULL },
+	[MQTT_UNSUBSCRIBE] = { "UNSUBSCRIBE", IN(OPEN), ALL, in_unsubscribe },
+	[MQTT_UNSUBACK] = { "UNSUBACK", 0, 0, NULL },
+	[MQTT_PINGREQ] = { "PINGREQ", IN(OPEN), ALL, in_pingreq },
+	[MQTT_PINGRESP] = { "PINGRESP", 0, 0, NULL },
+	[MQTT_DISCONNECT] = { "DISCONNECT", IN(OPEN), ALL, in_disconnect },
+	[MQTT_AUTH] = { "AUTH", 0, V(V5), NULL },
+};
+
+const struct gate_row *gate_row(unsigned type)
+{
+	MUST(type < ARRAY_LEN(rows));
+	return &rows[type];
+}
+
+unsigned gate_judge(unsigned type, enum conn_state state, uint8_t version)
+{
+	const struct gate_row *row;
+
+	if (type >= ARRAY_LEN(rows) || !rows[type].name)
+		return RC_MALFORMED_PACKET;
+	row = &rows[type];
+	if (!row->handle)                       /* MQTT 3.1.1 knows no type 15 at all (attack P05) */
+		return type == MQTT_AUTH && version < MQTT_V5 ? RC_MALFORMED_PACKET : RC_PROTOCOL_ERROR;
+	if (!(row->states & 1u << state))
+		return RC_PROTOCOL_ERROR;
+	return version == 0 || row->versions & 1u << version ? RC_SUCCESS : RC_MALFORMED_PACKET;
+}
+
+/* ---- Framing ---- */
+
+/* Who does not begin with CONNECT is sent away after the first byte, without a word and without a byte of memory (attacks P01, P02). */
+static enum parse measure(void *owner, struct str bytes, size_t *whole)
+{
+	struct conn *c = owner;
+	struct mqtt_head h;
+	bool greeting = c->state == CONN_GREETING;
+	enum parse answer;
+
+	if (greeting && bytes.n && (uint8_t)bytes.p[0] != MQTT_CONNECT << 4) {
+		conn_close(c, END_NOT_MQTT);
+		return PARSE_BAD;
+	}
+	answer = mqtt_head_read(bytes, &h);
+	if (answer == PARSE_BAD)
+		conn_break(c, RC_MALFORMED_PACKET);
+	if (answer != PARSE_OK)
+		return answer;
+	if (h.size + (size_t)h.remaining > c->packet_limit) {
+		conn_close(c, END_TOO_LARGE);
+		return PARSE_BAD;
+	}
+	*whole = h.size + (size_t)h.remaining;
+	return PARSE_OK;
+}
+
+static bool frame(void *owner, struct str bytes)
+{
+	struct conn *c = owner;
+	struct mqtt_head h = { 0 };
+	unsigned reason;
+
+	MUST(mqtt_head_read(bytes, &h) == PARSE_OK);    /* measured a moment ago */
+	c->frames_in++;
+	c->worker->n.packets_in++;
+	reason = gate_judge(h.type, c->state, c->version);
+	if (reason)
+		conn_break(c, reason);
+	else
+		rows[h.type].handle(c, &h, str_skip(bytes, h.size));
+	return c->state != CONN_CLOSING && !(c->hold & HOLD_AUTH);
+}
+
+const struct feed_ops gate_ops = { .measure = measure, .frame = frame };
+
+/* ---- Checks ---- */
+
+bool gate_topic_fits(const struct proxy_config *f, struct str topic)
+{
+	return topic.n <= (size_t)f->topic_max && topic_levels(topic) <= (unsigned)f->levels_max;
+}
+
+unsigned gate_props(const struct proxy_config *f, const struct mqtt_props *p)
+{
+	struct mqtt_user_walk walk;
+	struct str key, value;
+	size_t bytes = 0;
+
+	if (p->user_count == 0)
+		return RC_SUCCESS;
+	if (p->user_count > (unsigned)f->user_properties_max)
+		return RC_QUOTA_EXCEEDED;
+	mqtt_user_start(&walk, p);
+	while (mqtt_user_next(&walk, &key, &value))
+		bytes += 5 + key.n + value.n;
+	return bytes > (size_t)f->user_properties_bytes ? RC_PACKET_TOO_LARGE : RC_SUCCESS;
+}
+
+unsigned gate_publish(const struct badge *b, struct str topic)
+{
+	return acl_may_publish(b->acl, topic) ? RC_SUCCESS : RC_NOT_AUTHORIZED;
+}
+
+/* Many clients with one token get the same message: the token's rights are asked once. */
+bool gate_deliver(struct worker *w, struct badge *b, struct str name)
+{
+	if (b->memo_serial != w->deliver_serial) {
+		b->memo_serial = w->deliver_serial;
+		b->memo = acl_may_receive(b->acl, name);
+	}
+	return b->memo;
+}

@@ -1,0 +1,234 @@
+/* greet.c - CONNECT, until the verdict on its credential (greet.h). Nothing of the client's has any effect here: there is no session, no Will, no
+ * customer yet (attacks A04 to A07). The credential is copied once, into memory that is wiped, and handed to the authentication thread. */
+#include "base/base.h"
+#include "proxy/greet.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "proxy/events.h"
+#include "proxy/gate.h"
+#include "proxy/worker.h"
+#include "wire/mqtt_write.h"
+
+static void wipe(struct str secret)              /* bytes in our own memory, read as const */
+{
+	if (secret.n)
+		mem_wipe((void *)(uintptr_t)secret.p, secret.n);
+}
+
+void greet_free(struct conn *c)
+{
+	struct greet *g = c->greet;
+
+	c->greet = NULL;
+	if (!g)
+		return;
+	if (g->ask)
+		g->ask->owner = NULL;           /* it still comes back, and then finds nobody (attack A07) */
+	mem_wipe(g->body, g->size);
+	mem_free(g);
+}
+
+/* ---- Refusing ---- */
+
+/* MQTT 3.1.1 3.2.2.3 has five words for "no"; where none of them fits, the standard wants the connection closed without CONNACK. */
+static bool v3_has_word(unsigned reason)
+{
+	switch (reason) {
+	case RC_UNSUPPORTED_PROTOCOL_VERSION:
+	case RC_CLIENT_IDENTIFIER_NOT_VALID:
+	case RC_BAD_USER_NAME_OR_PASSWORD:
+	case RC_NOT_AUTHORIZED:
+	case RC_SERVER_UNAVAILABLE:
+	case RC_SERVER_BUSY:
+	case RC_BANNED:
+	case RC_QUOTA_EXCEEDED:
+	case RC_CONNECTION_RATE_EXCEEDED:
+	case RC_IMPLEMENTATION_SPECIFIC_ERROR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void greet_refuse(struct conn *c, unsigned reason, const char *say)
+{
+	struct mqtt_props props = { 0 };
+	uint32_t most = c->packet_most;
+	size_t before = buf_len(&c->out);
+
+	if (c->state == CONN_CLOSING)
+		return;
+	if (say && c->problem_info) {
+		props.has = UINT64_C(1) << PROP_REASON_STRING;
+		props.reason_string = str_c(say);
+	}
+	if (c->version >= MQTT_V5 || v3_has_word(reason)) {
+		mqtt_connack_write(&c->out, c->version, false, reason, &props);
+		if (most && buf_len(&c->out) - before > most) {         /* [MQTT-3.2.2-19] */
+			buf_cut(&c->out, before);
+			mqtt_connack_write(&c->out, c->version, false, reason, NULL);
+		}
+		c->said_end = true;
+	}
+	c->worker->n.refusals++;
+	LOG_INFO(conn_name(c), "refused", "reason=0x%02x why=\"%s\"", reason, say ? say : mqtt_reason_text(reason));
+	if (c->badge)
+		event_refused(c, reason == RC_NOT_AUTHORIZED || reason == RC_QUOTA_EXCEEDED ? EVENT_BLOCKED : EVENT_REJECTED, reason, say);
+	conn_close_with(c, END_REFUSED, reason, say);
+}
+
+/* ---- Judging CONNECT ---- */
+
+static bool has_wildcard(struct str s)           /* attacks A03, C12: such a name could act as a pattern somewhere behind us */
+{
+	return s.n && (memchr(s.p, '#', s.n) || memchr(s.p, '+', s.n));
+}
+
+static unsigned judge_will(const struct conn *c, const struct mqtt_will *will)
+{
+	const struct proxy_config *f = c->worker->config;
+
+	if (!will->present)
+		return RC_SUCCESS;
+	if (!gate_topic_fits(f, will->topic))
+		return RC_TOPIC_NAME_INVALID;
+	if (mqtt_has(&will->props, PROP_RESPONSE_TOPIC) && !gate_topic_fits(f, will->props.response_topic))
+		return RC_TOPIC_NAME_INVALID;
+	return gate_props(f, &will->props);
+}
+
+static unsigned judge(const struct conn *c, const struct mqtt_connect *m, const char **say)
+{
+	const struct proxy_config *f = c->worker->config;
+	unsigned reason;
+
+	if (mqtt_has(&m->props, PROP_AUTH_METHOD))              /* [MQTT-4.12.0-1] */
+		return RC_BAD_AUTHENTICATION_METHOD;
+	if (m->client_id.n > (size_t)f->client_id_max || has_wildcard(m->client_id)) {
+		*say = m->client_id.n > (size_t)f->client_id_max ? "client id too long" : "client id must not contain + or #";
+		return RC_CLIENT_IDENTIFIER_NOT_VALID;
+	}
+	if (has_wildcard(m->username))
+		return RC_BAD_USER_NAME_OR_PASSWORD;
+	reason = gate_props(f, &m->props);
+	return reason ? reason : judge_will(c, &m->will);
+}
+
+/* Only what concerns the connection itself; what concerns the session waits for the verdict. */
+static void remember(struct conn *c, const struct mqtt_connect *m)
+{
+	const struct mqtt_props *p = &m->props;
+
+	c->packet_most = mqtt_has(p, PROP_MAXIMUM_PACKET_SIZE) ? p->maximum_packet_size : 0;
+	c->problem_info = !mqtt_has(p, PROP_REQUEST_PROBLEM_INFO) || p->request_problem_info;
+}
+
+/* ---- Asking what the credential is worth ---- */
+
+static void verdict(struct conn *c, unsigned reason, struct token *token)
+{
+	if (reason == RC_SUCCESS)
+		opened_verdict(c, token);
+	else
+		greet_refuse(c, reason, NULL);
+}
+
+static void answered(struct auth_ask *ask)
+{
+	struct greet *g = ask->owner;
+	struct token *token = ask->token;
+	unsigned reason = ask->reason;
+
+	if (g) {
+		g->ask = NULL;
+		ask->token = NULL;
+	}
+	auth_ask_free(&ask);
+	if (g)
+		verdict(g->conn, reason, token);
+}
+
+static void ask_for(struct conn *c, const struct credential *credential)
+{
+	struct worker *w = c->worker;
+	struct token *token = NULL;
+	int known = auth_look(w->auth, credential, &c->peer, &token);
+
+	if (known >= 0) {
+		verdict(c, (unsigned)known, token);
+		return;
+	}
+	c->greet->ask = auth_ask_new(credential, &c->peer, w->inbox, answered, c->greet);
+	if (c->greet->ask)
+		auth_ask(w->auth, c->greet->ask);
+	else
+		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
+}
+
+static bool keep_client_id(struct conn *c, struct str id)
+{
+	if (id.n == 0)
+		return true;                    /* one will be assigned (opened.c) */
+	c->client_id = mem_dup(id.p, id.n);
+	c->client_id_size = c->client_id ? (uint16_t)id.n : 0;
+	return c->client_id;
+}
+
+static void ask(struct conn *c)
+{
+	struct greet *g = c->greet;
+	struct mqtt_connect *m = &g->connect;
+	struct credential credential;
+
+	if (!credential_find(m->username, m->has_username, m->password, m->has_password, c->worker->config->auth_key_form == 1,
+	                     &credential)) {
+		greet_refuse(c, RC_BAD_USER_NAME_OR_PASSWORD, NULL);
+		return;
+	}
+	conn_enter(c, CONN_AUTH);
+	conn_hold(c, HOLD_AUTH);
+	conn_timer_arm(c);
+	ask_for(c, &credential);
+	if (c->greet != g)
+		return;                         /* answered, and over, already */
+	wipe(m->username);
+	wipe(m->password);
+}
+
+void greet_connect(struct conn *c, const struct mqtt_head *h, struct str body)
+{
+	struct greet *g = mem_zalloc(sizeof(*g) + body.n);
+	const char *say = NULL;
+	bool known = false;
+	unsigned reason;
+
+	(void)h;
+	c->worker->n.connects++;
+	if (!g) {
+		wipe(body);
+		conn_close(c, END_MEMORY);
+		return;
+	}
+	c->greet = g;
+	g->conn = c;
+	g->size = body.n;
+	memcpy(g->body, body.p, body.n);
+	wipe(body);
+	reason = mqtt_connect_read(str_make(g->body, body.n), &g->connect, &known);
+	if (!known) {
+		conn_break(c, reason);
+		return;
+	}
+	c->version = g->connect.version;
+	if (!reason) {
+		remember(c, &g->connect);
+		reason = judge(c, &g->connect, &say);
+	}
+	if (reason)
+		greet_refuse(c, reason, say);
+	else if (!keep_client_id(c, g->connect.client_id))
+		conn_close(c, END_MEMORY);
+	else
+		ask(c);
+}

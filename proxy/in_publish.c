@@ -1,0 +1,205 @@
+/* in_publish.c - PUBLISH of a client, on its way to the core. The order is fixed (attack C16): read -> alias resolved -> name and sizes -> may it
+ * be published -> mapped -> link. The right is checked at the moment of effect, so nothing about it is kept (attack C06). */
+#include "base/base.h"
+#include "proxy/gate.h"
+
+#include "base/log.h"
+#include "proxy/badge.h"
+#include "proxy/inflight.h"
+#include "proxy/uplink.h"
+#include "proxy/worker.h"
+#include "wire/mqtt_write.h"
+
+enum { V3_INFLIGHT_FACTOR = 10 };
+
+/* ---- The message as it crosses the link ---- */
+
+/* The wire form that link.h asks for: only what belongs to the message, in a fixed order. */
+static void props_put(struct buf *out, const struct mqtt_props *p)
+{
+	if (mqtt_has(p, PROP_PAYLOAD_FORMAT)) {
+		buf_u8(out, PROP_PAYLOAD_FORMAT);
+		buf_u8(out, p->payload_format);
+	}
+	if (mqtt_has(p, PROP_CONTENT_TYPE)) {
+		buf_u8(out, PROP_CONTENT_TYPE);
+		buf_u16(out, (uint16_t)p->content_type.n);
+		buf_str_add(out, p->content_type);
+	}
+	if (mqtt_has(p, PROP_CORRELATION_DATA)) {
+		buf_u8(out, PROP_CORRELATION_DATA);
+		buf_u16(out, (uint16_t)p->correlation_data.n);
+		buf_str_add(out, p->correlation_data);
+	}
+	if (p->user_count)
+		mqtt_props_user(p, out);
+}
+
+bool in_publish_msg(struct worker *w, const struct space *space, struct str topic, const struct mqtt_props *p, struct str payload,
+                    struct link_msg *out)
+{
+	struct buf *b = &w->scratch;
+	size_t topic_end, response_end;
+	const char *bytes;
+
+	buf_reset(b);
+	space_map(space, topic, b);
+	topic_end = buf_len(b);
+	if (mqtt_has(p, PROP_RESPONSE_TOPIC))
+		space_map(space, p->response_topic, b);
+	response_end = buf_len(b);
+	if (p->has || p->user_count)
+		props_put(b, p);
+	if (!buf_ok(b)) {
+		buf_free(b);
+		return false;
+	}
+	bytes = (const char *)buf_data(b);
+	out->topic = str_make(bytes, topic_end);
+	out->response_topic = str_make(bytes + topic_end, response_end - topic_end);
+	out->props = str_make(bytes + response_end, buf_len(b) - response_end);
+	out->payload = payload;
+	out->expiry_s = mqtt_has(p, PROP_MESSAGE_EXPIRY) ? p->message_expiry : LINK_NO_EXPIRY;
+	return true;
+}
+
+/* ---- Refusing ---- */
+
+/* MQTT 3.1.1 has no word for it and allows only "yes" or the end [MQTT-3.3.5-2]: acknowledged and dropped. */
+static void refuse(struct conn *c, const struct mqtt_publish *p, unsigned reason)
+{
+	struct mqtt_props props = { 0 };
+	struct buf *out;
+	size_t before;
+	char why[160];
+
+	c->rejected++;
+	c->worker->n.publishes_refused++;
+	LOG_INFO(conn_name(c), "refused-publish", "reason=0x%02x topic=%s", reason, log_esc(p->topic));
+	if (p->qos == 0)
+		return;
+	if (c->problem_info && reason == RC_NOT_AUTHORIZED) {
+		acl_explain(c->badge->acl, true, p->topic, why, sizeof(why));
+		props.reason_string = str_c(why);
+		if (mqtt_utf8_ok(props.reason_string))          /* a long topic may have been cut inside a character */
+			props.has = UINT64_C(1) << PROP_REASON_STRING;
+	}
+	out = conn_out(c);
+	before = buf_len(out);
+	mqtt_ack_write(out, p->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, c->version, p->packet_id, reason, &props);
+	if (c->packet_most && buf_len(out) - before > c->packet_most) {         /* [MQTT-3.4.2-2] */
+		buf_cut(out, before);
+		mqtt_ack_write(out, p->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, c->version, p->packet_id, reason, NULL);
+	}
+}
+
+/* ---- Judging ---- */
+
+/* MQTT5 3.3.2.3.4. The alias table dies with the connection (attack P18). */
+static unsigned resolve_alias(struct conn *c, struct mqtt_publish *p)
+{
+	unsigned most = (unsigned)c->worker->config->topic_alias_max;
+
+	if (!mqtt_has(&p->props, PROP_TOPIC_ALIAS))
+		return p->topic.n ? RC_SUCCESS : RC_PROTOCOL_ERROR;             /* attack P16 */
+	if (p->props.topic_alias == 0 || p->props.topic_alias > most)           /* [MQTT-3.3.2-8], [MQTT-3.3.2-9] */
+		return RC_TOPIC_ALIAS_INVALID;
+	if (p->topic.n == 0) {
+		p->topic = alias_get(c->aliases, p->props.topic_alias);
+		return p->topic.n ? RC_SUCCESS : RC_TOPIC_ALIAS_INVALID;
+	}
+	if (!gate_topic_fits(c->worker->config, p->topic))
+		return RC_TOPIC_NAME_INVALID;
+	return alias_set(&c->aliases, p->props.topic_alias, most, p->topic) ? RC_IMPLEMENTATION_SPECIFIC_ERROR : RC_SUCCESS;
+}
+
+static unsigned judge(struct conn *c, struct mqtt_publish *p)
+{
+	const struct proxy_config *f = c->worker->config;
+	unsigned reason = resolve_alias(c, p);
+
+	if (reason)
+		return reason;
+	if (!gate_topic_fits(f, p->topic))                                      /* attack P19 */
+		return RC_TOPIC_NAME_INVALID;
+	if (mqtt_has(&p->props, PROP_RESPONSE_TOPIC) && !gate_topic_fits(f, p->props.response_topic))
+		return RC_TOPIC_NAME_INVALID;
+	return gate_props(f, &p->props);
+}
+
+/* Attacks P29, R11. v3 never heard of our maximum: QoS 1 costs us nothing there, QoS 2 is given much room. */
+static int count_inflight(struct conn *c, const struct mqtt_publish *p)
+{
+	size_t limit = (size_t)c->worker->config->receive_maximum;
+
+	if (c->version < MQTT_V5) {
+		if (p->qos == 1)
+			return 0;
+		limit *= V3_INFLIGHT_FACTOR;
+	}
+	return inflight_add(&c->inflight, p->packet_id, limit);
+}
+
+/* Attack R18: above its rate a client is not read for a while; no message is lost, nobody is sent away. */
+static void pace(struct conn *c)
+{
+	int64_t now = loop_now(c->worker->loop) * 1000;
+
+	if (c->rate == 0)
+		return;
+	if (c->rate_at < now)
+		c->rate_at = now;
+	c->rate_at += 1000000 / c->rate;
+	if (c->rate_at <= now + 5000000 || c->hold & HOLD_RATE)
+		return;
+	conn_hold(c, HOLD_RATE);
+	conn_timer_arm(c);
+}
+
+/* ---- PUBLISH ---- */
+
+static void pass_on(struct conn *c, const struct mqtt_publish *p)
+{
+	struct link_publish out = { .packet_id = p->packet_id };
+	unsigned flags = p->qos | (p->retain ? LINK_RETAIN : 0) | (p->dup ? LINK_DUP : 0);
+
+	if (!in_publish_msg(c->worker, &c->badge->space, p->topic, &p->props, p->payload, &out.msg)) {
+		conn_close(c, END_MEMORY);
+		return;
+	}
+	link_publish_write(uplink_out(c->link), c->channel, c->generation, (uint8_t)flags, &out);
+}
+
+void in_publish(struct conn *c, const struct mqtt_head *h, struct str body)
+{
+	struct mqtt_publish p;
+	unsigned reason = mqtt_publish_read(body, h->flags, c->version, true, &p);
+	int err = 0;
+
+	if (!reason)
+		reason = judge(c, &p);
+	if (reason) {
+		conn_break(c, reason);
+		return;
+	}
+	c->msgs_in++;
+	c->worker->n.publishes_in++;
+	pace(c);
+	reason = gate_publish(c->badge, p.topic);
+	if (reason) {
+		refuse(c, &p, reason);
+		return;
+	}
+	if (p.qos)
+		err = count_inflight(c, &p);
+	if (err)
+		conn_close(c, err == -E_LIMIT ? END_RECEIVE_MAXIMUM : END_MEMORY);
+	else
+		pass_on(c, &p);
+}
+
+void in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
+{
+	if (type == MQTT_PUBACK || type == MQTT_PUBCOMP || (type == MQTT_PUBREC && reason >= RC_UNSPECIFIED_ERROR))
+		inflight_del(c->inflight, packet_id);
+}

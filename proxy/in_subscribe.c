@@ -1,0 +1,220 @@
+/* in_subscribe.c - SUBSCRIBE and UNSUBSCRIBE. One filter of a client becomes a set of inner filters: its intersection with what the token may
+ * receive, mapped (design section 3). Each filter is judged on its own (attack C08); the bare filter, without its share (attack C09). */
+#include "base/base.h"
+#include "proxy/gate.h"
+
+#include "base/log.h"
+#include "proxy/badge.h"
+#include "proxy/events.h"
+#include "proxy/filters.h"
+#include "proxy/uplink.h"
+#include "proxy/worker.h"
+
+enum { REGRANT_FRAME = 64 << 10 };              /* about so long; then another one */
+
+/* ---- One filter ---- */
+
+static unsigned judge_filter(const struct conn *c, struct str text, struct share *share)
+{
+	const struct proxy_config *f = c->worker->config;
+
+	if (share_split(text, share) == SHARE_BAD || !topic_filter_ok(share->filter) || !gate_topic_fits(f, text))
+		return RC_TOPIC_FILTER_INVALID;                         /* attack P21 */
+	if (share->filter.p[0] == '$')
+		return RC_NOT_AUTHORIZED;                               /* attack T06: no such word means anything here */
+	return RC_SUCCESS;
+}
+
+/* The inner filters of one item, collected in worker->encoded: u8 system, le32 length, bytes. */
+struct granting {
+	struct buf *set;
+	const struct space *space;
+};
+
+static void collect(void *arg, struct filter f)
+{
+	struct granting *g = arg;
+
+	buf_u8(g->set, f.system);
+	buf_le32(g->set, (uint32_t)(g->space->prefix_len + f.text.n));
+	space_map(g->space, f.text, g->set);
+}
+
+static unsigned grant(struct conn *c, struct str bare)
+{
+	struct granting g = { .set = &c->worker->encoded, .space = &c->badge->space };
+	int n;
+
+	buf_reset(g.set);
+	n = acl_intersect(c->badge->acl, bare, collect, &g);
+	if (n > 0 && buf_ok(g.set))
+		return RC_SUCCESS;
+	buf_free(g.set);
+	return n == 0 ? RC_NOT_AUTHORIZED : n == -E_LIMIT ? RC_QUOTA_EXCEEDED : RC_UNSPECIFIED_ERROR;
+}
+
+static void write_granted(struct conn *c, struct buf *out, size_t frame, uint8_t opts, struct str text)
+{
+	struct take t = take_from(buf_data(&c->worker->encoded), buf_len(&c->worker->encoded));
+	size_t item = link_item_begin(out, frame, 0, opts, text);
+	struct str inner;
+	uint8_t system;
+	uint32_t n;
+
+	while (take_u8(&t, &system) && take_le32(&t, &n) && take_bytes(&t, n, &inner))
+		link_item_inner(out, item, inner, system);
+}
+
+/* The core repeats the code and does nothing; an empty filter has no place in a frame, so a text stands there that is no filter. */
+static struct str on_link(struct str text)
+{
+	return text.n ? text : STR("#/#");
+}
+
+/* ---- REGRANT ---- */
+
+static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct str text)
+{
+	struct share share;
+
+	if (judge_filter(c, text, &share) == RC_SUCCESS && grant(c, share.filter) == RC_SUCCESS)
+		write_granted(c, out, frame, 0, text);
+	else
+		(void)link_item_begin(out, frame, 0, 0, text);          /* without inner filters: it is silent from now on */
+}
+
+void in_subscribe_regrant(struct conn *c)
+{
+	struct str walk = buf_str(&c->filters), text;
+	struct buf *out = uplink_out(c->link);
+	size_t frame = 0, start = 0;
+	bool begun = false;
+
+	while (filters_next(&walk, &text)) {
+		if (!begun) {
+			start = buf_len(out);
+			frame = link_subscribe_begin(out, LINK_REGRANT, c->channel, c->generation, 0, 0);
+			begun = true;
+		}
+		regrant_one(c, out, frame, text);
+		if (buf_len(out) - start < REGRANT_FRAME)
+			continue;
+		link_end(out, frame);
+		begun = false;
+	}
+	if (begun)
+		link_end(out, frame);
+	c->worker->n.regrants++;
+}
+
+/* ---- SUBSCRIBE ---- */
+
+static uint8_t opts_byte(const struct mqtt_sub_opts *o)
+{
+	return (uint8_t)(o->qos | (o->no_local ? 4 : 0) | (o->retain_as_published ? 8 : 0) | o->retain_handling << 4);
+}
+
+static int64_t limit_of(const struct conn *c)
+{
+	int64_t ours = c->worker->config->subscriptions_max;
+	uint32_t tokens = c->badge->limits.subscriptions;
+
+	return tokens && tokens < ours ? tokens : ours;
+}
+
+static unsigned admit(struct conn *c, struct str text)
+{
+	if (filters_has(&c->filters, text))
+		return RC_SUCCESS;
+	if (c->filter_count >= (uint64_t)limit_of(c))
+		return RC_QUOTA_EXCEEDED;                               /* attack R09 */
+	if (!filters_add(&c->filters, text))
+		return RC_UNSPECIFIED_ERROR;
+	c->filter_count++;
+	return RC_SUCCESS;
+}
+
+static unsigned judge(struct conn *c, struct str text, unsigned nth)
+{
+	struct share share;
+	unsigned code;
+
+	if (nth >= (unsigned)c->worker->config->filters_per_subscribe)
+		return RC_QUOTA_EXCEEDED;
+	code = judge_filter(c, text, &share);
+	if (!code)
+		code = grant(c, share.filter);
+	return code ? code : admit(c, text);
+}
+
+static void write_item(struct conn *c, struct buf *out, size_t frame, const struct mqtt_sub_opts *o, struct str text, unsigned nth)
+{
+	unsigned code = judge(c, text, nth);
+
+	if (code) {
+		LOG_INFO(conn_name(c), "refused-subscribe", "reason=0x%02x filter=%s", code, log_esc(text));
+		(void)link_item_begin(out, frame, (uint8_t)code, 0, on_link(text));
+		return;
+	}
+	write_granted(c, out, frame, opts_byte(o), text);
+}
+
+void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
+{
+	struct mqtt_subscribe s, again;
+	struct mqtt_sub_opts opts;
+	struct str text;
+	unsigned reason = mqtt_subscribe_read(body, c->version, &s), nth = 0;   /* no-local on a shared one (attack P22) ends here */
+	struct buf *out = uplink_out(c->link);
+	size_t frame;
+
+	(void)h;
+	if (!reason)
+		reason = gate_props(c->worker->config, &s.props);
+	if (reason) {
+		conn_break(c, reason);
+		return;
+	}
+	again = s;
+	frame = link_subscribe_begin(out, LINK_SUBSCRIBE, c->channel, c->generation, s.packet_id,
+	                             s.props.subscription_ids ? s.props.subscription_id[0] : 0);
+	while (mqtt_subscribe_next(&s, c->version, &text, &opts))
+		write_item(c, out, frame, &opts, text, nth++);
+	link_end(out, frame);
+	while (mqtt_subscribe_next(&again, c->version, &text, &opts)) {
+		if (filters_has(&c->filters, text))
+			event_subscription(c, EVENT_SUBSCRIBED, text, opts.qos);
+	}
+}
+
+/* ---- UNSUBSCRIBE ---- */
+
+void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body)
+{
+	struct mqtt_unsubscribe u, again;
+	struct str text;
+	unsigned reason = mqtt_unsubscribe_read(body, c->version, &u);
+	struct buf *out = uplink_out(c->link);
+	size_t frame;
+
+	(void)h;
+	if (!reason)
+		reason = gate_props(c->worker->config, &u.props);
+	if (!reason && u.count > (uint64_t)c->worker->config->subscriptions_max)
+		reason = RC_QUOTA_EXCEEDED;                             /* more than there can be: only work (attack R24) */
+	if (reason) {
+		conn_break(c, reason);
+		return;
+	}
+	again = u;
+	frame = link_unsubscribe_begin(out, c->channel, c->generation, u.packet_id);
+	while (mqtt_unsubscribe_next(&u, &text))
+		link_unsubscribe_add(out, frame, on_link(text));
+	link_end(out, frame);
+	while (mqtt_unsubscribe_next(&again, &text)) {
+		if (!filters_del(&c->filters, text))
+			continue;
+		c->filter_count--;
+		event_subscription(c, EVENT_UNSUBSCRIBED, text, 0);
+	}
+}

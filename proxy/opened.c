@@ -1,0 +1,347 @@
+/* opened.c - from the verdict "yes" to CONNACK (greet.h): may this token come from there, is there room, may its Will be said; then the core opens
+ * the session, and the subscriptions of a resumed one are judged again under the rights of today (attack C07). */
+#include "base/base.h"
+#include "proxy/greet.h"
+
+#include <inttypes.h>
+
+#include "base/crypt.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "proxy/badge.h"
+#include "proxy/caps.h"
+#include "proxy/events.h"
+#include "proxy/filters.h"
+#include "proxy/gate.h"
+#include "proxy/uplink.h"
+#include "proxy/worker.h"
+#include "wire/mqtt_write.h"
+
+/* ---- Admission ---- */
+
+static int64_t lower(int64_t ours, uint32_t tokens)      /* a token's limit wins when lower; 0 = not set */
+{
+	return tokens && (ours == 0 || tokens < ours) ? tokens : ours;
+}
+
+static unsigned admit_peer(const struct conn *c, const struct token_info *info, const char **say)
+{
+	char peer[SOCK_TEXT];
+
+	sock_text(&c->peer, peer);
+	if (token_ips_allow(info->ips, str_c(peer)))
+		return RC_SUCCESS;
+	*say = "address not allowed for this token";
+	return RC_NOT_AUTHORIZED;
+}
+
+static unsigned admit_count(struct conn *c, const struct token_info *info, const char **say)
+{
+	struct worker *w = c->worker;
+	int64_t limit = info->limits.connections ? info->limits.connections : w->config->connections_per_token;
+	int err = caps_enter_token(w->crew->caps, info->customer, info->id, limit, &c->token_cap);
+
+	if (!err)
+		return RC_SUCCESS;
+	*say = "too many connections with this token";
+	return err == -E_LIMIT ? RC_QUOTA_EXCEEDED : RC_SERVER_UNAVAILABLE;
+}
+
+/* Also the second look at what only a strange verdict would say: a "yes" of somebody disabled. */
+static unsigned admit(struct conn *c, const struct token_info *info, const char **say)
+{
+	const struct mqtt_will *will = &c->greet->connect.will;
+	unsigned reason;
+
+	if (!info->enabled || info->customer_blocked) {
+		*say = "token or account is not active";
+		return RC_NOT_AUTHORIZED;
+	}
+	reason = admit_peer(c, info, say);
+	if (!reason)
+		reason = admit_count(c, info, say);
+	if (!reason && will->present && gate_publish(c->badge, will->topic)) {          /* attack C01 */
+		*say = "Will topic not allowed";
+		reason = RC_NOT_AUTHORIZED;
+	}
+	return reason;
+}
+
+static void agree(struct conn *c)
+{
+	const struct proxy_config *f = c->worker->config;
+	const struct token_limits *limits = &c->badge->limits;
+	struct greet *g = c->greet;
+	const struct mqtt_connect *m = &g->connect;
+	uint32_t expiry_most = (uint32_t)(f->session_expiry_max / 1000), keep_most = (uint32_t)(f->keep_alive_max / 1000);
+	uint32_t asked = m->version >= MQTT_V5 ? m->props.session_expiry : m->clean_start ? 0 : UINT32_MAX;
+	uint32_t keep = m->keep_alive;
+
+	g->session_expiry = asked < expiry_most ? asked : expiry_most;          /* attack R20 */
+	c->expiry_zero = m->version >= MQTT_V5 && asked == 0;
+	if (keep == 0 || keep > keep_most)
+		keep = keep_most;                                               /* attack R04 */
+	c->keep_alive_ms = keep * 1500;                                         /* [MQTT-3.1.2-22] */
+	c->packet_limit = (uint32_t)lower(f->packet_max, limits->packet_bytes);
+	c->rate = (uint32_t)lower(f->publish_rate, limits->publish_per_second);
+}
+
+/* MQTT5 3.1.3.1: we name who does not name himself. */
+static bool assign_client_id(struct conn *c)
+{
+	static const char hex[] = "0123456789abcdef";
+	uint8_t random[10];
+	char id[5 + 2 * sizeof(random)] = "auto-";
+
+	if (c->client_id_size)
+		return true;
+	if (crypt_random(random, sizeof(random)))
+		return false;
+	for (size_t i = 0; i < sizeof(random); i++) {
+		id[5 + 2 * i] = hex[random[i] >> 4];
+		id[6 + 2 * i] = hex[random[i] & 15];
+	}
+	c->client_id = mem_dup(id, sizeof(id));
+	c->client_id_size = c->client_id ? sizeof(id) : 0;
+	c->greet->assigned = true;
+	return c->client_id;
+}
+
+/* ---- OPEN ---- */
+
+static bool keep_will_topic(struct conn *c, struct str topic)
+{
+	c->will_topic = mem_dup(topic.p, topic.n);
+	c->will_topic_size = c->will_topic ? (uint16_t)topic.n : 0;
+	return c->will_topic;
+}
+
+static bool will_of(struct conn *c, struct link_open *o)
+{
+	const struct mqtt_will *will = &c->greet->connect.will;
+
+	if (!will->present)
+		return true;
+	o->will_qos = will->qos;
+	o->will_retain = will->retain;
+	o->will_delay_s = will->props.will_delay < o->session_expiry_s ? will->props.will_delay : o->session_expiry_s;
+	return keep_will_topic(c, will->topic) &&
+	       in_publish_msg(c->worker, &c->badge->space, will->topic, &will->props, will->payload, &o->will);
+}
+
+static uint16_t window(const struct conn *c, const struct mqtt_connect *m)
+{
+	const struct proxy_config *f = c->worker->config;
+	int64_t most = f->queue_messages < UINT16_MAX ? f->queue_messages : UINT16_MAX;
+
+	if (m->version < MQTT_V5)
+		return (uint16_t)f->receive_maximum;    /* v3 cannot say; what we take of others is a fair measure */
+	if (mqtt_has(&m->props, PROP_RECEIVE_MAXIMUM) && m->props.receive_maximum < most)
+		most = m->props.receive_maximum;
+	return (uint16_t)most;
+}
+
+static bool send_open(struct conn *c)
+{
+	const struct proxy_config *f = c->worker->config;
+	const struct mqtt_connect *m = &c->greet->connect;
+	const struct badge *b = c->badge;
+	char peer[SOCK_TEXT];
+	struct link_open o = {
+		.version = m->version,
+		.receive_maximum = window(c, m),
+		.customer = b->customer,
+		.token = b->id,
+		.session_expiry_s = c->greet->session_expiry,
+		.rights_until = b->expire,
+		.queue_messages = (uint32_t)lower(f->queue_messages, b->limits.queue_messages),
+		.queue_bytes = (uint32_t)lower(f->queue_bytes, b->limits.queue_bytes),
+		.subscriptions = (uint32_t)lower(f->subscriptions_max, b->limits.subscriptions),
+		.client_id = conn_client_id(c),
+	};
+
+	sock_text(&c->peer, peer);
+	o.peer = str_c(peer);
+	if (!will_of(c, &o))
+		return false;
+	link_open_write(uplink_out(c->link), c->channel, c->generation,
+	                (uint8_t)((m->clean_start ? LINK_OPEN_CLEAN : 0) | (m->will.present ? LINK_OPEN_WILL : 0)), &o);
+	return true;
+}
+
+void opened_verdict(struct conn *c, struct token *token)
+{
+	const struct verdict *v = auth_verdict(token);
+	struct worker *w = c->worker;
+	const char *say = NULL;
+	struct uplink *link;
+	unsigned reason;
+
+	if (badge_take(w, c, token, v)) {
+		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
+		return;
+	}
+	reason = admit(c, &v->info, &say);
+	if (reason) {
+		greet_refuse(c, reason, say);
+		return;
+	}
+	agree(c);
+	link = worker_link_of(w, c->badge->customer);
+	if (!link || !assign_client_id(c) || uplink_attach(link, c)) {
+		greet_refuse(c, RC_SERVER_UNAVAILABLE, link ? NULL : "broker not available");
+		return;
+	}
+	if (!send_open(c)) {
+		uplink_detach(c);               /* the core has not heard of it */
+		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
+		return;
+	}
+	conn_enter(c, CONN_OPENING);
+}
+
+/* ---- CONNACK ---- */
+
+/* flespi.md 3.4: clients learn who they are, and what they are subscribed to, without a REST call. */
+static void token_property(struct conn *c, struct buf *out)
+{
+	const struct badge *b = c->badge;
+	struct buf text = { 0 };
+
+	buf_printf(&text, "{\"id\":%" PRIu64 ",\"cid\":%" PRIu64 ",\"access\":{\"type\":%d}}", b->id, b->customer, (int)acl_type(b->acl));
+	if (buf_ok(&text))
+		mqtt_user_property(out, STR("token"), buf_str(&text));
+	buf_free(&text);
+}
+
+static int subscription_json(const struct link_sub *sub, json_t *list)
+{
+	json_t *item = json_pack("{s:o, s:i, s:b, s:b, s:i}", "topic", json_stringn(sub->filter.p, sub->filter.n), "qos", sub->opts & 3,
+	                         "no_local", sub->opts >> 2 & 1, "rap", sub->opts >> 3 & 1, "retain_handling", sub->opts >> 4 & 3);
+
+	if (item && sub->id && json_object_set_new(item, "subscription_id", json_integer(sub->id))) {
+		json_decref(item);
+		return -E_NOMEM;
+	}
+	return json_array_append_new(list, item) ? -E_NOMEM : 0;
+}
+
+static void subscriptions_property(struct link_opened o, struct buf *out)
+{
+	json_t *list = json_array();
+	struct buf text = { 0 };
+	struct link_sub sub;
+	bool whole = true;
+
+	while (list && whole && link_opened_next(&o, &sub))
+		whole = subscription_json(&sub, list) == 0;
+	if (list && whole && json_write(&text, list) == 0 && buf_len(&text) <= UINT16_MAX)
+		mqtt_user_property(out, STR("subscriptions"), buf_str(&text));
+	json_decref(list);
+	buf_free(&text);
+}
+
+static void set(struct mqtt_props *p, enum mqtt_prop id)
+{
+	p->has |= UINT64_C(1) << id;
+}
+
+static void connack_props(struct conn *c, struct mqtt_props *p)
+{
+	const struct proxy_config *f = c->worker->config;
+	const struct greet *g = c->greet;
+	const struct mqtt_connect *m = &g->connect;
+
+	if (m->props.session_expiry != g->session_expiry) {             /* attack R20: told when it is not what was asked */
+		set(p, PROP_SESSION_EXPIRY);
+		p->session_expiry = g->session_expiry;
+	}
+	set(p, PROP_RECEIVE_MAXIMUM);
+	p->receive_maximum = (uint16_t)f->receive_maximum;
+	set(p, PROP_MAXIMUM_PACKET_SIZE);
+	p->maximum_packet_size = c->packet_limit;
+	if (g->assigned) {
+		set(p, PROP_ASSIGNED_CLIENT_ID);
+		p->assigned_client_id = conn_client_id(c);
+	}
+	if (m->keep_alive * 1500u != c->keep_alive_ms) {
+		set(p, PROP_SERVER_KEEP_ALIVE);
+		p->server_keep_alive = (uint16_t)(c->keep_alive_ms / 1500);
+	}
+	if (f->topic_alias_max) {
+		set(p, PROP_TOPIC_ALIAS_MAXIMUM);
+		p->topic_alias_maximum = (uint16_t)f->topic_alias_max;
+	}
+}
+
+static void write_connack(struct conn *c, bool present, const struct link_opened *o)
+{
+	struct mqtt_props props = { 0 };
+	struct buf *out = conn_out(c), *user = &c->worker->scratch;
+	size_t before = buf_len(out);
+
+	if (c->version >= MQTT_V5) {
+		connack_props(c, &props);
+		buf_reset(user);
+		token_property(c, user);
+		props.user_count = 1;
+		if (present) {
+			subscriptions_property(*o, user);
+			props.user_count++;
+		}
+		if (buf_ok(user))
+			props.user = buf_str(user);
+		else
+			buf_free(user);
+	}
+	mqtt_connack_write(out, c->version, present, RC_SUCCESS, &props);
+	if (c->packet_most && buf_len(out) - before > c->packet_most) {         /* [MQTT-3.2.2-20] */
+		buf_cut(out, before);
+		props.user = STR_NONE;
+		props.user_count = 0;
+		mqtt_connack_write(out, c->version, present, RC_SUCCESS, &props);
+	}
+}
+
+/* ---- OPENED ---- */
+
+static bool resume_filters(struct conn *c, struct link_opened o)
+{
+	struct link_sub sub;
+
+	while (link_opened_next(&o, &sub)) {
+		if (!filters_add(&c->filters, sub.filter))
+			return false;
+		c->filter_count++;
+	}
+	return true;
+}
+
+void opened_answer(struct conn *c, bool present, const struct link_opened *o)
+{
+	struct worker *w = c->worker;
+
+	if (o->reason >= RC_UNSPECIFIED_ERROR) {
+		uplink_detach(c);                       /* the number is free again, says the core */
+		greet_refuse(c, o->reason, NULL);
+		return;
+	}
+	if (!resume_filters(c, *o)) {
+		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
+		return;
+	}
+	write_connack(c, present, o);
+	conn_enter(c, CONN_OPEN);
+	w->n.connacks++;
+	if (c->filter_count)
+		in_subscribe_regrant(c);
+	link_bare_write(uplink_out(c->link), LINK_RESUME, c->channel, c->generation);
+	LOG_INFO(conn_name(c), "open", "token=%" PRIu64 " version=%u present=%d keepalive=%us expiry=%us", c->badge->id, c->version, present,
+	         c->keep_alive_ms / 1500, c->greet->session_expiry);
+	event_connected(c, present);
+	greet_free(c);
+	conn_go_on(c, HOLD_AUTH);
+	conn_timer_arm(c);
+	conn_resume_rest(c);
+}
