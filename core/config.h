@@ -30,6 +30,6 @@ extern const char *const core_store_words[];    /* kinds that store_open knows *
 
 extern const struct opt_set core_opts;          /* .config is set by main and tests */
 
-/* After opts_read: reads trusted_uids. 0 or -E_INVALID with *why. Tests call core_config_preset, which is the table's defaults and this. */
+/* After opts_read: reads trusted_uids. 0 or -E_INVALID with *why. */
 int core_config_finish(struct core_config *c, const char **why) MUST_CHECK;
 bool core_uid_trusted(const struct core_config *c, uid_t uid);  /* root, ourselves, or listed */

@@ -16,6 +16,7 @@ struct home_out {
 	struct list node;
 	const struct buf *bytes;                /* what will be written */
 	size_t sealed;                          /* the first so many bytes may be written now */
+	size_t sealing;                         /* so many more when the commit under way is done; home.c's */
 	bool dirty;
 	void (*seal)(struct home_out *o);       /* the commit begins: put what is under construction into bytes; may be NULL */
 	void (*flush)(struct home_out *o);      /* write up to `sealed` bytes and subtract what was written; may free the owner */
@@ -61,4 +62,5 @@ int home_new(struct home **out, const struct core_config *config, unsigned index
 void home_know(struct home *h, struct home *const *all, unsigned count);        /* all homes, itself included; before any runs */
 int home_run(struct home *h) MUST_CHECK;                        /* starts the thread */
 void home_end(struct home *h);                                  /* attached clients get 0x8B, the thread ends; waits for it. Harmless if it never ran */
-void home_free(struct home **h);                                /* doors and uplinks MUST be closed already; NULL is fine */
+void home_free(struct home **h);                                /* doors and uplinks MUST be closed, all threads ended; home 0 goes first: its sessions still tell
+                                                                 * the others. NULL is fine */

@@ -1,0 +1,96 @@
+/* customer.c - the customers of a home. One is made when it is first needed (a session, a retained message) and freed when nothing is left of
+ * it, so that the memory of a home follows its use (attack T15: what comes back under the same id starts empty). */
+#include "base/base.h"
+#include "core/session.h"
+
+#include "base/mem.h"
+
+static uint64_t customer_hash(uint64_t id)
+{
+	return hash_mix(id, 0);
+}
+
+struct customer *customer_find(const struct home *h, uint64_t id)
+{
+	for (struct map_node *n = map_first(&h->customers, customer_hash(id)); n; n = map_next(n)) {
+		struct customer *c = container_of(n, struct customer, node);
+
+		if (c->id == id)
+			return c;
+	}
+	return NULL;
+}
+
+static void customer_free(struct customer **slot)
+{
+	struct customer *c = *slot;
+
+	*slot = NULL;
+	if (!c)
+		return;
+	if (c->tree)
+		tree_free(&c->tree);
+	retained_free(&c->retained);
+	map_free(&c->sessions);
+	map_free(&c->groups);
+	mem_free(c);
+}
+
+static struct customer *customer_new(struct home *h, uint64_t id)
+{
+	struct customer *c = mem_zalloc(sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->home = h;
+	c->id = id;
+	if (id)
+		space_make(&c->space, id);
+	if (tree_new(&c->tree) || retained_new(&c->retained))
+		goto fail;
+	retained_limit(c->retained, (size_t)h->config->retained_messages, (size_t)h->config->retained_bytes);
+	if (map_add(&h->customers, &c->node, customer_hash(id)))
+		goto fail;
+	return c;
+fail:
+	customer_free(&c);
+	return NULL;
+}
+
+struct customer *customer_get(struct home *h, uint64_t id)
+{
+	struct customer *c = customer_find(h, id);
+
+	return c ? c : customer_new(h, id);
+}
+
+void customer_settle(struct customer *c)
+{
+	struct home *h = c->home;
+
+	if (c->id == 0 || c->sessions.count || c->groups.count || retained_count(c->retained))
+		return;
+	map_del(&h->customers, &c->node);
+	customer_free(&c);
+}
+
+void customers_free(struct home *h)
+{
+	map_each(n, &h->customers) {
+		struct customer *c = container_of(n, struct customer, node);
+
+		session_free_all(c);
+		map_del(&h->customers, &c->node);
+		customer_free(&c);
+	}
+	map_free(&h->customers);
+	h->trusted = NULL;
+}
+
+bool customer_name(const struct customer *c, struct str inner, struct str *name)
+{
+	if (c->id)
+		return space_unmap(&c->space, inner, name);
+	*name = inner;
+	return inner.n != 0;
+}

@@ -1,0 +1,180 @@
+/* group.c - shared subscriptions (MQTT5 4.8.2). The group is (customer, name, filter); its members stand in the tree with filters of their
+ * own, each by its token's rights, so a message is only ever offered to members that may have it (attack C09).
+ *
+ * Who gets it: a member that takes it at once; else, for QoS 1 and 2, one that is connected; else one whose session waits. Among equals it is
+ * the one whose last turn is longest ago. When a member goes, what still waits for it goes to the others; so does what it was sent with QoS 1
+ * if its session ends, but never QoS 2 that it was sent [MQTT-4.8.2-5]. */
+#include "base/base.h"
+#include "core/session.h"
+
+#include "base/mem.h"
+
+enum rank { RANK_NOW, RANK_CONNECTED, RANK_WAITING, RANK_NONE };
+
+static struct group *group_find(const struct customer *c, struct str key, uint64_t hash)
+{
+	for (struct map_node *n = map_first(&c->groups, hash); n; n = map_next(n)) {
+		struct group *g = container_of(n, struct group, node);
+
+		if (str_eq(str_make(g->key, g->key_len), key))
+			return g;
+	}
+	return NULL;
+}
+
+static struct group *group_new(struct customer *c, struct str key, uint64_t hash)
+{
+	struct group *g = mem_zalloc(sizeof(*g) + key.n);
+
+	if (!g)
+		return NULL;
+	g->customer = c;
+	list_init(&g->members);
+	g->key_len = (uint16_t)key.n;
+	memcpy(g->key, key.p, key.n);
+	if (map_add(&c->groups, &g->node, hash)) {
+		mem_free(g);
+		return NULL;
+	}
+	return g;
+}
+
+int group_join(struct subscription *sub, struct str key)
+{
+	struct customer *c = sub->session->customer;
+	uint64_t hash = hash_bytes(key.p, key.n);
+	struct group *g = group_find(c, key, hash);
+
+	if (!g)
+		g = group_new(c, key, hash);
+	if (!g)
+		return -E_NOMEM;
+	sub->group = g;
+	list_add_tail(&g->members, &sub->member);
+	return 0;
+}
+
+/* ---- Choosing ---- */
+static uint8_t qos_for(const struct subscription *sub, const struct msg *m)
+{
+	uint8_t qos = sub->opts & SUB_QOS;
+
+	if (qos > m->qos)
+		qos = m->qos;
+	return qos > sub->session->qos_max ? sub->session->qos_max : qos;
+}
+
+static enum rank rank_of(const struct subscription *sub, const struct msg *m)
+{
+	const struct session *s = sub->session;
+	uint8_t qos = qos_for(sub, m);
+
+	if (out_ready(s, qos))
+		return RANK_NOW;
+	if (qos == 0 || !out_room(s, m->size))
+		return RANK_NONE;
+	return s->port ? RANK_CONNECTED : RANK_WAITING;
+}
+
+struct choice {
+	struct subscription *best;
+	enum rank rank;
+};
+
+static void consider(struct choice *choice, struct subscription *sub, const struct msg *m)
+{
+	enum rank rank = rank_of(sub, m);
+
+	if (rank == RANK_NONE)
+		return;
+	if (choice->best && (rank > choice->rank || (rank == choice->rank && sub->chosen >= choice->best->chosen)))
+		return;
+	*choice = (struct choice){ sub, rank };
+}
+
+static bool give(struct group *g, struct subscription *sub, struct msg *m)
+{
+	struct home *h = g->customer->home;
+	struct out_how how = { .subscription_id = sub->id, .qos = qos_for(sub, m) };
+
+	sub->chosen = ++h->chosen;
+	list_del(&sub->member);                 /* members are in the order of their last turn */
+	list_add_tail(&g->members, &sub->member);
+	how.retain = m->retain && (sub->opts & SUB_AS_PUBLISHED);
+	if (how.qos)
+		how.group = g;
+	return out_add(sub->session, m, &how);
+}
+
+bool group_give(struct group *g, struct msg *m)
+{
+	struct choice choice = { NULL, RANK_NONE };
+
+	for (struct subscription *sub = g->hits; sub; sub = sub->next_hit)
+		consider(&choice, sub, m);
+	if (choice.best)
+		return give(g, choice.best, m);
+	if (m->qos)
+		g->customer->home->counters.dropped_full++;
+	else
+		g->customer->home->counters.dropped_paused++;
+	return false;
+}
+
+/* To whoever is left; the first that takes it at once is the one to take. */
+static bool give_again(struct group *g, struct msg *m)
+{
+	struct choice choice = { NULL, RANK_NONE };
+	struct subscription *sub;
+
+	list_each(sub, &g->members, struct subscription, member) {
+		if (sub_wants(sub, m))
+			consider(&choice, sub, m);
+		if (choice.best && choice.rank == RANK_NOW)
+			break;
+	}
+	return choice.best && give(g, choice.best, m);
+}
+
+/* ---- Leaving ---- */
+static bool moves(const struct out *o, bool sent_too)
+{
+	return o->state == OUT_QUEUED || (sent_too && (o->flags & LINK_QOS) == 1);
+}
+
+static void move_list(struct session *s, struct list *list, struct group *g, bool sent_too)
+{
+	struct home *h = session_home(s);
+	struct msg *m;
+	struct out *o;
+
+	list_each(o, list, struct out, node) {
+		if (o->group != g)
+			continue;
+		o->group = NULL;
+		if (!moves(o, sent_too))
+			continue;
+		m = msg_get(o->msg);
+		out_drop(s, o);
+		if (give_again(g, m))
+			h->counters.moved_in_group++;
+		else
+			h->counters.dropped_ended++;
+		msg_put(&m);
+	}
+}
+
+void group_leave(struct subscription *sub, bool sent_too)
+{
+	struct group *g = sub->group;
+	struct session *s = sub->session;
+
+	sub->group = NULL;
+	list_del(&sub->member);
+	move_list(s, &s->flight, g, sent_too);
+	move_list(s, &s->queue, g, sent_too);
+	if (!list_empty(&g->members))
+		return;
+	map_del(&g->customer->groups, &g->node);
+	mem_free(g);
+}

@@ -1,0 +1,79 @@
+/* home_parts.h - what the files of the core share behind home.h: the home's own struct, and the customers on it. Home's thread. */
+#pragma once
+#include <inttypes.h>
+
+#include "base/hash.h"
+#include "core/home.h"
+#include "core/retained.h"
+#include "core/tree.h"
+#include "wire/space.h"
+
+enum { SUBACK_CODES = UINT16_MAX + 1, SPARE_OUTS = 4096 };
+
+struct customer {                               /* there while it has sessions, groups or retained messages */
+	struct map_node node;                   /* in home->customers, by id */
+	struct home *home;
+	uint64_t id;                            /* 0: the trusted world */
+	struct space space;                     /* not for 0 */
+	struct tree *tree;                      /* names without the prefix; the trusted world: inner names */
+	struct retained *retained;
+	struct map sessions;                    /* struct session, by client id */
+	struct map groups;                      /* struct group, by group name and filter */
+	size_t subscriptions, queue_bytes;
+	uint64_t queue_dropped;
+};
+
+struct home {
+	const struct core_config *config;
+	unsigned index, count;
+	struct home *const *all;                /* read-only, made before threads */
+	struct loop *loop;
+	struct inbox *inbox;
+	struct thread *thread;
+	struct map customers;
+	struct customer *trusted;               /* on home 0 the trusted world itself; elsewhere only its filters (leaf->sub NULL) and publishers */
+	struct map mirror;                      /* on other homes: struct mirror_leaf by filter; trusted.c */
+	uint64_t stamp;                         /* one per message matched: "this subscription has it already" */
+	uint64_t chosen;                        /* counts choices of shared groups: who had its turn when */
+	struct list replays;                    /* struct replay under way; replay.c */
+	struct inbox_item replay_item;
+	bool replay_asked;
+	int64_t ended_at;                       /* expiry storms are cut into slices: turn, and how many ended in it */
+	unsigned ended;
+	struct list spare_outs;                 /* struct out, kept for reuse */
+	size_t spare_count;
+	struct store *store;
+	struct store_commit commit;
+	bool committing;
+	struct list dirty, sealed;              /* struct home_out: waiting for the next commit, for the one under way */
+	_Atomic size_t letters;                 /* any thread: on their way to this home; trusted.c */
+	struct hook turn_end;
+	struct inbox_item end_item;
+	struct timer end_timer;
+	bool ending;
+	char name[16];
+	struct home_counters counters;
+	uint8_t codes[SUBACK_CODES];            /* of the SUBACK in the making */
+};
+
+/* ---- home.c ---- */
+static inline void home_changed(struct home *h)                         /* the store heard something: commit at the end of this turn */
+{
+	loop_at_end(h->loop, &h->turn_end);
+}
+
+/* ---- customer.c ---- */
+struct customer *customer_find(const struct home *h, uint64_t id);
+struct customer *customer_get(struct home *h, uint64_t id);             /* made if need be; NULL: out of memory */
+void customer_settle(struct customer *c);                               /* frees it if nothing is left of it; the trusted world stays */
+void customers_free(struct home *h);                                    /* at the end: all, with sessions and retained messages */
+bool customer_name(const struct customer *c, struct str inner, struct str *name);       /* the part behind the prefix; false: not the customer's */
+
+/* ---- route.c ---- */
+unsigned route_trusted(struct home *h, struct msg *m);                  /* home 0: to the trusted world's subscriptions only */
+
+/* ---- trusted.c: between homes ---- */
+void trusted_hand(struct home *h, struct msg *m, unsigned to);          /* publish m there */
+void trusted_show(struct home *h, struct msg *m);                       /* on other homes: home 0 shows m to the trusted world's subscriptions */
+int trusted_mirror(struct home *h, struct str filter, bool system, bool add) MUST_CHECK;        /* home 0: on all other homes; 0 or -E_NOMEM */
+void trusted_free(struct home *h);                                      /* at the end, thread gone */

@@ -1,0 +1,229 @@
+/* replay.c - retained messages for a new subscription, in slices (attack R14): a slice looks at a bounded number of names, a turn has a
+ * bounded number of slices, and a subscriber that does not take more is left alone until it does. Unsubscribing ends it.
+ *
+ * The trusted world's filters reach into the customers' stores as well: those of this home are walked one after the other. */
+#include "base/base.h"
+#include "core/session.h"
+
+#include "base/mem.h"
+
+enum { SLICE_NAMES = 256, SLICE_BYTES = 1 << 20, SLICES_PER_TURN = 4 };
+
+struct replay {
+	struct list node;                       /* in home->replays */
+	struct subscription *sub;
+	unsigned inner;                         /* which filter of the set */
+	size_t store;                           /* 0: the subscriber's own store; n: that of ids[n - 1] */
+	struct retained_walk walk;
+	size_t count;
+	uint64_t ids[];                         /* trusted world: customers of this home when it began */
+};
+
+static size_t others(const struct customer *c)
+{
+	return c->id == 0 ? c->home->customers.count : 0;
+}
+
+/* Out of memory: the subscription stands, its retained messages do not come; counted. */
+void replay_start(struct subscription *sub)
+{
+	struct customer *c = sub->session->customer;
+	struct replay *r;
+
+	replay_stop(sub);
+	if (!sub->set || (c->id && retained_count(c->retained) == 0))
+		return;
+	r = mem_zalloc(sizeof(*r) + others(c) * sizeof(r->ids[0]));
+	if (!r) {
+		c->home->counters.dropped_memory++;
+		return;
+	}
+	r->sub = sub;
+	if (c->id == 0) {
+		map_each(n, &c->home->customers) {
+			uint64_t id = container_of(n, struct customer, node)->id;
+
+			if (id)
+				r->ids[r->count++] = id;
+		}
+	}
+	sub->replay = r;
+	sub->session->replays++;
+	list_add_tail(&c->home->replays, &r->node);
+}
+
+void replay_stop(struct subscription *sub)
+{
+	struct replay *r = sub->replay;
+
+	if (!r)
+		return;
+	sub->replay = NULL;
+	sub->session->replays--;
+	list_del(&r->node);
+	retained_walk_end(&r->walk);
+	mem_free(r);
+}
+
+/* ---- One slice ---- */
+
+/* The filter of this step within the store of this step: a trusted filter loses its first two levels ("customer/<id>/") in a customer's store.
+ * False: it matches nothing there. */
+static bool filter_inside(struct str text, const struct customer *c, struct str *rest)
+{
+	struct levels l = levels_of(text);
+	struct str prefix = str_make(c->space.prefix, c->space.prefix_len), level, have;
+	struct levels names = levels_of(prefix);
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (!levels_next(&l, &level))
+			return false;
+		(void)levels_next(&names, &have);
+		if (str_eq(level, STR("#"))) {
+			*rest = level;
+			return true;
+		}
+		if (!str_eq(level, STR("+")) && !str_eq(level, have))
+			return false;
+	}
+	*rest = l.rest;
+	return l.more;
+}
+
+static bool step_of(const struct replay *r, struct customer **store, struct filter *f)
+{
+	const struct inner *inner = &r->sub->set->at[r->inner];
+	struct customer *own = r->sub->session->customer;
+
+	*f = (struct filter){ inner->text, inner->leaf.system };
+	*store = own;
+	if (r->store == 0)
+		return true;
+	*store = customer_find(own->home, r->ids[r->store - 1]);
+	f->system = true;                       /* its first level is not the first level of the filter as it was written */
+	return *store && filter_inside(inner->text, *store, &f->text);
+}
+
+struct visit {
+	const struct replay *replay;
+	struct home *home;
+};
+
+/* Did an earlier filter of the set show it already? */
+static bool shown(const struct replay *r, const struct msg *m)
+{
+	struct str name = r->sub->session->customer->id ? msg_name(m) : m->m.topic;
+
+	for (unsigned i = 0; i < r->inner; i++) {
+		if (topic_match((struct filter){ r->sub->set->at[i].text, r->sub->set->at[i].leaf.system }, name))
+			return true;
+	}
+	return false;
+}
+
+static void visit(void *arg, struct msg *m)
+{
+	struct visit *v = arg;
+	struct subscription *sub = v->replay->sub;
+	struct out_how how = { .retain = true, .subscription_id = sub->id };    /* [MQTT-3.3.1-8] */
+
+	if (shown(v->replay, m))
+		return;
+	how.qos = sub->opts & SUB_QOS;
+	if (how.qos > m->qos)
+		how.qos = m->qos;
+	if (how.qos > sub->session->qos_max)
+		how.qos = sub->session->qos_max;
+	v->home->counters.retained_sent++;
+	(void)out_add(sub->session, m, &how);
+}
+
+/* How many names the subscriber can take now: never more than half of what is left of its queue. 0: wait. */
+static size_t appetite(const struct session *s, const struct customer *store)
+{
+	size_t count = retained_count(store->retained), each, bytes = SLICE_BYTES, names = SLICE_NAMES;
+
+	if (!session_flowing(s) || s->queue_count * 2 >= s->queue_messages_max || s->queue_bytes * 2 >= s->queue_bytes_max)
+		return 0;
+	each = count ? retained_bytes(store->retained) / count + 1 : 1;
+	names = size_min(names, (s->queue_messages_max - s->queue_count) / 2 + 1);
+	bytes = size_min(bytes, (s->queue_bytes_max - s->queue_bytes) / 2);
+	return size_max(1, size_min(names, bytes / each));
+}
+
+static bool next_step(struct replay *r)
+{
+	retained_walk_end(&r->walk);
+	r->walk = (struct retained_walk){ 0 };
+	if (++r->store <= r->count)
+		return true;
+	r->store = 0;
+	return ++r->inner < r->sub->set->count;
+}
+
+/* May free r. *worked stays false when the subscriber takes nothing now. */
+static void slice(struct home *h, struct replay *r, bool *worked)
+{
+	struct visit v = { r, h };
+	struct subscription *sub = r->sub;
+	struct customer *store;
+	struct filter f;
+	size_t most;
+
+	for (unsigned steps = 0; steps < SLICE_NAMES; steps++) {        /* many stores may be empty */
+		if (step_of(r, &store, &f)) {
+			most = appetite(sub->session, store);
+			if (most == 0)
+				return;
+			*worked = true;
+			if (retained_walk(store->retained, f, &r->walk, most, home_wall(h), visit, &v)) {
+				h->counters.dropped_memory++;
+				replay_stop(sub);
+				return;
+			}
+			if (!r->walk.done)
+				return;
+		}
+		*worked = true;
+		if (!next_step(r)) {
+			replay_stop(sub);
+			return;
+		}
+	}
+}
+
+/* ---- Turns ---- */
+void replay_ask(struct home *h)
+{
+	if (h->replay_asked)
+		return;
+	h->replay_asked = true;
+	inbox_push(h->inbox, &h->replay_item);
+}
+
+void replay_run(struct inbox_item *item)
+{
+	struct home *h = container_of(item, struct home, replay_item);
+	unsigned slices = 0;
+	size_t looked = 0, most = 0;
+	struct replay *r;
+
+	h->replay_asked = false;
+	list_each(r, &h->replays, struct replay, node)
+		most++;
+	while (slices < SLICES_PER_TURN && looked++ < most && (r = list_first(&h->replays, struct replay, node))) {
+		bool worked = false;
+
+		list_del(&r->node);             /* the others have their turn before it comes again */
+		list_add_tail(&h->replays, &r->node);
+		slice(h, r, &worked);
+		slices += worked;
+	}
+	if (slices)
+		replay_ask(h);                  /* all waiting: replay_go_on() comes when one of them takes more */
+}
+
+void replay_go_on(struct session *s)
+{
+	replay_ask(session_home(s));
+}

@@ -1,0 +1,145 @@
+/* route.c - the way of a message inside the core: is it retained, whose subscriptions does it match? A message is matched once; a subscription
+ * whose filters match it several times gets it once (the stamp); of a shared group one member gets it. */
+#include "base/base.h"
+#include "core/session.h"
+
+#include "base/log.h"
+
+struct match {
+	struct home *home;
+	struct msg *m;
+	struct group *groups;                   /* that were hit; one member each is chosen when the tree has been walked */
+	unsigned given;                         /* subscriptions that the message was for */
+	bool elsewhere;                         /* the trusted world on home 0 wants it */
+};
+
+static void give(struct match *match, struct subscription *sub)
+{
+	struct session *s = sub->session;
+	struct msg *m = match->m;
+	struct out_how how = { .subscription_id = sub->id };
+
+	if ((sub->opts & SUB_NO_LOCAL) && m->from == s)         /* MQTT5 [MQTT-3.8.3-3] */
+		return;
+	how.qos = sub->opts & SUB_QOS;
+	if (how.qos > m->qos)
+		how.qos = m->qos;
+	if (how.qos > s->qos_max)
+		how.qos = s->qos_max;
+	how.retain = m->retain && (sub->opts & SUB_AS_PUBLISHED);       /* [MQTT-3.3.1-12], [MQTT-3.3.1-13] */
+	match->given++;
+	(void)out_add(s, m, &how);
+}
+
+static void hit_group(struct match *match, struct subscription *sub)
+{
+	struct group *g = sub->group;
+
+	if (g->stamp != match->home->stamp) {
+		g->stamp = match->home->stamp;
+		g->hits = NULL;
+		g->next_hit = match->groups;
+		match->groups = g;
+	}
+	sub->next_hit = g->hits;
+	g->hits = sub;
+}
+
+static void hit(void *arg, struct tree_leaf *leaf)
+{
+	struct match *match = arg;
+	struct subscription *sub = leaf->sub;
+
+	if (!sub) {
+		match->elsewhere = true;
+		return;
+	}
+	if (sub->stamp == match->home->stamp)
+		return;
+	sub->stamp = match->home->stamp;
+	if (sub->group)
+		hit_group(match, sub);
+	else
+		give(match, sub);
+}
+
+static void match_tree(struct match *match, struct tree *tree, struct str name)
+{
+	struct group *next;
+
+	if (tree_empty(tree))
+		return;
+	match->home->stamp++;
+	match->groups = NULL;
+	tree_match(tree, name, hit, match);
+	for (struct group *g = match->groups; g; g = next) {
+		next = g->next_hit;
+		match->given++;
+		(void)group_give(g, match->m);
+	}
+}
+
+unsigned route_trusted(struct home *h, struct msg *m)
+{
+	struct match match = { .home = h, .m = m };
+
+	match_tree(&match, h->trusted->tree, m->m.topic);
+	return match.given;
+}
+
+static unsigned route(struct home *h, struct customer *c, struct msg *m)
+{
+	struct match match = { .home = h, .m = m };
+
+	if (c && c->id)
+		match_tree(&match, c->tree, msg_name(m));
+	match_tree(&match, h->trusted->tree, m->m.topic);
+	if (match.elsewhere) {
+		trusted_show(h, m);
+		match.given++;
+	}
+	return match.given;
+}
+
+/* MQTT5 3.3.1.3. Over the customer's limits the message is passed on like any other, but not kept (attack R13). */
+static uint8_t retain(struct home *h, struct customer *c, struct msg *m)
+{
+	if (m->m.payload.n == 0) {
+		if (c && retained_clear(c->retained, msg_name(m))) {
+			h->counters.retained_cleared++;
+			store_retained_del(h->store, m->m.topic);
+		}
+		return RC_SUCCESS;
+	}
+	if (!c || retained_set(c->retained, msg_name(m), m)) {
+		h->counters.retained_refused++;
+		LOG_WARN(home_name(h), "retained-refused", "cid=%" PRIu64 " why=%s", m->customer, c ? "limit" : "memory");
+		return RC_QUOTA_EXCEEDED;
+	}
+	h->counters.retained_set++;
+	store_retained_put(h->store, m);
+	return RC_SUCCESS;
+}
+
+uint8_t home_publish(struct home *h, struct msg *m)
+{
+	unsigned to = link_home_of(m->customer, h->count), given;
+	struct customer *c;
+	uint8_t reason = RC_SUCCESS;
+
+	if (to != h->index) {
+		trusted_hand(h, m, to);
+		return RC_SUCCESS;
+	}
+	h->counters.published++;
+	c = m->retain && m->m.payload.n ? customer_get(h, m->customer) : customer_find(h, m->customer);
+	if (m->retain)
+		reason = retain(h, c, m);
+	given = route(h, c, m);
+	if (c)
+		customer_settle(c);             /* cleared its last retained message, or could not keep its first */
+	if (given)
+		return reason;
+	h->counters.unmatched++;
+	return reason ? reason : RC_NO_MATCHING_SUBSCRIBERS;
+}

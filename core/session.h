@@ -1,0 +1,173 @@
+/* session.h - what session*.c, subscription.c, group.c, replay.c and will.c share. Home's thread.
+ *
+ * A session is (customer, client id). A connection is a port. Everything a session owes its client is a `struct out`, in one of two lists:
+ * `queue` (no packet id yet) and `flight` (has one), both oldest first. */
+#pragma once
+#include "core/home_parts.h"
+
+struct subscription;
+struct group;
+
+/* State, the states it may become. */
+#define SESSION_STATES(S) \
+	S(LIVE, TO(AWAY) | TO(GHOST) | TO(GONE))        /* has a port */ \
+	S(AWAY, TO(LIVE) | TO(GHOST) | TO(GONE))        /* waits for its client, until ends_due */ \
+	S(GHOST, TO(LIVE) | TO(GONE))                   /* has ended; only its Will waits, for the client's link to come back */ \
+	S(GONE, 0)
+enum session_state {
+#define S(name, next) SESSION_##name,
+	SESSION_STATES(S)
+#undef S
+};
+
+enum out_state {
+	OUT_QUEUED,                             /* no packet id */
+	OUT_AGAIN,                              /* sent on an earlier connection, not yet on this one */
+	OUT_SENT,                               /* waits for PUBACK or PUBREC */
+	OUT_RELEASED,                           /* PUBREL sent, waits for PUBCOMP */
+};
+struct out {                                    /* one QoS 1 or 2 message owed to one session */
+	struct list node;                       /* queue or flight; or spare_outs */
+	struct msg *msg;                        /* NULL once released */
+	struct group *group;                    /* shared group it was chosen for, while the session is a member */
+	uint64_t number;                        /* in the store */
+	uint32_t subscription_id;
+	uint16_t packet_id;
+	uint8_t flags;                          /* LINK_QOS | LINK_RETAIN */
+	uint8_t state;                          /* enum out_state */
+};
+
+struct session {
+	struct map_node node;                   /* in customer->sessions */
+	struct customer *customer;
+	struct port *port;                      /* LIVE only */
+	uint8_t state;                          /* enum session_state; session_enter is the only writer */
+	uint8_t qos_max;                        /* 0 for the links' own sessions */
+	bool durable;                           /* expiry > 0: the store knows it */
+	bool redeliver;                         /* resumed, flight not looked at yet */
+	bool sweep;                             /* rights changed while paused: look through what waits before anything is sent */
+	/* out */
+	uint16_t next_id, window;               /* the client's receive maximum, at most window_max */
+	uint32_t live, again;                   /* of flight: SENT + RELEASED, AGAIN */
+	uint32_t queue_count;
+	struct list queue, flight;
+	size_t queue_bytes, flight_bytes;
+	uint64_t out_number;
+	uint64_t dropped;                       /* QoS 1 and 2 for want of room */
+	uint32_t queue_messages_max, queue_bytes_max, subscriptions_max;
+	/* in */
+	uint16_t inbound_count, inbound_cap;
+	uint16_t *inbound;                      /* QoS 2 ids waiting for PUBREL, no order */
+	/* subscriptions */
+	struct map subs;                        /* struct subscription, by the client's filter */
+	unsigned replays;                       /* under way */
+	/* end */
+	uint32_t expiry_s, will_delay_s;
+	struct msg *will;
+	uint64_t token;                         /* of the last connection */
+	int64_t rights_until;                   /* unix seconds, 0 = never */
+	struct timer timer;                     /* the earlier of the two below */
+	int64_t will_due, ends_due;             /* loop time; 0 = not pending */
+	int64_t grace_until;                    /* loop time; its link was lost: who comes back before cancels the Will */
+	uint16_t id_len;
+	char id[];
+};
+static inline struct str session_id(const struct session *s)
+{
+	return str_make(s->id, s->id_len);
+}
+static inline struct home *session_home(const struct session *s)
+{
+	return s->customer->home;
+}
+
+struct inner {                                  /* one filter of a subscription's set */
+	struct tree_leaf leaf;
+	struct str text;                        /* without the customer's prefix; bytes follow the set */
+};
+struct inner_set {
+	unsigned count;
+	struct inner at[];
+};
+struct subscription {
+	struct map_node node;                   /* in session->subs */
+	struct session *session;
+	struct inner_set *set;                  /* NULL: matches nothing (no rights left) */
+	struct group *group;                    /* NULL: not shared */
+	struct list member;                     /* in group->members */
+	struct subscription *next_hit;          /* of the group, while one message is matched */
+	uint64_t stamp;                         /* of the last message that matched */
+	uint64_t chosen;                        /* when the group last chose it */
+	struct replay *replay;                  /* retained messages on their way */
+	uint32_t id;
+	uint16_t filter_len;
+	uint8_t opts;                           /* MQTT's options byte */
+	char filter[];                          /* as the client wrote it */
+};
+enum { SUB_QOS = 0x03, SUB_NO_LOCAL = 0x04, SUB_AS_PUBLISHED = 0x08, SUB_HANDLING = 4 /* shift */ };
+enum { INNER_MAX = 1024 };                      /* filters in one set */
+
+struct group {                                  /* $share/<group>/<filter> of one customer: the key is what stands behind "$share/" */
+	struct map_node node;                   /* in customer->groups */
+	struct customer *customer;
+	struct list members;                    /* struct subscription */
+	uint64_t stamp;                         /* while one message is matched: */
+	struct subscription *hits;
+	struct group *next_hit;
+	uint16_t key_len;
+	char key[];
+};
+
+/* ---- session.c ---- */
+void session_free_all(struct customer *c);                              /* at the end of the program: no Will fires */
+void sessions_close(struct home *h, uint8_t reason);                    /* SIGTERM: every port is closed */
+void session_rearm(struct session *s);                                  /* after will_due or ends_due changed */
+static inline bool session_flowing(const struct session *s)             /* may something be sent to the client now? */
+{
+	return s->port && !s->port->paused && !(s->port->full && *s->port->full);
+}
+
+/* ---- session_out.c ---- */
+struct out_how {
+	uint8_t qos;
+	bool retain;
+	uint32_t subscription_id;
+	struct group *group;
+};
+bool out_add(struct session *s, struct msg *m, const struct out_how *how);      /* borrows m; false: dropped, and counted */
+bool out_ready(const struct session *s, uint8_t qos);                   /* would be sent at once */
+bool out_room(const struct session *s, size_t size);                    /* would at least be queued */
+void out_pump(struct session *s);                                       /* sends what may be sent */
+void out_connected(struct session *s);                                  /* what was sent on the last connection will be sent again */
+void out_sweep(struct session *s);                                      /* drops what no subscription wants any more */
+void out_drop(struct session *s, struct out *o);                        /* takes it out of its list and frees it */
+void out_clear(struct session *s);
+bool out_ack(struct session *s, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
+void outs_free(struct home *h);                                         /* the spare ones */
+
+/* ---- session_in.c ---- */
+void inbound_clear(struct session *s);
+
+/* ---- subscription.c ---- */
+bool sub_wants(const struct subscription *sub, const struct msg *m);
+void sub_drop(struct subscription *sub);                                /* out of tree, group and session; freed */
+void subs_clear(struct session *s);
+
+/* ---- group.c ---- */
+int group_join(struct subscription *sub, struct str key) MUST_CHECK;    /* 0 or -E_NOMEM */
+void group_leave(struct subscription *sub, bool sent_too);              /* what waits for it goes to others; sent_too: what was sent with QoS 1 as well */
+bool group_give(struct group *g, struct msg *m);                        /* to one of hits */
+
+/* ---- replay.c ---- */
+void replay_start(struct subscription *sub);
+void replay_stop(struct subscription *sub);
+void replay_go_on(struct session *s);                                   /* there is room again */
+void replay_run(struct inbox_item *item);                               /* one slice */
+void replay_ask(struct home *h);
+
+/* ---- will.c ---- */
+struct msg *will_new(struct home *h, const struct link_open *o);       /* NULL: out of memory */
+void will_set(struct session *s, struct msg *will, uint32_t delay_s);   /* takes will */
+void will_fire(struct session *s);                                      /* publishes and forgets it; NULL is fine */
+void will_forget(struct session *s);
+bool rights_apply(struct home *h, const struct link_rights *r);         /* false: names outside the customer's space */

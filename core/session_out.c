@@ -1,0 +1,358 @@
+/* session_out.c - what a session owes its client: the queue, the window of messages under way, and sending both again after a reconnect.
+ *
+ * QoS 0 is sent at once or dropped. QoS 1 and 2 go into the flight if the client takes more now, else into the queue, which is bounded in
+ * messages and bytes, for the session and for the customer; beyond it the newest is dropped and counted.
+ *
+ * Packet ids count up and are given in the order of the flight, so the id to be given next can only be in use by the oldest message in
+ * flight: while it is, nothing is sent. (A client must acknowledge in order [MQTT-4.6.0-2], so that only a broken one comes there.) */
+#include "base/base.h"
+#include "core/session.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+/* ---- Entries; the home keeps freed ones for reuse ---- */
+static struct out *out_new(struct session *s, struct msg *m, const struct out_how *how)
+{
+	struct home *h = session_home(s);
+	struct out *o = list_first(&h->spare_outs, struct out, node);
+
+	if (o) {
+		list_del(&o->node);
+		h->spare_count--;
+	} else {
+		o = mem_alloc(sizeof(*o));
+		if (!o)
+			return NULL;
+	}
+	*o = (struct out){ .msg = msg_get(m), .group = how->group, .number = ++s->out_number, .subscription_id = how->subscription_id,
+	                   .flags = (uint8_t)(how->qos | (how->retain ? LINK_RETAIN : 0)), .state = OUT_QUEUED };
+	list_init(&o->node);
+	return o;
+}
+
+static void out_free(struct home *h, struct out **slot)
+{
+	struct out *o = *slot;
+
+	*slot = NULL;
+	msg_put(&o->msg);
+	if (h->spare_count == SPARE_OUTS) {
+		mem_free(o);
+		return;
+	}
+	list_add_tail(&h->spare_outs, &o->node);
+	h->spare_count++;
+}
+
+void outs_free(struct home *h)
+{
+	struct out *o;
+
+	list_each(o, &h->spare_outs, struct out, node) {
+		list_del(&o->node);
+		mem_free(o);
+	}
+	h->spare_count = 0;
+}
+
+/* ---- The two lists, and their accounts ---- */
+static void charge(struct session *s, const struct out *o, bool flight)
+{
+	size_t *bytes = flight ? &s->flight_bytes : &s->queue_bytes;
+
+	*bytes += o->msg->size;
+	s->customer->queue_bytes += o->msg->size;
+	if (!flight)
+		s->queue_count++;
+}
+
+static void discharge(struct session *s, const struct out *o, bool flight)
+{
+	size_t *bytes = flight ? &s->flight_bytes : &s->queue_bytes;
+
+	*bytes -= o->msg->size;
+	s->customer->queue_bytes -= o->msg->size;
+	if (!flight)
+		s->queue_count--;
+}
+
+static void set_state(struct session *s, struct out *o, enum out_state to)
+{
+	s->live -= o->state == OUT_SENT || o->state == OUT_RELEASED;
+	s->again -= o->state == OUT_AGAIN;
+	o->state = (uint8_t)to;
+	s->live += o->state == OUT_SENT || o->state == OUT_RELEASED;
+	s->again += o->state == OUT_AGAIN;
+}
+
+void out_drop(struct session *s, struct out *o)
+{
+	if (s->durable)
+		store_queue_del(session_home(s)->store, s->customer->id, session_id(s), o->number);
+	if (o->msg)
+		discharge(s, o, o->state != OUT_QUEUED);
+	set_state(s, o, OUT_QUEUED);
+	list_del(&o->node);
+	out_free(session_home(s), &o);
+}
+
+void out_clear(struct session *s)
+{
+	struct out *o;
+
+	list_each(o, &s->flight, struct out, node)
+		out_drop(s, o);
+	list_each(o, &s->queue, struct out, node)
+		out_drop(s, o);
+}
+
+/* ---- May it go? ---- */
+static bool window_open(const struct session *s)
+{
+	const struct out *oldest = list_first(&s->flight, struct out, node);
+
+	return s->live < s->window && (!oldest || (oldest->packet_id != s->next_id && s->flight_bytes < s->queue_bytes_max));
+}
+
+bool out_ready(const struct session *s, uint8_t qos)
+{
+	if (!session_flowing(s))
+		return false;
+	return qos == 0 || (!s->redeliver && s->again == 0 && s->queue_count == 0 && window_open(s));
+}
+
+bool out_room(const struct session *s, size_t size)
+{
+	const struct customer *c = s->customer;
+
+	/* One message always fits: limits of a token may be smaller than what it may publish. */
+	return s->queue_count < s->queue_messages_max && (s->queue_count == 0 || s->queue_bytes + size <= s->queue_bytes_max) &&
+	       c->queue_bytes + size <= (size_t)c->home->config->customer_queue_bytes;
+}
+
+/* ---- Sending ---- */
+static void say(struct session *s, struct out *o, bool again)
+{
+	struct home *h = session_home(s);
+	struct port_send how = { (uint8_t)(o->flags | (again ? LINK_DUP : 0)), o->packet_id, o->subscription_id };
+
+	set_state(s, o, OUT_SENT);
+	if (again)
+		h->counters.redelivered++;
+	else
+		h->counters.delivered++;
+	s->port->ops->deliver(s->port, o->msg, &how);
+}
+
+static void take_off(struct session *s, struct out *o)          /* o is in no list, and charged to flight */
+{
+	o->packet_id = s->next_id;
+	s->next_id = s->next_id == UINT16_MAX ? 1 : (uint16_t)(s->next_id + 1);
+	list_add_tail(&s->flight, &o->node);
+	if (s->durable)
+		store_queue_sent(session_home(s)->store, s->customer->id, session_id(s), o->number, o->packet_id, MQTT_PUBLISH);
+	say(s, o, false);
+}
+
+static bool overflow(struct session *s, struct msg *m)
+{
+	struct home *h = session_home(s);
+
+	h->counters.dropped_full++;
+	s->customer->queue_dropped++;
+	s->dropped++;
+	if ((s->dropped & (s->dropped - 1)) == 0)       /* the 1st, 2nd, 4th, 8th ...: a line per session and doubling */
+		LOG_WARN(home_name(h), "queue-full", "cid=%" PRIu64 " client=%s dropped=%" PRIu64 " waiting=%u bytes=%zu size=%zu why=%s",
+		         s->customer->id, log_esc(session_id(s)), s->dropped, s->queue_count, s->queue_bytes, m->size,
+		         s->queue_count >= s->queue_messages_max ? "messages" : "bytes");
+	return false;
+}
+
+static bool say_qos0(struct session *s, struct msg *m, const struct out_how *how)
+{
+	struct home *h = session_home(s);
+	struct port_send send = { how->retain ? LINK_RETAIN : 0, 0, how->subscription_id };
+
+	if (!session_flowing(s)) {
+		h->counters.dropped_paused++;
+		return false;
+	}
+	h->counters.delivered++;
+	s->port->ops->deliver(s->port, m, &send);
+	return true;
+}
+
+bool out_add(struct session *s, struct msg *m, const struct out_how *how)
+{
+	struct home *h = session_home(s);
+	bool now = out_ready(s, how->qos);
+	struct out *o;
+
+	if (how->qos == 0)
+		return say_qos0(s, m, how);
+	if (!now && !out_room(s, m->size))
+		return overflow(s, m);
+	o = out_new(s, m, how);
+	if (!o) {
+		h->counters.dropped_memory++;
+		return false;
+	}
+	if (s->durable)
+		store_queue_put(h->store, s->customer->id, session_id(s), o->number, m, how->qos, how->subscription_id);
+	charge(s, o, now);
+	if (now)
+		take_off(s, o);
+	else
+		list_add_tail(&s->queue, &o->node);
+	return true;
+}
+
+/* What was sent before comes first, in order; a PUBREL that is due again needs no place in the window. */
+static void pump_again(struct session *s)
+{
+	struct out *o;
+
+	if (s->redeliver) {
+		s->redeliver = false;
+		list_each(o, &s->flight, struct out, node) {
+			if (o->state == OUT_RELEASED)
+				s->port->ops->ack(s->port, MQTT_PUBREL, o->packet_id, RC_SUCCESS);
+			else if (s->live < s->window && session_flowing(s))
+				say(s, o, true);
+		}
+		return;
+	}
+	list_each(o, &s->flight, struct out, node) {
+		if (s->again == 0 || s->live >= s->window || !session_flowing(s))
+			return;
+		if (o->state == OUT_AGAIN)
+			say(s, o, true);
+	}
+}
+
+static void pump_queue(struct session *s)
+{
+	struct home *h = session_home(s);
+	struct out *o;
+
+	while (session_flowing(s) && window_open(s) && (o = list_first(&s->queue, struct out, node))) {
+		if (msg_expired(o->msg, home_wall(h))) {        /* [MQTT-3.3.2-5] */
+			h->counters.dropped_expired++;
+			out_drop(s, o);
+			continue;
+		}
+		discharge(s, o, false);
+		charge(s, o, true);
+		list_del(&o->node);
+		take_off(s, o);
+	}
+}
+
+void out_pump(struct session *s)
+{
+	if (!session_flowing(s))
+		return;
+	if (s->sweep)
+		out_sweep(s);
+	if (s->redeliver || s->again)
+		pump_again(s);
+	if (s->again == 0)
+		pump_queue(s);
+	if (s->replays)
+		replay_go_on(s);
+}
+
+void out_connected(struct session *s)
+{
+	struct out *o;
+
+	s->redeliver = !list_empty(&s->flight);
+	list_each(o, &s->flight, struct out, node) {
+		if (o->state == OUT_SENT)
+			set_state(s, o, OUT_AGAIN);
+	}
+}
+
+/* ---- Rights changed (attack C05) ---- */
+static bool still_wanted(const struct session *s, const struct msg *m)
+{
+	map_each(n, &s->subs) {
+		if (sub_wants(container_of(n, struct subscription, node), m))
+			return true;
+	}
+	return false;
+}
+
+static void sweep_list(struct session *s, struct list *list)
+{
+	struct out *o;
+
+	list_each(o, list, struct out, node) {
+		if (o->state == OUT_RELEASED || still_wanted(s, o->msg))
+			continue;
+		session_home(s)->counters.dropped_rights++;
+		out_drop(s, o);
+	}
+}
+
+void out_sweep(struct session *s)
+{
+	s->sweep = false;
+	sweep_list(s, &s->flight);
+	sweep_list(s, &s->queue);
+}
+
+/* ---- Answers of the client ---- */
+static struct out *flight_find(struct session *s, uint16_t packet_id)
+{
+	struct out *o;
+
+	list_each(o, &s->flight, struct out, node) {
+		if (o->packet_id == packet_id)
+			return o;
+	}
+	return NULL;
+}
+
+static bool ack_received(struct session *s, struct out *o, uint8_t reason)       /* PUBREC */
+{
+	if ((o->flags & LINK_QOS) != 2 || o->state == OUT_AGAIN)
+		return false;
+	if (reason >= 0x80) {                           /* MQTT5 4.3.3: the id is free, nothing follows */
+		out_drop(s, o);
+		return true;
+	}
+	if (o->state == OUT_SENT) {
+		discharge(s, o, true);
+		msg_put(&o->msg);                       /* the client has it: what is left to keep is the id */
+		o->group = NULL;
+		set_state(s, o, OUT_RELEASED);
+		if (s->durable)
+			store_queue_sent(session_home(s)->store, s->customer->id, session_id(s), o->number, o->packet_id, MQTT_PUBREL);
+	}
+	s->port->ops->ack(s->port, MQTT_PUBREL, o->packet_id, RC_SUCCESS);
+	return true;
+}
+
+/* Unknown ids and answers of the wrong kind change nothing (attack P28). */
+bool out_ack(struct session *s, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
+{
+	struct home *h = session_home(s);
+	struct out *o = flight_find(s, packet_id);
+	bool known = false;
+
+	if (o && type == MQTT_PUBREC) {
+		known = ack_received(s, o, reason);
+	} else if (o && ((type == MQTT_PUBACK && (o->flags & LINK_QOS) == 1 && o->state == OUT_SENT) ||
+	                 (type == MQTT_PUBCOMP && o->state == OUT_RELEASED))) {
+		out_drop(s, o);
+		known = true;
+	}
+	if (known)
+		h->counters.acked++;
+	else
+		h->counters.unknown_acks++;
+	out_pump(s);
+	return known;
+}

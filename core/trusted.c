@@ -1,0 +1,194 @@
+/* trusted.c - between homes. A customer's home publishes for it; the trusted world's subscriptions live on home 0, and its filters stand in
+ * every other home's trusted tree, without a subscription: a hit there means "home 0 wants to see this message", and home 0 matches again.
+ *
+ * Letters are items of an inbox, in order between any two homes. How many may wait is bounded: beyond it messages are dropped and counted,
+ * changes of filters are not. */
+#include "base/base.h"
+#include "core/session.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { LETTERS_MAX = 100000 };
+enum letter_kind { LETTER_PUBLISH, LETTER_SHOW, LETTER_MIRROR, LETTER_UNMIRROR };
+
+struct letter {
+	struct inbox_item item;
+	struct home *to;
+	struct msg *m;                          /* PUBLISH, SHOW: a reference */
+	uint8_t kind;
+	bool system;
+	uint32_t filter_len;
+	char filter[];
+};
+
+struct mirror_leaf {
+	struct map_node node;                   /* in home->mirror */
+	struct tree_leaf leaf;                  /* sub is NULL */
+	unsigned uses;
+	uint32_t len;
+	char filter[];
+};
+
+/* ---- Mirrored filters; not on home 0 ---- */
+static struct mirror_leaf *mirror_find(struct home *h, struct str filter, bool system, uint64_t hash)
+{
+	for (struct map_node *n = map_first(&h->mirror, hash); n; n = map_next(n)) {
+		struct mirror_leaf *leaf = container_of(n, struct mirror_leaf, node);
+
+		if (leaf->leaf.system == system && str_eq(str_make(leaf->filter, leaf->len), filter))
+			return leaf;
+	}
+	return NULL;
+}
+
+static int mirror_add(struct home *h, struct str filter, bool system)
+{
+	uint64_t hash = hash_bytes(filter.p, filter.n);
+	struct mirror_leaf *leaf = mirror_find(h, filter, system, hash);
+
+	if (leaf) {
+		leaf->uses++;
+		return 0;
+	}
+	leaf = mem_zalloc(sizeof(*leaf) + filter.n);
+	if (!leaf)
+		return -E_NOMEM;
+	list_init(&leaf->leaf.node);
+	leaf->leaf.system = system;
+	leaf->uses = 1;
+	leaf->len = (uint32_t)filter.n;
+	memcpy(leaf->filter, filter.p, filter.n);
+	if (tree_add(h->trusted->tree, &leaf->leaf, filter))
+		goto fail;
+	if (map_add(&h->mirror, &leaf->node, hash)) {
+		tree_del(h->trusted->tree, &leaf->leaf);
+		goto fail;
+	}
+	return 0;
+fail:
+	mem_free(leaf);
+	return -E_NOMEM;
+}
+
+static void mirror_gone(struct home *h, struct mirror_leaf *leaf)
+{
+	tree_del(h->trusted->tree, &leaf->leaf);
+	map_del(&h->mirror, &leaf->node);
+	mem_free(leaf);
+}
+
+static void mirror_del(struct home *h, struct str filter, bool system)
+{
+	struct mirror_leaf *leaf = mirror_find(h, filter, system, hash_bytes(filter.p, filter.n));
+
+	if (leaf && --leaf->uses == 0)
+		mirror_gone(h, leaf);
+}
+
+/* ---- Letters ---- */
+static void letter_read(struct letter *l)
+{
+	struct home *h = l->to;
+	struct str filter = str_make(l->filter, l->filter_len);
+
+	switch ((enum letter_kind)l->kind) {
+	case LETTER_PUBLISH:
+		(void)home_publish(h, l->m);
+		break;
+	case LETTER_SHOW:
+		(void)route_trusted(h, l->m);
+		break;
+	case LETTER_MIRROR:
+		if (mirror_add(h, filter, l->system))
+			LOG_ERROR(h->name, "mirror-failed", "why=memory");
+		break;
+	case LETTER_UNMIRROR:
+		mirror_del(h, filter, l->system);
+	}
+}
+
+static void letter_came(struct inbox_item *item)
+{
+	struct letter *l = container_of(item, struct letter, item);
+	struct home *h = l->to;
+
+	atomic_fetch_sub_explicit(&h->letters, 1, memory_order_relaxed);
+	h->counters.letters++;
+	if (h->trusted)                                 /* else it came after the end */
+		letter_read(l);
+	msg_put(&l->m);
+	mem_free(l);
+}
+
+static struct letter *letter_new(struct home *to, enum letter_kind kind, struct str filter)
+{
+	struct letter *l = mem_zalloc(sizeof(*l) + filter.n);
+
+	if (!l)
+		return NULL;
+	l->item.run = letter_came;
+	l->to = to;
+	l->kind = (uint8_t)kind;
+	l->filter_len = (uint32_t)filter.n;
+	if (filter.n)
+		memcpy(l->filter, filter.p, filter.n);
+	return l;
+}
+
+static void letter_send(struct letter *l)
+{
+	atomic_fetch_add_explicit(&l->to->letters, 1, memory_order_relaxed);
+	inbox_push(l->to->inbox, &l->item);
+}
+
+static void send_msg(struct home *h, struct msg *m, struct home *to, enum letter_kind kind)
+{
+	struct letter *l = NULL;
+
+	if (atomic_load_explicit(&to->letters, memory_order_relaxed) < LETTERS_MAX)
+		l = letter_new(to, kind, STR_NONE);
+	if (!l) {
+		h->counters.dropped_handed++;
+		LOG_WARN(h->name, "letter-dropped", "to=%u", to->index);
+		return;
+	}
+	l->m = msg_get(m);
+	letter_send(l);
+}
+
+void trusted_hand(struct home *h, struct msg *m, unsigned to)
+{
+	send_msg(h, m, h->all[to], LETTER_PUBLISH);
+}
+
+void trusted_show(struct home *h, struct msg *m)
+{
+	send_msg(h, m, h->all[0], LETTER_SHOW);
+}
+
+int trusted_mirror(struct home *h, struct str filter, bool system, bool add)
+{
+	struct letter *made[LINK_HOMES_MAX];
+	unsigned count = 0;
+
+	for (unsigned i = 1; i < h->count; i++) {       /* all or none */
+		made[count] = letter_new(h->all[i], add ? LETTER_MIRROR : LETTER_UNMIRROR, filter);
+		if (!made[count]) {
+			while (count)
+				mem_free(made[--count]);
+			return -E_NOMEM;
+		}
+		made[count++]->system = system;
+	}
+	for (unsigned i = 0; i < count; i++)
+		letter_send(made[i]);
+	return 0;
+}
+
+void trusted_free(struct home *h)
+{
+	map_each(n, &h->mirror)
+		mirror_gone(h, container_of(n, struct mirror_leaf, node));
+	map_free(&h->mirror);
+}

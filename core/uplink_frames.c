@@ -1,0 +1,182 @@
+/* uplink_frames.c - what a proxy says, frame by frame. Every frame is read to its last byte; what does not parse, comes at the wrong time or
+ * names something outside its client's space is nonsense from the family and ends the link (attacks B07, B08). A frame for an earlier life of
+ * a channel's number is only late, and dropped. */
+#include "base/base.h"
+#include "core/uplink_parts.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "core/session.h"
+
+/* ---- For the link itself ---- */
+static bool on_hello(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+{
+	struct link_hello hello;
+
+	(void)c;
+	(void)head;
+	if (l->greeted || !link_hello_read(body, &hello))
+		return false;
+	if (hello.major != LINK_MAJOR) {
+		LOG_ERROR(l->name, "link-version", "theirs=%u.%u ours=%u.%u", hello.major, hello.minor, LINK_MAJOR, LINK_MINOR);
+		return false;
+	}
+	l->greeted = true;
+	(void)snprintf(l->name, sizeof(l->name), "link=%u.%" PRIu64 " peer=%.32s", l->home->index, l->uplink->serial, log_esc(hello.name));
+	LOG_INFO(l->name, "link-open", "version=%u.%u", hello.major, hello.minor);
+	return true;
+}
+
+static bool on_ping(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+{
+	(void)c;
+	(void)body;
+	if (head->type == LINK_PING) {
+		link_gather_end(l);
+		link_bare_write(&l->out, LINK_PONG, 0, 0);
+		link_say(l);
+	}
+	return true;
+}
+
+static bool on_rights(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+{
+	struct link_rights rights;
+
+	(void)c;
+	(void)head;
+	return link_rights_read(body, &rights) && rights_apply(l->home, &rights);
+}
+
+/* ---- Life of a channel ---- */
+static bool on_open(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+{
+	struct link_open o;
+
+	if (channel_find(l, head->channel) || !link_open_read(body, head->flags, &o))
+		return false;
+	c = channel_new(l, head->channel, head->generation);
+	if (!c) {
+		link_gather_end(l);
+		link_end(&l->out, link_opened_begin(&l->out, head->channel, head->generation, false, RC_SERVER_BUSY, 0));
+		link_say(l);
+		return true;
+	}
+	if (session_open(l->home, &c->port, head->flags, &o))
+		return true;
+	channel_free(&c);
+	return false;
+}
+
+static bool on_close(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+{
+	uint32_t expiry_s;
+
+	(void)l;
+	if (!link_close_read(body, head->flags, &expiry_s))
+		return false;
+	session_close(&c->port, head->flags, expiry_s);
+	channel_free(&c);
+	return true;
+}
+
+static bool on_flow(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+{
+	(void)l;
+	(void)body;
+	if (head->type == LINK_PAUSE)
+		session_pause(&c->port);
+	else if (head->type == LINK_RESUME)
+		session_resume(&c->port);
+	else
+		session_will_drop(&c->port);
+	return true;
+}
+
+/* ---- Messages ---- */
+static bool on_publish(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+{
+	struct link_publish pub;
+
+	(void)l;
+	if (!link_publish_read(body, head->flags, &pub) || (!head->channel && (head->flags & LINK_QOS)))
+		return false;
+	return session_publish(&c->port, head->flags, &pub);
+}
+
+static bool on_ack(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+{
+	uint16_t packet_id;
+	uint8_t reason;
+
+	(void)l;
+	return head->channel && link_ack_read(body, head->flags, &packet_id, &reason) &&
+	       session_ack(&c->port, (enum mqtt_type)head->flags, packet_id, reason);
+}
+
+static bool on_subscribe(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+{
+	struct link_subscribe sub;
+
+	(void)l;
+	if (!link_subscribe_read(body, &sub))
+		return false;
+	return head->type == LINK_REGRANT ? session_regrant(&c->port, &sub) : session_subscribe(&c->port, &sub);
+}
+
+static bool on_unsubscribe(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+{
+	struct link_unsubscribe u;
+
+	(void)l;
+	(void)head;
+	return link_unsubscribe_read(body, &u) && session_unsubscribe(&c->port, &u);
+}
+
+/* ---- Which frame goes where. A row that is not here comes from the core only. ---- */
+static const struct rule {
+	bool (*run)(struct link *l, struct channel *c, const struct link_head *head, struct str body);
+	bool live;                              /* c is the channel, and has a session */
+} rules[] = {
+	[LINK_HELLO] = { on_hello, false },
+	[LINK_PING] = { on_ping, false },
+	[LINK_PONG] = { on_ping, false },
+	[LINK_RIGHTS] = { on_rights, false },
+	[LINK_OPEN] = { on_open, false },
+	[LINK_CLOSE] = { on_close, true },
+	[LINK_WILL_DROP] = { on_flow, true },
+	[LINK_PAUSE] = { on_flow, true },
+	[LINK_RESUME] = { on_flow, true },
+	[LINK_PUBLISH] = { on_publish, true },
+	[LINK_ACK] = { on_ack, true },
+	[LINK_SUBSCRIBE] = { on_subscribe, true },
+	[LINK_REGRANT] = { on_subscribe, true },
+	[LINK_UNSUBSCRIBE] = { on_unsubscribe, true },
+};
+
+/* A number without a channel, or of another generation: the core closed it while the frame was on its way. */
+static struct channel *alive(struct link *l, const struct link_head *head)
+{
+	struct channel *c = head->channel ? channel_find(l, head->channel) : &l->self;
+
+	if (c && c->port.session && (!head->channel || c->generation == head->generation))
+		return c;
+	l->home->counters.stale_frames++;
+	return NULL;
+}
+
+bool link_frame(struct link *l, const struct link_head *head, struct str body)
+{
+	const struct rule *rule = head->type < ARRAY_LEN(rules) ? &rules[head->type] : NULL;
+	struct channel *c = NULL;
+
+	if (!rule || !rule->run || (!l->greeted && head->type != LINK_HELLO))
+		return false;
+	if (rule->live) {
+		c = alive(l, head);
+		if (!c)
+			return true;
+	}
+	return rule->run(l, c, head, body);
+}
