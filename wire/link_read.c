@@ -54,6 +54,8 @@ static bool head_ok(const struct link_head *h)
 	rule = &type_rules[h->type];
 	if (!(rule->where & (h->channel ? ON_CHANNEL : ON_LINK)) || (h->flags & ~rule->flags))
 		return false;
+	if (h->channel == 0 && h->generation != 0)
+		return false;                            /* the link has one life */
 	return !rule->bare || h->length == LINK_HEAD;
 }
 
