@@ -101,11 +101,11 @@ void inbox_close(struct inbox **slot)
 {
 	struct inbox *in = *slot;
 
-	*slot = NULL;
 	if (!in)
 		return;
 	while (drain(in))
-		;                                         /* an item may have pushed another one */
+		;                                         /* an item may have pushed another one, so *slot is still set */
+	*slot = NULL;
 	loop_unwatch(in->loop, &in->woken);
 	if (in->wake >= 0)
 		close(in->wake);

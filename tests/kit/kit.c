@@ -129,10 +129,29 @@ static int before(void **state)
 	return 0;
 }
 
+/* cmocka makes a crash a failed test; where a sanitizer waits for the crash, its report with the stack is worth more. */
+static const int crashes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+static struct sigaction sanitizers[ARRAY_LEN(crashes)];
+
+static void remember_sanitizers(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
+		(void)sigaction(crashes[i], NULL, &sanitizers[i]);
+}
+
+static void let_sanitizers_tell(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(crashes); i++) {
+		if (sanitizers[i].sa_handler != SIG_DFL)
+			(void)sigaction(crashes[i], &sanitizers[i], NULL);
+	}
+}
+
 static void body(void **state)
 {
 	const struct kit_test *test = *state;
 
+	let_sanitizers_tell();
 	test->run();
 	now.body_done = true;
 }
@@ -166,6 +185,7 @@ int kit_main(const struct kit_test *tests, size_t count, const char *file, int a
 		rows[used].teardown_func = after;
 		rows[used++].initial_state = (void *)(uintptr_t)&tests[i];
 	}
+	remember_sanitizers();
 	signal(SIGALRM, too_long);
 	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
