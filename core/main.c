@@ -53,7 +53,7 @@ static int own_folder(const char *dir)
 
 static int lock_folder(struct core *core)
 {
-	char path[PATH_ROOM], text[32], why[96];
+	char path[PATH_ROOM], text[32], why[128];
 	ssize_t n;
 
 	if (snprintf(path, sizeof(path), "%s/lock", core->config.dir) >= (int)sizeof(path))

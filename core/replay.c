@@ -76,9 +76,8 @@ static bool filter_inside(struct str text, const struct customer *c, struct str 
 	struct levels names = levels_of(prefix);
 
 	for (unsigned i = 0; i < 2; i++) {
-		if (!levels_next(&l, &level))
+		if (!levels_next(&l, &level) || !levels_next(&names, &have))
 			return false;
-		(void)levels_next(&names, &have);
 		if (str_eq(level, STR("#"))) {
 			*rest = level;
 			return true;
