@@ -64,7 +64,7 @@ struct line {
 	char text[LOG_LINE];
 };
 
-static void add_v(struct line *l, const char *format, va_list args)
+PRINTF_LIKE(2, 0) static void add_v(struct line *l, const char *format, va_list args)
 {
 	size_t room = sizeof(l->text) - 1 - l->n;         /* 1 for the newline */
 	int n = vsnprintf(l->text + l->n, room, format, args);
