@@ -1,13 +1,15 @@
-/* mqtt.c - the words of MQTT that are tables: names of packets, texts of reason codes, which code may stand in which packet, what a
- * v3 client is told instead; and the variable byte integer. */
+/* mqtt.c - the words of MQTT that are tables: names of packets, texts of reason codes, which
+ * code may stand in which packet, what a v3 client is told instead; and the variable byte
+ * integer. */
 #include "base/base.h"
 #include "wire/mqtt_parts.h"
 
 const char *mqtt_type_name(unsigned type)
 {
 	static const char *const names[] = {
-		"reserved", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "SUBACK",
-		"UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
+		"reserved", "CONNECT",  "CONNACK",    "PUBLISH", "PUBACK",      "PUBREC",
+		"PUBREL",   "PUBCOMP",  "SUBSCRIBE",  "SUBACK",  "UNSUBSCRIBE", "UNSUBACK",
+		"PINGREQ",  "PINGRESP", "DISCONNECT", "AUTH",
 	};
 
 	return type < ARRAY_LEN(names) ? names[type] : "unknown";
@@ -16,17 +18,20 @@ const char *mqtt_type_name(unsigned type)
 const char *mqtt_reason_text(unsigned code)
 {
 	switch (code) {
-#define R(name, number, text) case number: return text;
-	MQTT_REASONS(R)
+#define R(name, number, text) \
+	case number: \
+		return text;
+		MQTT_REASONS(R)
 #undef R
 	}
 	return "unknown reason";
 }
 
-/* MQTT5 2.4 with 3.2.2.2, 3.4.2.1 .. 3.7.2.1, 3.9.3, 3.11.3, 3.14.2.1, 3.15.2.1. A code that is not a packet's own is data that the
- * protocol does not allow there. CLIENT: a DISCONNECT that a client may send. */
+/* MQTT5 2.4 with 3.2.2.2, 3.4.2.1 .. 3.7.2.1, 3.9.3, 3.11.3, 3.14.2.1, 3.15.2.1. A code that is
+ * not a packet's own is data that the protocol does not allow there. CLIENT: a DISCONNECT that a
+ * client may send. */
 #define IN(packet) (1u << MQTT_##packet)
-#define CLIENT (1u << IN_CLIENT_DISCONNECT | IN(DISCONNECT))
+#define CLIENT     (1u << IN_CLIENT_DISCONNECT | IN(DISCONNECT))
 #define IN_RECEIPT (IN(PUBACK) | IN(PUBREC))
 #define IN_ANSWERS (IN(CONNACK) | IN_RECEIPT | IN(SUBACK) | IN(UNSUBACK))
 static const uint16_t reason_in[256] = {
@@ -80,8 +85,9 @@ bool mqtt_reason_may(unsigned code, unsigned where)
 	return code < ARRAY_LEN(reason_in) && reason_in[code] >> where & 1;
 }
 
-/* MQTT 3.1.1, table 3.1: five ways to say no. What the client may try again later is 3 (server unavailable); what will be the same
- * next time is 5 (not authorized), because many clients stop at 5 and go on trying at 3. */
+/* MQTT 3.1.1, table 3.1: five ways to say no. What the client may try again later is 3 (server
+ * unavailable); what will be the same next time is 5 (not authorized), because many clients stop
+ * at 5 and go on trying at 3. */
 uint8_t mqtt_v3_connack(unsigned code)
 {
 	switch (code) {
@@ -114,8 +120,9 @@ uint8_t mqtt_v3_suback(unsigned code)
 	return code >= 0x80 ? 0x80 : (uint8_t)code;
 }
 
-/* [MQTT-1.5.5-1] demands the shortest form. v3 does not say so; we refuse the padded form there too, once and for all (attack P07): no
- * client writes it, and two readers that disagree about a length are how packets are smuggled. */
+/* [MQTT-1.5.5-1] demands the shortest form. v3 does not say so; we refuse the padded form there
+ * too, once and for all (attack P07): no client writes it, and two readers that disagree about a
+ * length are how packets are smuggled. */
 enum parse mqtt_varint_take(struct take *t, uint32_t *out)
 {
 	size_t left = take_left(t);

@@ -1,24 +1,31 @@
-/* mqtt_parts.h - what the files of the codec (mqtt_*.c, and link.c for message properties) share; nobody else includes it.
- * Reading parts answers with a reason code like the packets do; writing parts is done on reserved memory. */
+/* mqtt_parts.h - what the files of the codec (mqtt_*.c, and link.c for message properties)
+ * share; nobody else includes it. Reading parts answers with a reason code like the packets do;
+ * writing parts is done on reserved memory. */
 #pragma once
 #include "wire/mqtt_read.h"
 
-/* ---- Where a property or a reason code stands: an enum mqtt_type, or one of these two that have no type of their own ---- */
-enum { IN_WILL = 0 };                           /* for properties: the Will's, inside CONNECT */
-enum { IN_CLIENT_DISCONNECT = 0 };              /* for reason codes: a client may say less than a server */
+/* ---- Where a property or a reason code stands: an enum mqtt_type, or one of these two ---- */
+enum { IN_WILL = 0 };              /* for properties: the Will's, inside CONNECT */
+enum { IN_CLIENT_DISCONNECT = 0 }; /* for reason codes: a client may say less than a server */
 
-bool mqtt_reason_may(unsigned code, unsigned where);    /* MQTT5 2.4: is this code one of that packet's? */
+bool mqtt_reason_may(unsigned code,
+                     unsigned where); /* MQTT5 2.4: is this code one of that packet's? */
 
 /* ---- Text ---- */
-bool mqtt_text_ok(struct str s);                /* well-formed UTF-8, U+0000 allowed: payloads with format indicator 1 */
-unsigned mqtt_topic_judge(struct str topic);    /* a topic name to publish to: RC_SUCCESS, 0x81 not UTF-8, 0x90 not a name for us */
-unsigned mqtt_string_take(struct take *t, struct str *out);     /* two-byte length, UTF-8; RC_SUCCESS or 0x81 */
-bool mqtt_binary_take(struct take *t, struct str *out);         /* two-byte length, any bytes */
+bool mqtt_text_ok(
+    struct str s); /* well-formed UTF-8, U+0000 allowed: payloads with format indicator 1 */
+unsigned mqtt_topic_judge(
+    struct str
+	topic); /* a topic name to publish to: RC_SUCCESS, 0x81 not UTF-8, 0x90 not a name for us */
+unsigned mqtt_string_take(struct take *t,
+                          struct str *out); /* two-byte length, UTF-8; RC_SUCCESS or 0x81 */
+bool mqtt_binary_take(struct take *t, struct str *out); /* two-byte length, any bytes */
 
 /* ---- Properties ---- */
 
-/* A packet without properties is the usual one, and emptying the struct is then most of the work. With a length it cannot see, the compiler
- * calls the C library, whose vector stores take a third of the time of the `rep stos` that it would write here. */
+/* A packet without properties is the usual one, and emptying the struct is then most of the
+ * work. With a length it cannot see, the compiler calls the C library, whose vector stores take
+ * a third of the time of the `rep stos` that it would write here. */
 static inline void mqtt_props_clear(struct mqtt_props *p)
 {
 	size_t size = sizeof(*p);
@@ -27,12 +34,16 @@ static inline void mqtt_props_clear(struct mqtt_props *p)
 	memset(p, 0, size);
 }
 
-unsigned mqtt_props_take(struct take *t, unsigned where, struct mqtt_props *out);       /* varint length and that many bytes */
-unsigned mqtt_props_judge(struct str block, unsigned where, struct mqtt_props *out);    /* the same without the length */
-size_t mqtt_props_body_size(unsigned where, const struct mqtt_props *p);                /* without the length; p may be NULL */
-uint8_t *mqtt_props_put(uint8_t *w, unsigned where, const struct mqtt_props *p, size_t body_size);      /* with the length */
+unsigned mqtt_props_take(struct take *t, unsigned where,
+                         struct mqtt_props *out); /* varint length and that many bytes */
+unsigned mqtt_props_judge(struct str block, unsigned where,
+                          struct mqtt_props *out); /* the same without the length */
+size_t mqtt_props_body_size(unsigned where,
+                            const struct mqtt_props *p); /* without the length; p may be NULL */
+uint8_t *mqtt_props_put(uint8_t *w, unsigned where, const struct mqtt_props *p,
+                        size_t body_size); /* with the length */
 
-/* ---- Putting: w points into memory of sufficient size, the place after what was written comes back ---- */
+/* ---- Putting: w has room enough; the place after what was written comes back ---- */
 static inline uint8_t *put_u8(uint8_t *w, unsigned v)
 {
 	*w = (uint8_t)v;
@@ -68,7 +79,8 @@ static inline uint8_t *put_bytes(uint8_t *w, struct str s)
 	return w + s.n;
 }
 
-static inline uint8_t *put_string(uint8_t *w, struct str s)      /* s.n was checked by the one who counted the size */
+static inline uint8_t *
+put_string(uint8_t *w, struct str s) /* s.n was checked by the one who counted the size */
 {
 	return put_bytes(put_u16(w, (unsigned)s.n), s);
 }

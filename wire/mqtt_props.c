@@ -1,76 +1,86 @@
-/* mqtt_props.c - the properties of MQTT5 2.2.2, read and written by one table: what a property is made of, where it may stand, and
- * where its value lives in struct mqtt_props. Nothing outside the table decides about a single property.
+/* mqtt_props.c - the properties of MQTT5 2.2.2, read and written by one table: what a property
+ * is made of, where it may stand, and where its value lives in struct mqtt_props. Nothing
+ * outside the table decides about a single property.
  *
- * Answers (attacks P06, P11, P12, P13): a block that does not parse is malformed (0x81); a property that exists but may not stand in
- * this packet, stands there twice, or has a value out of its range is a protocol error (0x82). For the first of these the standard says
- * malformed (2.2.2.2) where we say 0x82: the bytes are well-formed, and the client's author is told what kind of mistake it is. */
+ * Answers (attacks P06, P11, P12, P13): a block that does not parse is malformed (0x81); a
+ * property that exists but may not stand in this packet, stands there twice, or has a value out
+ * of its range is a protocol error (0x82). For the first of these the standard says malformed
+ * (2.2.2.2) where we say 0x82: the bytes are well-formed, and the client's author is told what
+ * kind of mistake it is. */
 #include "base/base.h"
 #include "wire/mqtt_parts.h"
 #include "wire/mqtt_write.h"
 
 enum prop_type {
-	T_NONE,                                 /* no such property */
-	T_FLAG,                                 /* a byte, 0 or 1 */
-	T_U16, T_U32,
-	T_TEXT,                                 /* UTF-8 string */
-	T_TOPIC,                                /* UTF-8 string that is a topic name */
+	T_NONE, /* no such property */
+	T_FLAG, /* a byte, 0 or 1 */
+	T_U16,
+	T_U32,
+	T_TEXT,  /* UTF-8 string */
+	T_TOPIC, /* UTF-8 string that is a topic name */
 	T_BINARY,
-	T_SUBSCRIPTION_ID,                      /* varint, more than one of them in a PUBLISH */
-	T_PAIR,                                 /* two UTF-8 strings, any number of them */
+	T_VARINT, /* the subscription identifier: more than one of them in a PUBLISH */
+	T_PAIR,   /* two UTF-8 strings, any number of them */
 };
 
 struct prop_rule {
 	uint8_t type;
-	uint8_t zero;                           /* what is wrong with the number 0, or RC_SUCCESS */
-	uint16_t at;                            /* the field */
-	uint32_t in;                            /* where it may stand: 1 << enum mqtt_type, 1 << IN_WILL */
+	uint8_t zero; /* what is wrong with the number 0, or RC_SUCCESS */
+	uint16_t at;  /* the field */
+	uint32_t in;  /* where it may stand: 1 << enum mqtt_type, 1 << IN_WILL */
 };
 
-#define AT(field) offsetof(struct mqtt_props, field)
+#define AT(field)  offsetof(struct mqtt_props, field)
 #define IN(packet) (1u << MQTT_##packet)
-#define WILL (1u << IN_WILL)
-#define MESSAGE (IN(PUBLISH) | WILL)
-#define HANDSHAKE (IN(CONNECT) | IN(CONNACK))
-#define ACKS (IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP) | IN(SUBACK) | IN(UNSUBACK))
-#define ENDS (IN(DISCONNECT) | IN(AUTH))
-#define ANYWHERE (MESSAGE | HANDSHAKE | ACKS | IN(SUBSCRIBE) | IN(UNSUBSCRIBE) | ENDS)
+#define WILL       (1u << IN_WILL)
+#define MESSAGE    (IN(PUBLISH) | WILL)
+#define HANDSHAKE  (IN(CONNECT) | IN(CONNACK))
+#define ACKS       (IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP) | IN(SUBACK) | IN(UNSUBACK))
+#define ENDS       (IN(DISCONNECT) | IN(AUTH))
+#define ANYWHERE   (MESSAGE | HANDSHAKE | ACKS | IN(SUBSCRIBE) | IN(UNSUBSCRIBE) | ENDS)
 
-static const struct prop_rule prop_rules[] = {  /* MQTT5 table 2-4; a row not here does not exist */
-	[PROP_PAYLOAD_FORMAT]        = { T_FLAG,   0, AT(payload_format), MESSAGE },
-	[PROP_MESSAGE_EXPIRY]        = { T_U32,    0, AT(message_expiry), MESSAGE },
-	[PROP_CONTENT_TYPE]          = { T_TEXT,   0, AT(content_type), MESSAGE },
-	[PROP_RESPONSE_TOPIC]        = { T_TOPIC,  0, AT(response_topic), MESSAGE },
-	[PROP_CORRELATION_DATA]      = { T_BINARY, 0, AT(correlation_data), MESSAGE },
-	[PROP_SUBSCRIPTION_ID]       = { T_SUBSCRIPTION_ID, RC_PROTOCOL_ERROR, 0, IN(PUBLISH) | IN(SUBSCRIBE) },
-	[PROP_SESSION_EXPIRY]        = { T_U32,    0, AT(session_expiry), HANDSHAKE | IN(DISCONNECT) },
-	[PROP_ASSIGNED_CLIENT_ID]    = { T_TEXT,   0, AT(assigned_client_id), IN(CONNACK) },
-	[PROP_SERVER_KEEP_ALIVE]     = { T_U16,    0, AT(server_keep_alive), IN(CONNACK) },
-	[PROP_AUTH_METHOD]           = { T_TEXT,   0, AT(auth_method), HANDSHAKE | IN(AUTH) },
-	[PROP_AUTH_DATA]             = { T_BINARY, 0, AT(auth_data), HANDSHAKE | IN(AUTH) },
-	[PROP_REQUEST_PROBLEM_INFO]  = { T_FLAG,   0, AT(request_problem_info), IN(CONNECT) },
-	[PROP_WILL_DELAY]            = { T_U32,    0, AT(will_delay), WILL },
-	[PROP_REQUEST_RESPONSE_INFO] = { T_FLAG,   0, AT(request_response_info), IN(CONNECT) },
-	[PROP_RESPONSE_INFO]         = { T_TEXT,   0, AT(response_info), IN(CONNACK) },
-	[PROP_SERVER_REFERENCE]      = { T_TEXT,   0, AT(server_reference), IN(CONNACK) | IN(DISCONNECT) },
-	[PROP_REASON_STRING]         = { T_TEXT,   0, AT(reason_string), IN(CONNACK) | ACKS | ENDS },
-	[PROP_RECEIVE_MAXIMUM]       = { T_U16,    RC_PROTOCOL_ERROR, AT(receive_maximum), HANDSHAKE },
-	[PROP_TOPIC_ALIAS_MAXIMUM]   = { T_U16,    0, AT(topic_alias_maximum), HANDSHAKE },
-	[PROP_TOPIC_ALIAS]           = { T_U16,    RC_TOPIC_ALIAS_INVALID, AT(topic_alias), IN(PUBLISH) },     /* [MQTT-3.3.2-8] */
-	[PROP_MAXIMUM_QOS]           = { T_FLAG,   0, AT(maximum_qos), IN(CONNACK) },
-	[PROP_RETAIN_AVAILABLE]      = { T_FLAG,   0, AT(retain_available), IN(CONNACK) },
-	[PROP_USER_PROPERTY]         = { T_PAIR,   0, 0, ANYWHERE },
-	[PROP_MAXIMUM_PACKET_SIZE]   = { T_U32,    RC_PROTOCOL_ERROR, AT(maximum_packet_size), HANDSHAKE },
-	[PROP_WILDCARD_AVAILABLE]    = { T_FLAG,   0, AT(wildcard_available), IN(CONNACK) },
-	[PROP_SUBSCRIPTION_ID_AVAILABLE] = { T_FLAG, 0, AT(subscription_id_available), IN(CONNACK) },
-	[PROP_SHARED_AVAILABLE]      = { T_FLAG,   0, AT(shared_available), IN(CONNACK) },
+/* What the number 0 is, where it is not allowed; for the alias see [MQTT-3.3.2-8]. */
+enum { NONZERO = RC_PROTOCOL_ERROR, ALIAS = RC_TOPIC_ALIAS_INVALID };
+
+/* MQTT5 table 2-4; a row not here does not exist. */
+/* clang-format off */
+static const struct prop_rule prop_rules[] = {
+	[PROP_PAYLOAD_FORMAT]        = { T_FLAG,   0,       AT(payload_format), MESSAGE },
+	[PROP_MESSAGE_EXPIRY]        = { T_U32,    0,       AT(message_expiry), MESSAGE },
+	[PROP_CONTENT_TYPE]          = { T_TEXT,   0,       AT(content_type), MESSAGE },
+	[PROP_RESPONSE_TOPIC]        = { T_TOPIC,  0,       AT(response_topic), MESSAGE },
+	[PROP_CORRELATION_DATA]      = { T_BINARY, 0,       AT(correlation_data), MESSAGE },
+	[PROP_SUBSCRIPTION_ID]       = { T_VARINT, NONZERO, 0, IN(PUBLISH) | IN(SUBSCRIBE) },
+	[PROP_SESSION_EXPIRY]        = { T_U32,    0,       AT(session_expiry), HANDSHAKE | IN(DISCONNECT) },
+	[PROP_ASSIGNED_CLIENT_ID]    = { T_TEXT,   0,       AT(assigned_client_id), IN(CONNACK) },
+	[PROP_SERVER_KEEP_ALIVE]     = { T_U16,    0,       AT(server_keep_alive), IN(CONNACK) },
+	[PROP_AUTH_METHOD]           = { T_TEXT,   0,       AT(auth_method), HANDSHAKE | IN(AUTH) },
+	[PROP_AUTH_DATA]             = { T_BINARY, 0,       AT(auth_data), HANDSHAKE | IN(AUTH) },
+	[PROP_REQUEST_PROBLEM_INFO]  = { T_FLAG,   0,       AT(request_problem_info), IN(CONNECT) },
+	[PROP_WILL_DELAY]            = { T_U32,    0,       AT(will_delay), WILL },
+	[PROP_REQUEST_RESPONSE_INFO] = { T_FLAG,   0,       AT(request_response_info), IN(CONNECT) },
+	[PROP_RESPONSE_INFO]         = { T_TEXT,   0,       AT(response_info), IN(CONNACK) },
+	[PROP_SERVER_REFERENCE]      = { T_TEXT,   0,       AT(server_reference), IN(CONNACK) | IN(DISCONNECT) },
+	[PROP_REASON_STRING]         = { T_TEXT,   0,       AT(reason_string), IN(CONNACK) | ACKS | ENDS },
+	[PROP_RECEIVE_MAXIMUM]       = { T_U16,    NONZERO, AT(receive_maximum), HANDSHAKE },
+	[PROP_TOPIC_ALIAS_MAXIMUM]   = { T_U16,    0,       AT(topic_alias_maximum), HANDSHAKE },
+	[PROP_TOPIC_ALIAS]           = { T_U16,    ALIAS,   AT(topic_alias), IN(PUBLISH) },
+	[PROP_MAXIMUM_QOS]           = { T_FLAG,   0,       AT(maximum_qos), IN(CONNACK) },
+	[PROP_RETAIN_AVAILABLE]      = { T_FLAG,   0,       AT(retain_available), IN(CONNACK) },
+	[PROP_USER_PROPERTY]         = { T_PAIR,   0,       0, ANYWHERE },
+	[PROP_MAXIMUM_PACKET_SIZE]   = { T_U32,    NONZERO, AT(maximum_packet_size), HANDSHAKE },
+	[PROP_WILDCARD_AVAILABLE]    = { T_FLAG,   0,       AT(wildcard_available), IN(CONNACK) },
+	[PROP_SUBSCRIPTION_ID_AVAILABLE] = { T_FLAG, 0,     AT(subscription_id_available), IN(CONNACK) },
+	[PROP_SHARED_AVAILABLE]      = { T_FLAG,   0,       AT(shared_available), IN(CONNACK) },
 };
+/* clang-format on */
 
 /* ---- Reading, one function per type; p is the struct, at the field in it ---- */
 
 struct prop_place {
 	const struct prop_rule *rule;
 	struct mqtt_props *p;
-	const uint8_t *start;                   /* of the property, its identifier */
+	const uint8_t *start; /* of the property, its identifier */
 };
 
 static void *prop_field(const struct prop_place *to)
@@ -126,7 +136,8 @@ static unsigned read_topic(struct take *t, const struct prop_place *to)
 {
 	struct str *topic = prop_field(to);
 
-	return mqtt_binary_take(t, topic) ? mqtt_topic_judge(*topic) : RC_MALFORMED_PACKET;     /* [MQTT-3.3.2-13], [MQTT-3.3.2-14] */
+	/* [MQTT-3.3.2-13], [MQTT-3.3.2-14] */
+	return mqtt_binary_take(t, topic) ? mqtt_topic_judge(*topic) : RC_MALFORMED_PACKET;
 }
 
 static unsigned read_binary(struct take *t, const struct prop_place *to)
@@ -134,7 +145,8 @@ static unsigned read_binary(struct take *t, const struct prop_place *to)
 	return mqtt_binary_take(t, prop_field(to)) ? RC_SUCCESS : RC_MALFORMED_PACKET;
 }
 
-/* In a PUBLISH to a client there is one per subscription that matched; what goes beyond the room is still in `all`. */
+/* In a PUBLISH to a client there is one per subscription that matched; what goes beyond the room
+ * is still in `all`. */
 static unsigned read_subscription_id(struct take *t, const struct prop_place *to)
 {
 	uint32_t v;
@@ -167,13 +179,16 @@ static unsigned read_pair(struct take *t, const struct prop_place *to)
 }
 
 static unsigned (*const prop_read[])(struct take *t, const struct prop_place *to) = {
-	[T_NONE] = read_none, [T_FLAG] = read_flag, [T_U16] = read_u16, [T_U32] = read_u32, [T_TEXT] = read_text,
-	[T_TOPIC] = read_topic, [T_BINARY] = read_binary, [T_SUBSCRIPTION_ID] = read_subscription_id, [T_PAIR] = read_pair,
+	[T_NONE] = read_none,     [T_FLAG] = read_flag,
+	[T_U16] = read_u16,       [T_U32] = read_u32,
+	[T_TEXT] = read_text,     [T_TOPIC] = read_topic,
+	[T_BINARY] = read_binary, [T_VARINT] = read_subscription_id,
+	[T_PAIR] = read_pair,
 };
 
 static bool prop_repeats(const struct prop_rule *rule, unsigned where)
 {
-	return rule->type == T_PAIR || (rule->type == T_SUBSCRIPTION_ID && where == MQTT_PUBLISH);
+	return rule->type == T_PAIR || (rule->type == T_VARINT && where == MQTT_PUBLISH);
 }
 
 static unsigned prop_take(struct take *t, unsigned where, struct mqtt_props *out)
@@ -181,7 +196,8 @@ static unsigned prop_take(struct take *t, unsigned where, struct mqtt_props *out
 	struct prop_place to = { .p = out, .start = t->p };
 	uint8_t id;
 
-	/* The identifier is a varint; all that exist have one byte, and a byte with the continuation bit is past the table. */
+	/* The identifier is a varint; all that exist have one byte, and a byte with the
+	 * continuation bit is past the table. */
 	if (!take_u8(t, &id) || id >= ARRAY_LEN(prop_rules) || prop_rules[id].type == T_NONE)
 		return RC_MALFORMED_PACKET;
 	to.rule = &prop_rules[id];
@@ -230,7 +246,8 @@ void mqtt_user_start(struct mqtt_user_walk *w, const struct mqtt_props *p)
 	w->t = take_from(from.p, from.n);
 }
 
-/* Steps over the value of a property that is not a user property. The block was validated, so nothing here can fail but by our own fault. */
+/* Steps over the value of a property that is not a user property. The block was validated, so
+ * nothing here can fail but by our own fault. */
 static void prop_skip(struct take *t, unsigned id)
 {
 	struct str bytes;
@@ -253,7 +270,7 @@ static void prop_skip(struct take *t, unsigned id)
 	case T_BINARY:
 		ok = mqtt_binary_take(t, &bytes);
 		break;
-	case T_SUBSCRIPTION_ID:
+	case T_VARINT:
 		ok = mqtt_varint_take(t, &number) == PARSE_OK;
 		break;
 	case T_PAIR:
@@ -316,7 +333,9 @@ void mqtt_props_user(const struct mqtt_props *p, struct buf *out)
 /* The properties of `p` that stand at most once and may stand here. */
 static uint64_t single_ones(unsigned where, const struct mqtt_props *p)
 {
-	uint64_t left = p->has & ~(UINT64_C(1) << PROP_USER_PROPERTY | UINT64_C(1) << PROP_SUBSCRIPTION_ID), out = 0;
+	uint64_t left = p->has &
+	                ~(UINT64_C(1) << PROP_USER_PROPERTY | UINT64_C(1) << PROP_SUBSCRIPTION_ID),
+		 out = 0;
 
 	for (; left; left &= left - 1) {
 		unsigned id = (unsigned)__builtin_ctzll(left);
@@ -331,7 +350,9 @@ static uint64_t single_ones(unsigned where, const struct mqtt_props *p)
 static unsigned subscription_ids(unsigned where, const struct mqtt_props *p)
 {
 	MUST(p->subscription_ids <= ARRAY_LEN(p->subscription_id));
-	return where == MQTT_PUBLISH ? p->subscription_ids : where == MQTT_SUBSCRIBE && p->subscription_ids ? 1 : 0;
+	return where == MQTT_PUBLISH                            ? p->subscription_ids
+	       : where == MQTT_SUBSCRIBE && p->subscription_ids ? 1
+	                                                        : 0;
 }
 
 static size_t single_size(const struct prop_rule *rule, const struct mqtt_props *p)
@@ -350,7 +371,7 @@ static size_t single_size(const struct prop_rule *rule, const struct mqtt_props 
 	case T_BINARY:
 		MUST(s->n <= UINT16_MAX);
 		return 3 + s->n;
-	case T_SUBSCRIPTION_ID:
+	case T_VARINT:
 	case T_PAIR:
 	case T_NONE:
 		break;
@@ -376,7 +397,7 @@ static uint8_t *single_put(uint8_t *w, unsigned id, const struct mqtt_props *p)
 	case T_TOPIC:
 	case T_BINARY:
 		return put_string(w, *(const struct str *)field);
-	case T_SUBSCRIPTION_ID:
+	case T_VARINT:
 	case T_PAIR:
 	case T_NONE:
 		break;
@@ -424,7 +445,7 @@ void mqtt_props_write(struct buf *b, enum mqtt_type type, bool will, const struc
 	uint8_t *w;
 
 	if (body > MQTT_REMAINING_MAX) {
-		b->broken = true;               /* as in mqtt_write.c: too long to be said */
+		b->broken = true; /* as in mqtt_write.c: too long to be said */
 		return;
 	}
 	w = buf_reserve(b, body + 4);

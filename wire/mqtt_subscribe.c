@@ -1,31 +1,41 @@
-/* mqtt_subscribe.c - reading SUBSCRIBE, UNSUBSCRIBE and their answers, MQTT5 3.8 .. 3.11. The entries are checked once, all of them, and
- * then walked without another look at their form. Whether a filter is a filter is not asked here: that is answered one by one in
- * SUBACK (topic.h, attack P21). */
+/* mqtt_subscribe.c - reading SUBSCRIBE, UNSUBSCRIBE and their answers, MQTT5 3.8 .. 3.11. The
+ * entries are checked once, all of them, and then walked without another look at their form.
+ * Whether a filter is a filter is not asked here: that is answered one by one in SUBACK
+ * (topic.h, attack P21). */
 #include "base/base.h"
 #include "wire/mqtt_parts.h"
 
 /* Packet identifier and, for v5, properties: how all four packets begin. */
-static unsigned begin_read(struct take *t, unsigned type, uint8_t version, uint16_t *packet_id, struct mqtt_props *props)
+static unsigned begin_read(struct take *t, unsigned type, uint8_t version, uint16_t *packet_id,
+                           struct mqtt_props *props)
 {
 	mqtt_props_clear(props);
 	if (!take_u16(t, packet_id))
 		return RC_MALFORMED_PACKET;
-	if (*packet_id == 0)                                                    /* [MQTT-2.2.1-3]; attack P23 */
+	if (*packet_id == 0) /* [MQTT-2.2.1-3]; attack P23 */
 		return RC_PROTOCOL_ERROR;
 	return version >= MQTT_V5 ? mqtt_props_take(t, type, props) : RC_SUCCESS;
 }
 
 /* ---- SUBSCRIBE ---- */
 
-enum { O_QOS = 0x03, O_NO_LOCAL = 0x04, O_AS_PUBLISHED = 0x08, O_HANDLING = 0x30, O_RESERVED = 0xc0, O_RESERVED_V3 = 0xfc };
+enum {
+	O_QOS = 0x03,
+	O_NO_LOCAL = 0x04,
+	O_AS_PUBLISHED = 0x08,
+	O_HANDLING = 0x30,
+	O_RESERVED = 0xc0,
+	O_RESERVED_V3 = 0xfc
+};
 
 static unsigned options_judge(unsigned options, uint8_t version, struct str filter)
 {
-	if (options & (version >= MQTT_V5 ? O_RESERVED : O_RESERVED_V3))        /* [MQTT-3.8.3-5] */
+	if (options & (version >= MQTT_V5 ? O_RESERVED : O_RESERVED_V3)) /* [MQTT-3.8.3-5] */
 		return RC_MALFORMED_PACKET;
 	if ((options & O_QOS) == O_QOS || (options & O_HANDLING) == O_HANDLING) /* MQTT5 3.8.3.1 */
 		return RC_PROTOCOL_ERROR;
-	if (options & O_NO_LOCAL && str_starts(filter, STR("$share/")))         /* [MQTT-3.8.3-4]; attack P22 */
+	/* [MQTT-3.8.3-4]; attack P22 */
+	if (options & O_NO_LOCAL && str_starts(filter, STR("$share/")))
 		return RC_PROTOCOL_ERROR;
 	return RC_SUCCESS;
 }
@@ -42,16 +52,18 @@ unsigned mqtt_subscribe_read(struct str body, uint8_t version, struct mqtt_subsc
 		struct str filter;
 		uint8_t options;
 
-		if (mqtt_string_take(&t, &filter) || !take_u8(&t, &options))    /* [MQTT-3.8.3-1]; attack P09 */
+		/* [MQTT-3.8.3-1]; attack P09 */
+		if (mqtt_string_take(&t, &filter) || !take_u8(&t, &options))
 			return RC_MALFORMED_PACKET;
 		reason = options_judge(options, version, filter);
 		if (reason)
 			return reason;
 	}
-	return out->count ? RC_SUCCESS : RC_PROTOCOL_ERROR;                     /* [MQTT-3.8.3-2] */
+	return out->count ? RC_SUCCESS : RC_PROTOCOL_ERROR; /* [MQTT-3.8.3-2] */
 }
 
-bool mqtt_subscribe_next(struct mqtt_subscribe *s, uint8_t version, struct str *filter, struct mqtt_sub_opts *opts)
+bool mqtt_subscribe_next(struct mqtt_subscribe *s, uint8_t version, struct str *filter,
+                         struct mqtt_sub_opts *opts)
 {
 	struct take t;
 	uint8_t options;
@@ -81,10 +93,10 @@ unsigned mqtt_unsubscribe_read(struct str body, uint8_t version, struct mqtt_uns
 	for (out->count = 0; take_left(&t); out->count++) {
 		struct str filter;
 
-		if (mqtt_string_take(&t, &filter))                              /* [MQTT-3.10.3-1] */
+		if (mqtt_string_take(&t, &filter)) /* [MQTT-3.10.3-1] */
 			return RC_MALFORMED_PACKET;
 	}
-	return out->count ? RC_SUCCESS : RC_PROTOCOL_ERROR;                     /* [MQTT-3.10.3-2] */
+	return out->count ? RC_SUCCESS : RC_PROTOCOL_ERROR; /* [MQTT-3.10.3-2] */
 }
 
 bool mqtt_unsubscribe_next(struct mqtt_unsubscribe *u, struct str *filter)
@@ -105,13 +117,15 @@ static bool answer_may(uint8_t code, enum mqtt_type type, uint8_t version)
 {
 	if (version >= MQTT_V5)
 		return mqtt_reason_may(code, type);
-	return code <= RC_GRANTED_QOS2 || code == RC_UNSPECIFIED_ERROR;         /* MQTT 3.1.1 [MQTT-3.9.3-2] */
+	/* MQTT 3.1.1 [MQTT-3.9.3-2] */
+	return code <= RC_GRANTED_QOS2 || code == RC_UNSPECIFIED_ERROR;
 }
 
-unsigned mqtt_suback_read(struct str body, enum mqtt_type type, uint8_t version, struct mqtt_suback *out)
+unsigned mqtt_suback_read(struct str body, enum mqtt_type type, uint8_t version,
+                          struct mqtt_suback *out)
 {
 	struct take t = take_from(body.p, body.n);
-	bool bare = type == MQTT_UNSUBACK && version < MQTT_V5;                 /* v3: "done", without codes */
+	bool bare = type == MQTT_UNSUBACK && version < MQTT_V5; /* v3: "done", without codes */
 	unsigned reason = begin_read(&t, type, version, &out->packet_id, &out->props);
 
 	if (reason)
@@ -120,7 +134,8 @@ unsigned mqtt_suback_read(struct str body, enum mqtt_type type, uint8_t version,
 	if (bare != (out->codes.n == 0))
 		return RC_MALFORMED_PACKET;
 	for (size_t i = 0; i < out->codes.n; i++) {
-		if (!answer_may((uint8_t)out->codes.p[i], type, version))       /* [MQTT-3.9.3-2], [MQTT-3.11.3-2] */
+		/* [MQTT-3.9.3-2], [MQTT-3.11.3-2] */
+		if (!answer_may((uint8_t)out->codes.p[i], type, version))
 			return RC_PROTOCOL_ERROR;
 	}
 	return RC_SUCCESS;

@@ -1,16 +1,18 @@
-/* mqtt_write.c - writing MQTT packets. Every packet is counted first, then room is made once, it is written straight through, and
- * committed once: no byte-wise growing, and no length to be patched in afterwards.
+/* mqtt_write.c - writing MQTT packets. Every packet is counted first, then room is made once, it
+ * is written straight through, and committed once: no byte-wise growing, and no length to be
+ * patched in afterwards.
  *
- * A packet that would be longer than MQTT can say (its parts were legal, their sum is not: a v3 message of the greatest size, going to
- * a v5 client, gets a byte more) leaves the buf `broken`, exactly like memory running out: the owner rolls back and drops it. */
+ * A packet that would be longer than MQTT can say (its parts were legal, their sum is not: a v3
+ * message of the greatest size, going to a v5 client, gets a byte more) leaves the buf `broken`,
+ * exactly like memory running out: the owner rolls back and drops it. */
 #include "base/base.h"
 #include "wire/mqtt_write.h"
 #include "wire/mqtt_parts.h"
 
 struct packet {
-	uint8_t *w;                             /* where the body goes, or NULL: nothing to write */
+	uint8_t *w; /* where the body goes, or NULL: nothing to write */
 	uint8_t *start;
-	size_t size;                            /* whole, as counted */
+	size_t size; /* whole, as counted */
 };
 
 static struct packet packet_begin(struct buf *b, unsigned first, size_t remaining)
@@ -36,16 +38,20 @@ static void packet_end(struct buf *b, const struct packet *p, const uint8_t *w)
 
 static size_t with_length(size_t props_body)
 {
-	return props_body > MQTT_REMAINING_MAX ? props_body + 4 : props_body + mqtt_varint_size((uint32_t)props_body);
+	return props_body > MQTT_REMAINING_MAX
+	           ? props_body + 4
+	           : props_body + mqtt_varint_size((uint32_t)props_body);
 }
 
-/* A refusal is decided where it is known why, for whatever packet asked; not every packet can carry every word (MQTT5 2.4). */
+/* A refusal is decided where it is known why, for whatever packet asked; not every packet can
+ * carry every word (MQTT5 2.4). */
 static unsigned sayable(unsigned reason, enum mqtt_type type)
 {
 	if (mqtt_reason_may(reason, type))
 		return reason;
 	MUST(reason >= RC_UNSPECIFIED_ERROR);
-	return type == MQTT_PUBREL || type == MQTT_PUBCOMP ? RC_PACKET_IDENTIFIER_NOT_FOUND : RC_UNSPECIFIED_ERROR;
+	return type == MQTT_PUBREL || type == MQTT_PUBCOMP ? RC_PACKET_IDENTIFIER_NOT_FOUND
+	                                                   : RC_UNSPECIFIED_ERROR;
 }
 
 static unsigned first_byte(enum mqtt_type type, unsigned flags)
@@ -57,7 +63,8 @@ static unsigned first_byte(enum mqtt_type type, unsigned flags)
 
 static size_t publish_remaining(uint8_t version, const struct mqtt_publish *p, size_t props_body)
 {
-	return 2 + p->topic.n + (p->qos ? 2 : 0) + (version >= MQTT_V5 ? with_length(props_body) : 0) + p->payload.n;
+	return 2 + p->topic.n + (p->qos ? 2 : 0) +
+	       (version >= MQTT_V5 ? with_length(props_body) : 0) + p->payload.n;
 }
 
 size_t mqtt_publish_size(uint8_t version, const struct mqtt_publish *p)
@@ -65,7 +72,8 @@ size_t mqtt_publish_size(uint8_t version, const struct mqtt_publish *p)
 	size_t props = version >= MQTT_V5 ? mqtt_props_body_size(MQTT_PUBLISH, &p->props) : 0;
 	size_t remaining = publish_remaining(version, p, props);
 
-	return 1 + (remaining > MQTT_REMAINING_MAX ? 4 : mqtt_varint_size((uint32_t)remaining)) + remaining;
+	return 1 + (remaining > MQTT_REMAINING_MAX ? 4 : mqtt_varint_size((uint32_t)remaining)) +
+	       remaining;
 }
 
 void mqtt_publish_write(struct buf *b, uint8_t version, const struct mqtt_publish *p)
@@ -75,9 +83,11 @@ void mqtt_publish_write(struct buf *b, uint8_t version, const struct mqtt_publis
 	struct packet packet;
 	uint8_t *w;
 
-	MUST(p->qos <= 2 && p->topic.n <= UINT16_MAX && !(p->dup && p->qos == 0) && (p->qos == 0 || p->packet_id));
+	MUST(p->qos <= 2 && p->topic.n <= UINT16_MAX && !(p->dup && p->qos == 0) &&
+	     (p->qos == 0 || p->packet_id));
 	MUST(p->topic.n || (version >= MQTT_V5 && mqtt_has(&p->props, PROP_TOPIC_ALIAS)));
-	packet = packet_begin(b, first_byte(MQTT_PUBLISH, flags), publish_remaining(version, p, props));
+	packet =
+	    packet_begin(b, first_byte(MQTT_PUBLISH, flags), publish_remaining(version, p, props));
 	if (!packet.w)
 		return;
 	w = put_string(packet.w, p->topic);
@@ -90,7 +100,8 @@ void mqtt_publish_write(struct buf *b, uint8_t version, const struct mqtt_publis
 
 /* ---- PUBACK, PUBREC, PUBREL, PUBCOMP ---- */
 
-void mqtt_ack_write(struct buf *b, enum mqtt_type type, uint8_t version, uint16_t packet_id, unsigned reason, const struct mqtt_props *props)
+void mqtt_ack_write(struct buf *b, enum mqtt_type type, uint8_t version, uint16_t packet_id,
+                    unsigned reason, const struct mqtt_props *props)
 {
 	size_t body = version >= MQTT_V5 ? mqtt_props_body_size(type, props) : 0;
 	unsigned first = first_byte(type, type == MQTT_PUBREL ? 2 : 0);
@@ -98,7 +109,8 @@ void mqtt_ack_write(struct buf *b, enum mqtt_type type, uint8_t version, uint16_
 	uint8_t *w;
 
 	MUST(type >= MQTT_PUBACK && type <= MQTT_PUBCOMP && packet_id);
-	reason = version >= MQTT_V5 ? sayable(reason, type) : RC_SUCCESS;       /* v3 has no word for "no" here */
+	/* v3 has no word for "no" here */
+	reason = version >= MQTT_V5 ? sayable(reason, type) : RC_SUCCESS;
 	packet = packet_begin(b, first, 2 + (body ? 1 + with_length(body) : reason ? 1 : 0));
 	if (!packet.w)
 		return;
@@ -112,7 +124,8 @@ void mqtt_ack_write(struct buf *b, enum mqtt_type type, uint8_t version, uint16_
 
 /* ---- Packets that are a code and properties ---- */
 
-static void code_and_props_write(struct buf *b, enum mqtt_type type, unsigned reason, const struct mqtt_props *props)
+static void code_and_props_write(struct buf *b, enum mqtt_type type, unsigned reason,
+                                 const struct mqtt_props *props)
 {
 	size_t body = mqtt_props_body_size(type, props);
 	struct packet packet;
@@ -120,7 +133,10 @@ static void code_and_props_write(struct buf *b, enum mqtt_type type, unsigned re
 
 	MUST(type != MQTT_AUTH || mqtt_reason_may(reason, type));
 	reason = sayable(reason, type);
-	packet = packet_begin(b, first_byte(type, 0), body ? 1 + with_length(body) : reason ? 1 : 0);
+	packet = packet_begin(b, first_byte(type, 0),
+	                      body     ? 1 + with_length(body)
+	                      : reason ? 1
+	                               : 0);
 	if (!packet.w)
 		return;
 	w = packet.w;
@@ -139,13 +155,14 @@ static void bare_write(struct buf *b, enum mqtt_type type)
 		packet_end(b, &packet, packet.w);
 }
 
-void mqtt_disconnect_write(struct buf *b, uint8_t version, unsigned reason, const struct mqtt_props *props)
+void mqtt_disconnect_write(struct buf *b, uint8_t version, unsigned reason,
+                           const struct mqtt_props *props)
 {
 	if (version >= MQTT_V5) {
 		code_and_props_write(b, MQTT_DISCONNECT, reason, props);
 		return;
 	}
-	MUST(reason == RC_SUCCESS);             /* a v3 server just closes */
+	MUST(reason == RC_SUCCESS); /* a v3 server just closes */
 	bare_write(b, MQTT_DISCONNECT);
 }
 
@@ -171,14 +188,17 @@ static size_t will_size(const struct mqtt_connect *c, size_t props_body)
 	if (!c->will.present)
 		return 0;
 	MUST(c->will.qos <= 2 && c->will.topic.n <= UINT16_MAX && c->will.payload.n <= UINT16_MAX);
-	return (c->version >= MQTT_V5 ? with_length(props_body) : 0) + 2 + c->will.topic.n + 2 + c->will.payload.n;
+	return (c->version >= MQTT_V5 ? with_length(props_body) : 0) + 2 + c->will.topic.n + 2 +
+	       c->will.payload.n;
 }
 
 static unsigned connect_flags(const struct mqtt_connect *c)
 {
-	unsigned will = c->will.present ? 0x04u | (unsigned)c->will.qos << 3 | (c->will.retain ? 0x20u : 0) : 0;
+	unsigned will =
+	    c->will.present ? 0x04u | (unsigned)c->will.qos << 3 | (c->will.retain ? 0x20u : 0) : 0;
 
-	return (c->clean_start ? 0x02u : 0) | will | (c->has_password ? 0x40u : 0) | (c->has_username ? 0x80u : 0);
+	return (c->clean_start ? 0x02u : 0) | will | (c->has_password ? 0x40u : 0) |
+	       (c->has_username ? 0x80u : 0);
 }
 
 void mqtt_connect_write(struct buf *b, const struct mqtt_connect *c)
@@ -186,14 +206,18 @@ void mqtt_connect_write(struct buf *b, const struct mqtt_connect *c)
 	bool v5 = c->version >= MQTT_V5;
 	struct str name = c->version == MQTT_V31 ? STR("MQIsdp") : STR("MQTT");
 	size_t props = v5 ? mqtt_props_body_size(MQTT_CONNECT, &c->props) : 0;
-	size_t will_props = v5 && c->will.present ? mqtt_props_body_size(IN_WILL, &c->will.props) : 0;
+	size_t will_props =
+	    v5 && c->will.present ? mqtt_props_body_size(IN_WILL, &c->will.props) : 0;
 	struct packet packet;
 	uint8_t *w;
 
-	MUST(c->client_id.n <= UINT16_MAX && c->username.n <= UINT16_MAX && c->password.n <= UINT16_MAX);
-	packet = packet_begin(b, first_byte(MQTT_CONNECT, 0),
-	                      2 + name.n + 4 + (v5 ? with_length(props) : 0) + 2 + c->client_id.n + will_size(c, will_props) +
-	                              (c->has_username ? 2 + c->username.n : 0) + (c->has_password ? 2 + c->password.n : 0));
+	MUST(c->client_id.n <= UINT16_MAX && c->username.n <= UINT16_MAX &&
+	     c->password.n <= UINT16_MAX);
+	packet =
+	    packet_begin(b, first_byte(MQTT_CONNECT, 0),
+	                 2 + name.n + 4 + (v5 ? with_length(props) : 0) + 2 + c->client_id.n +
+	                     will_size(c, will_props) + (c->has_username ? 2 + c->username.n : 0) +
+	                     (c->has_password ? 2 + c->password.n : 0));
 	if (!packet.w)
 		return;
 	w = put_u8(put_u8(put_string(packet.w, name), c->version), connect_flags(c));
@@ -213,18 +237,19 @@ void mqtt_connect_write(struct buf *b, const struct mqtt_connect *c)
 	packet_end(b, &packet, w);
 }
 
-void mqtt_connack_write(struct buf *b, uint8_t version, bool session_present, unsigned reason, const struct mqtt_props *props)
+void mqtt_connack_write(struct buf *b, uint8_t version, bool session_present, unsigned reason,
+                        const struct mqtt_props *props)
 {
 	bool v5 = version >= MQTT_V5;
 	size_t body = v5 ? mqtt_props_body_size(MQTT_CONNACK, props) : 0;
 	struct packet packet;
 	uint8_t *w;
 
-	MUST(!(session_present && reason));                                     /* [MQTT-3.2.2-6] */
+	MUST(!(session_present && reason)); /* [MQTT-3.2.2-6] */
 	packet = packet_begin(b, first_byte(MQTT_CONNACK, 0), 2 + (v5 ? with_length(body) : 0));
 	if (!packet.w)
 		return;
-	w = put_u8(packet.w, session_present && version > MQTT_V31);            /* MQTT 3.1: reserved */
+	w = put_u8(packet.w, session_present && version > MQTT_V31); /* MQTT 3.1: reserved */
 	w = put_u8(w, v5 ? sayable(reason, MQTT_CONNACK) : mqtt_v3_connack(reason));
 	if (v5)
 		w = mqtt_props_put(w, MQTT_CONNACK, props, body);
@@ -234,12 +259,14 @@ void mqtt_connack_write(struct buf *b, uint8_t version, bool session_present, un
 /* ---- Subscriptions ---- */
 
 /* Fixed header, packet identifier and properties, of a packet whose rest has `rest` bytes. */
-static struct packet subscription_begin(struct buf *b, unsigned first, uint8_t version, uint16_t packet_id, size_t rest,
+static struct packet subscription_begin(struct buf *b, unsigned first, uint8_t version,
+                                        uint16_t packet_id, size_t rest,
                                         const struct mqtt_props *props)
 {
 	enum mqtt_type type = first >> 4;
 	size_t body = version >= MQTT_V5 ? mqtt_props_body_size(type, props) : 0;
-	struct packet packet = packet_begin(b, first, 2 + (version >= MQTT_V5 ? with_length(body) : 0) + rest);
+	struct packet packet =
+	    packet_begin(b, first, 2 + (version >= MQTT_V5 ? with_length(body) : 0) + rest);
 
 	MUST(packet_id);
 	if (!packet.w)
@@ -267,13 +294,17 @@ static unsigned options_byte(uint8_t version, const struct mqtt_sub_opts *o)
 	MUST(o->qos <= 2 && o->retain_handling <= 2);
 	if (version < MQTT_V5)
 		return o->qos;
-	return o->qos | (o->no_local ? 0x04u : 0) | (o->retain_as_published ? 0x08u : 0) | (unsigned)o->retain_handling << 4;
+	return o->qos | (o->no_local ? 0x04u : 0) | (o->retain_as_published ? 0x08u : 0) |
+	       (unsigned)o->retain_handling << 4;
 }
 
-void mqtt_subscribe_write(struct buf *b, uint8_t version, uint16_t packet_id, const struct str *filters, const struct mqtt_sub_opts *opts,
-                          size_t count, const struct mqtt_props *props)
+void mqtt_subscribe_write(struct buf *b, uint8_t version, uint16_t packet_id,
+                          const struct str *filters, const struct mqtt_sub_opts *opts, size_t count,
+                          const struct mqtt_props *props)
 {
-	struct packet packet = subscription_begin(b, first_byte(MQTT_SUBSCRIBE, 2), version, packet_id, filters_size(filters, count, 1), props);
+	struct packet packet =
+	    subscription_begin(b, first_byte(MQTT_SUBSCRIBE, 2), version, packet_id,
+	                       filters_size(filters, count, 1), props);
 	uint8_t *w = packet.w;
 
 	if (!w)
@@ -283,10 +314,12 @@ void mqtt_subscribe_write(struct buf *b, uint8_t version, uint16_t packet_id, co
 	packet_end(b, &packet, w);
 }
 
-void mqtt_unsubscribe_write(struct buf *b, uint8_t version, uint16_t packet_id, const struct str *filters, size_t count,
-                            const struct mqtt_props *props)
+void mqtt_unsubscribe_write(struct buf *b, uint8_t version, uint16_t packet_id,
+                            const struct str *filters, size_t count, const struct mqtt_props *props)
 {
-	struct packet packet = subscription_begin(b, first_byte(MQTT_UNSUBSCRIBE, 2), version, packet_id, filters_size(filters, count, 0), props);
+	struct packet packet =
+	    subscription_begin(b, first_byte(MQTT_UNSUBSCRIBE, 2), version, packet_id,
+	                       filters_size(filters, count, 0), props);
 	uint8_t *w = packet.w;
 
 	if (!w)
@@ -296,24 +329,29 @@ void mqtt_unsubscribe_write(struct buf *b, uint8_t version, uint16_t packet_id, 
 	packet_end(b, &packet, w);
 }
 
-void mqtt_suback_write(struct buf *b, uint8_t version, uint16_t packet_id, const uint8_t *codes, size_t count, const struct mqtt_props *props)
+void mqtt_suback_write(struct buf *b, uint8_t version, uint16_t packet_id, const uint8_t *codes,
+                       size_t count, const struct mqtt_props *props)
 {
-	struct packet packet = subscription_begin(b, first_byte(MQTT_SUBACK, 0), version, packet_id, count, props);
+	struct packet packet =
+	    subscription_begin(b, first_byte(MQTT_SUBACK, 0), version, packet_id, count, props);
 	uint8_t *w = packet.w;
 
 	MUST(count);
 	if (!w)
 		return;
 	for (size_t i = 0; i < count; i++)
-		w = put_u8(w, version >= MQTT_V5 ? sayable(codes[i], MQTT_SUBACK) : mqtt_v3_suback(codes[i]));
+		w = put_u8(w, version >= MQTT_V5 ? sayable(codes[i], MQTT_SUBACK)
+		                                 : mqtt_v3_suback(codes[i]));
 	packet_end(b, &packet, w);
 }
 
 /* v3 clients learn only that it is done. */
-void mqtt_unsuback_write(struct buf *b, uint8_t version, uint16_t packet_id, const uint8_t *codes, size_t count, const struct mqtt_props *props)
+void mqtt_unsuback_write(struct buf *b, uint8_t version, uint16_t packet_id, const uint8_t *codes,
+                         size_t count, const struct mqtt_props *props)
 {
 	size_t shown = version >= MQTT_V5 ? count : 0;
-	struct packet packet = subscription_begin(b, first_byte(MQTT_UNSUBACK, 0), version, packet_id, shown, props);
+	struct packet packet =
+	    subscription_begin(b, first_byte(MQTT_UNSUBACK, 0), version, packet_id, shown, props);
 	uint8_t *w = packet.w;
 
 	MUST(count || version < MQTT_V5);

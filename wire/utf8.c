@@ -1,20 +1,22 @@
-/* utf8.c - is this text what MQTT calls a UTF-8 Encoded String, and is it a name we accept?
- * One scan in four degrees of strictness, made by the compiler from one body. Nearly all names are ASCII, so eight bytes are looked at
- * at a time until one is not plain; only then it goes character by character. Length-counted throughout (attacks P25, P26, P27). */
+/* utf8.c - is this text what MQTT calls a UTF-8 Encoded String, and is it a name we accept? One
+ * scan in four degrees of strictness, made by the compiler from one body. Nearly all names are
+ * ASCII, so eight bytes are looked at at a time until one is not plain; only then it goes
+ * character by character. Length-counted throughout (attacks P25, P26, P27). */
 #include "base/base.h"
 #include "wire/mqtt_parts.h"
 
 enum strictness {
-	TEXT,                                   /* well-formed: RFC 3629 shortest forms, no surrogates, nothing above U+10FFFF */
-	STRING,                                 /* and no U+0000 [MQTT-1.5.4-2] */
-	NAME,                                   /* and no control characters, no U+FEFF, no non-characters: our policy, attack P27 */
-	TOPIC,                                  /* and no wildcard characters [MQTT-3.3.2-2] */
+	TEXT,   /* well-formed: RFC 3629 shortest forms, no surrogates, nothing above U+10FFFF */
+	STRING, /* and no U+0000 [MQTT-1.5.4-2] */
+	NAME,  /* and no control characters, no U+FEFF, no non-characters: our policy, attack P27 */
+	TOPIC, /* and no wildcard characters [MQTT-3.3.2-2] */
 };
 
 #define EACH(byte) (0x0101010101010101u * (uint64_t)(byte))
 
-/* Eight bytes that need no closer look. Each term sets the top bit of some byte if and only if there is one it is looking for: with all
- * bytes below 0x80 (the first term), a subtraction borrows only at a byte that is too small, and an addition never carries. */
+/* Eight bytes that need no closer look. Each term sets the top bit of some byte if and only if
+ * there is one it is looking for: with all bytes below 0x80 (the first term), a subtraction
+ * borrows only at a byte that is too small, and an addition never carries. */
 static inline bool plain8(const uint8_t *p, enum strictness how)
 {
 	uint64_t w, bad;
@@ -22,11 +24,12 @@ static inline bool plain8(const uint8_t *p, enum strictness how)
 	memcpy(&w, p, sizeof(w));
 	bad = w;
 	if (how == STRING)
-		bad |= w - EACH(0x01);                                          /* 00 */
+		bad |= w - EACH(0x01); /* 00 */
 	if (how >= NAME)
-		bad |= (w - EACH(0x20)) | (w + EACH(0x01));                     /* 00-1F, 7F */
+		bad |= (w - EACH(0x20)) | (w + EACH(0x01)); /* 00-1F, 7F */
 	if (how == TOPIC)
-		bad |= ((w | EACH('+' ^ '#')) ^ EACH('+')) - EACH(0x01);        /* the wildcards differ in one bit, which '+' has */
+		/* the wildcards differ in one bit, which '+' has */
+		bad |= ((w | EACH('+' ^ '#')) ^ EACH('+')) - EACH(0x01);
 	return !(bad & EACH(0x80));
 }
 
@@ -44,12 +47,13 @@ static inline bool is_tail(uint8_t c)
 	return (c & 0xc0) == 0x80;
 }
 
-/* One character beyond ASCII: its length in bytes, or 0 when it is not well-formed (the table of RFC 3629, section 4). */
+/* One character beyond ASCII: its length in bytes, or 0 when it is not well-formed (the table of
+ * RFC 3629, section 4). */
 static size_t wide_char(const uint8_t *p, size_t left, uint32_t *out)
 {
 	uint8_t c = p[0];
 
-	if (c < 0xc2)                                   /* a tail without a head, or two bytes for what fits in one */
+	if (c < 0xc2) /* a tail without a head, or two bytes for what fits in one */
 		return 0;
 	if (c < 0xe0) {
 		if (left < 2 || !is_tail(p[1]))
@@ -69,8 +73,9 @@ static size_t wide_char(const uint8_t *p, size_t left, uint32_t *out)
 	return *out < 0x10000 || *out > 0x10ffff ? 0 : 4;
 }
 
-/* U+0080-009F are the C1 controls; U+FEFF is invisible and is taken for a byte order mark; the non-characters are FDD0-FDEF and the last
- * two of each plane. Names that people cannot see or programs cannot print are a way to hurt the other side, never a need. */
+/* U+0080-009F are the C1 controls; U+FEFF is invisible and is taken for a byte order mark; the
+ * non-characters are FDD0-FDEF and the last two of each plane. Names that people cannot see or
+ * programs cannot print are a way to hurt the other side, never a need. */
 static bool wide_name_ok(uint32_t c)
 {
 	return c >= 0xa0 && c != 0xfeff && !(c >= 0xfdd0 && c <= 0xfdef) && (c & 0xfffe) != 0xfffe;
@@ -83,7 +88,8 @@ static inline __attribute__((always_inline)) bool scan(struct str s, enum strict
 
 	while (s.n - i >= 8 && plain8(p + i, how))
 		i += 8;
-	/* The rest of a plain text: eight bytes that reach back into what is known to be plain cost one look instead of seven. */
+	/* The rest of a plain text: eight bytes that reach back into what is known to be plain
+	 * cost one look instead of seven. */
 	if (s.n >= 8 && s.n - i < 8 && plain8(p + s.n - 8, how))
 		return true;
 	while (i < s.n) {
@@ -123,6 +129,7 @@ unsigned mqtt_topic_judge(struct str topic)
 {
 	if (likely(topic.n && scan(topic, TOPIC)))
 		return RC_SUCCESS;
-	/* An empty name [MQTT-4.7.3-1], a wildcard in it [MQTT-3.3.2-2], or what mqtt_name_ok refuses; else it was not text at all. */
+	/* An empty name [MQTT-4.7.3-1], a wildcard in it [MQTT-3.3.2-2], or what mqtt_name_ok
+	 * refuses; else it was not text at all. */
 	return mqtt_utf8_ok(topic) ? RC_TOPIC_NAME_INVALID : RC_MALFORMED_PACKET;
 }

@@ -1,6 +1,7 @@
-/* mqtt_packet.c - fuzz target: a stream of packets through the header and every decoder, v3.1, v3.1.1 and v5, both directions.
- * The first byte says version and direction, so that one corpus serves all. What is decoded is walked to its last byte: a slice that
- * points anywhere but into the packet is a finding. */
+/* mqtt_packet.c - fuzz target: a stream of packets through the header and every decoder, v3.1,
+ * v3.1.1 and v5, both directions. The first byte says version and direction, so that one corpus
+ * serves all. What is decoded is walked to its last byte: a slice that points anywhere but into
+ * the packet is a finding. */
 #include "base/base.h"
 
 #include <stdlib.h>
@@ -27,8 +28,17 @@ static void touch(struct str s)
 
 static void touch_props(const struct mqtt_props *p)
 {
-	const struct str all[] = { p->content_type, p->response_topic, p->correlation_data, p->assigned_client_id, p->auth_method, p->auth_data,
-		                   p->response_info, p->server_reference, p->reason_string, p->user, p->all };
+	const struct str all[] = { p->content_type,
+		                   p->response_topic,
+		                   p->correlation_data,
+		                   p->assigned_client_id,
+		                   p->auth_method,
+		                   p->auth_data,
+		                   p->response_info,
+		                   p->server_reference,
+		                   p->reason_string,
+		                   p->user,
+		                   p->all };
 	struct mqtt_user_walk w;
 	struct str key, value;
 	unsigned count = 0;

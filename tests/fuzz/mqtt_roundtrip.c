@@ -1,6 +1,7 @@
-/* mqtt_roundtrip.c - fuzz target: what was decoded, encoded, and decoded again is the same; and what was counted is what was written.
- * This is how the house talks to itself (attack P37): a packet that two readers understand differently would be a finding here.
- * The first byte says version and direction. */
+/* mqtt_roundtrip.c - fuzz target: what was decoded, encoded, and decoded again is the same; and
+ * what was counted is what was written. This is how the house talks to itself (attack P37): a
+ * packet that two readers understand differently would be a finding here. The first byte says
+ * version and direction. */
 #include "base/base.h"
 
 #include "wire/mqtt_read.h"
@@ -26,23 +27,35 @@ static void same_user(const struct mqtt_props *a, const struct mqtt_props *b)
 		MUST(str_eq(ka, kb) && str_eq(va, vb));
 	}
 	MUST(!mqtt_user_next(&wb, &kb, &vb));
-	MUST(a->user_count == b->user_count && !b->user_scattered);     /* written together, whatever it was before */
+	MUST(a->user_count == b->user_count &&
+	     !b->user_scattered); /* written together, whatever it was before */
 }
 
 static void same_props(const struct mqtt_props *a, const struct mqtt_props *b)
 {
 	MUST(a->has == b->has);
-	MUST(a->message_expiry == b->message_expiry && a->session_expiry == b->session_expiry && a->will_delay == b->will_delay);
-	MUST(a->maximum_packet_size == b->maximum_packet_size && a->server_keep_alive == b->server_keep_alive);
-	MUST(a->receive_maximum == b->receive_maximum && a->topic_alias_maximum == b->topic_alias_maximum && a->topic_alias == b->topic_alias);
-	MUST(a->payload_format == b->payload_format && a->request_problem_info == b->request_problem_info);
-	MUST(a->request_response_info == b->request_response_info && a->maximum_qos == b->maximum_qos);
-	MUST(a->retain_available == b->retain_available && a->wildcard_available == b->wildcard_available);
-	MUST(a->subscription_id_available == b->subscription_id_available && a->shared_available == b->shared_available);
-	MUST(str_eq(a->content_type, b->content_type) && str_eq(a->response_topic, b->response_topic));
-	MUST(str_eq(a->correlation_data, b->correlation_data) && str_eq(a->assigned_client_id, b->assigned_client_id));
-	MUST(str_eq(a->auth_method, b->auth_method) && str_eq(a->auth_data, b->auth_data) && str_eq(a->response_info, b->response_info));
-	MUST(str_eq(a->server_reference, b->server_reference) && str_eq(a->reason_string, b->reason_string));
+	MUST(a->message_expiry == b->message_expiry && a->session_expiry == b->session_expiry &&
+	     a->will_delay == b->will_delay);
+	MUST(a->maximum_packet_size == b->maximum_packet_size &&
+	     a->server_keep_alive == b->server_keep_alive);
+	MUST(a->receive_maximum == b->receive_maximum &&
+	     a->topic_alias_maximum == b->topic_alias_maximum && a->topic_alias == b->topic_alias);
+	MUST(a->payload_format == b->payload_format &&
+	     a->request_problem_info == b->request_problem_info);
+	MUST(a->request_response_info == b->request_response_info &&
+	     a->maximum_qos == b->maximum_qos);
+	MUST(a->retain_available == b->retain_available &&
+	     a->wildcard_available == b->wildcard_available);
+	MUST(a->subscription_id_available == b->subscription_id_available &&
+	     a->shared_available == b->shared_available);
+	MUST(str_eq(a->content_type, b->content_type) &&
+	     str_eq(a->response_topic, b->response_topic));
+	MUST(str_eq(a->correlation_data, b->correlation_data) &&
+	     str_eq(a->assigned_client_id, b->assigned_client_id));
+	MUST(str_eq(a->auth_method, b->auth_method) && str_eq(a->auth_data, b->auth_data) &&
+	     str_eq(a->response_info, b->response_info));
+	MUST(str_eq(a->server_reference, b->server_reference) &&
+	     str_eq(a->reason_string, b->reason_string));
 	MUST(a->subscription_ids == b->subscription_ids);
 	for (unsigned i = 0; i < a->subscription_ids; i++)
 		MUST(a->subscription_id[i] == b->subscription_id[i]);
@@ -55,7 +68,8 @@ static struct str written(struct mqtt_head *h, enum mqtt_type type)
 	struct str s = buf_str(&out);
 
 	MUST(buf_ok(&out));
-	MUST(mqtt_head_read(s, h) == PARSE_OK && h->type == type && s.n == h->size + (size_t)h->remaining);
+	MUST(mqtt_head_read(s, h) == PARSE_OK && h->type == type &&
+	     s.n == h->size + (size_t)h->remaining);
 	return str_skip(s, h->size);
 }
 
@@ -71,11 +85,14 @@ static void connect_again(struct str body)
 		return;
 	mqtt_connect_write(&out, &a);
 	MUST(mqtt_connect_read(written(&h, MQTT_CONNECT), &b, &known) == RC_SUCCESS);
-	MUST(h.remaining == body.n);                                    /* every byte of a CONNECT means something */
-	MUST(a.version == b.version && a.clean_start == b.clean_start && a.keep_alive == b.keep_alive);
+	MUST(h.remaining == body.n); /* every byte of a CONNECT means something */
+	MUST(a.version == b.version && a.clean_start == b.clean_start &&
+	     a.keep_alive == b.keep_alive);
 	MUST(a.has_username == b.has_username && a.has_password == b.has_password);
-	MUST(str_eq(a.client_id, b.client_id) && str_eq(a.username, b.username) && str_eq(a.password, b.password));
-	MUST(a.will.present == b.will.present && a.will.retain == b.will.retain && a.will.qos == b.will.qos);
+	MUST(str_eq(a.client_id, b.client_id) && str_eq(a.username, b.username) &&
+	     str_eq(a.password, b.password));
+	MUST(a.will.present == b.will.present && a.will.retain == b.will.retain &&
+	     a.will.qos == b.will.qos);
 	MUST(str_eq(a.will.topic, b.will.topic) && str_eq(a.will.payload, b.will.payload));
 	same_props(&a.props, &b.props);
 	same_props(&a.will.props, &b.will.props);
@@ -83,14 +100,19 @@ static void connect_again(struct str body)
 
 static void connack_again(struct str body)
 {
-	static const uint8_t reasons[] = { RC_SUCCESS, RC_UNSUPPORTED_PROTOCOL_VERSION, RC_CLIENT_IDENTIFIER_NOT_VALID, RC_SERVER_UNAVAILABLE,
-		                           RC_BAD_USER_NAME_OR_PASSWORD, RC_NOT_AUTHORIZED };
+	static const uint8_t reasons[] = { RC_SUCCESS,
+		                           RC_UNSUPPORTED_PROTOCOL_VERSION,
+		                           RC_CLIENT_IDENTIFIER_NOT_VALID,
+		                           RC_SERVER_UNAVAILABLE,
+		                           RC_BAD_USER_NAME_OR_PASSWORD,
+		                           RC_NOT_AUTHORIZED };
 	struct mqtt_connack a, b;
 	struct mqtt_head h;
 
 	if (mqtt_connack_read(body, version, &a))
 		return;
-	mqtt_connack_write(&out, version, a.session_present, version == MQTT_V5 ? a.code : reasons[a.code], &a.props);
+	mqtt_connack_write(&out, version, a.session_present,
+	                   version == MQTT_V5 ? a.code : reasons[a.code], &a.props);
 	MUST(mqtt_connack_read(written(&h, MQTT_CONNACK), version, &b) == RC_SUCCESS);
 	MUST(a.code == b.code && (a.session_present == b.session_present || version == MQTT_V31));
 	same_props(&a.props, &b.props);
@@ -109,7 +131,8 @@ static void publish_again(struct str body, uint8_t flags)
 	again = written(&h, MQTT_PUBLISH);
 	MUST(h.flags == flags);
 	MUST(mqtt_publish_read(again, h.flags, version, from_client, &b) == RC_SUCCESS);
-	MUST(a.qos == b.qos && a.dup == b.dup && a.retain == b.retain && a.packet_id == b.packet_id);
+	MUST(a.qos == b.qos && a.dup == b.dup && a.retain == b.retain &&
+	     a.packet_id == b.packet_id);
 	MUST(str_eq(a.topic, b.topic) && str_eq(a.payload, b.payload));
 	same_props(&a.props, &b.props);
 }
@@ -144,10 +167,12 @@ static void subscribe_again(struct str body)
 		n++;
 	mqtt_subscribe_write(&out, version, a.packet_id, filters, opts, n, &a.props);
 	MUST(mqtt_subscribe_read(written(&h, MQTT_SUBSCRIBE), version, &b) == RC_SUCCESS);
-	MUST(h.remaining == body.n && a.packet_id == b.packet_id && a.count == b.count && n == a.count);
+	MUST(h.remaining == body.n && a.packet_id == b.packet_id && a.count == b.count &&
+	     n == a.count);
 	for (size_t i = 0; i < n; i++) {
 		MUST(mqtt_subscribe_next(&b, version, &filter, &o) && str_eq(filter, filters[i]));
-		MUST(o.qos == opts[i].qos && o.no_local == opts[i].no_local && o.retain_handling == opts[i].retain_handling);
+		MUST(o.qos == opts[i].qos && o.no_local == opts[i].no_local &&
+		     o.retain_handling == opts[i].retain_handling);
 		MUST(o.retain_as_published == opts[i].retain_as_published);
 	}
 	same_props(&a.props, &b.props);
@@ -166,7 +191,8 @@ static void unsubscribe_again(struct str body)
 		n++;
 	mqtt_unsubscribe_write(&out, version, a.packet_id, filters, n, &a.props);
 	MUST(mqtt_unsubscribe_read(written(&h, MQTT_UNSUBSCRIBE), version, &b) == RC_SUCCESS);
-	MUST(h.remaining == body.n && a.packet_id == b.packet_id && a.count == b.count && n == a.count);
+	MUST(h.remaining == body.n && a.packet_id == b.packet_id && a.count == b.count &&
+	     n == a.count);
 	for (size_t i = 0; i < n; i++)
 		MUST(mqtt_unsubscribe_next(&b, &filter) && str_eq(filter, filters[i]));
 	same_props(&a.props, &b.props);
@@ -180,9 +206,11 @@ static void suback_again(struct str body, enum mqtt_type type)
 	if (mqtt_suback_read(body, type, version, &a))
 		return;
 	if (type == MQTT_SUBACK)
-		mqtt_suback_write(&out, version, a.packet_id, (const uint8_t *)a.codes.p, a.codes.n, &a.props);
+		mqtt_suback_write(&out, version, a.packet_id, (const uint8_t *)a.codes.p, a.codes.n,
+		                  &a.props);
 	else
-		mqtt_unsuback_write(&out, version, a.packet_id, (const uint8_t *)a.codes.p, a.codes.n, &a.props);
+		mqtt_unsuback_write(&out, version, a.packet_id, (const uint8_t *)a.codes.p,
+		                    a.codes.n, &a.props);
 	MUST(mqtt_suback_read(written(&h, type), type, version, &b) == RC_SUCCESS);
 	MUST(h.remaining == body.n && a.packet_id == b.packet_id && str_eq(a.codes, b.codes));
 	same_props(&a.props, &b.props);
@@ -201,7 +229,8 @@ static void end_again(struct str body, enum mqtt_type type)
 	else
 		mqtt_disconnect_write(&out, version, a.code, &a.props);
 	body = written(&h, type);
-	MUST((auth ? mqtt_auth_read(body, &b) : mqtt_disconnect_read(body, version, from_client, &b)) == RC_SUCCESS);
+	MUST((auth ? mqtt_auth_read(body, &b)
+	           : mqtt_disconnect_read(body, version, from_client, &b)) == RC_SUCCESS);
 	MUST(a.code == b.code);
 	same_props(&a.props, &b.props);
 }

@@ -1,5 +1,6 @@
-/* utf8.c - fuzz target: the scan of text and names against a reference that goes byte by byte through the grammar of RFC 3629,
- * section 4, and shares no line with it. Every tail of the input is judged too, so that the eight-byte steps begin everywhere. */
+/* utf8.c - fuzz target: the scan of text and names against a reference that goes byte by byte
+ * through the grammar of RFC 3629, section 4, and shares no line with it. Every tail of the
+ * input is judged too, so that the eight-byte steps begin everywhere. */
 #include "base/base.h"
 
 #include "wire/mqtt_parts.h"
@@ -10,8 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct row {
 	uint8_t first_low, first_high, second_low, second_high, size;
 } grammar[] = {
-	{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
-	{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+	{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+	{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
 };
 
 static bool between(uint8_t v, uint8_t low, uint8_t high)
@@ -61,7 +63,8 @@ static struct answers reference(const uint8_t *p, size_t n)
 			return (struct answers){ 0 };
 		if (c == 0)
 			a.string = false;
-		if (c < 32 || (c >= 127 && c < 160) || c == 0xfeff || (c >= 0xfdd0 && c <= 0xfdef) || c % 0x10000 >= 0xfffe)
+		if (c < 32 || (c >= 127 && c < 160) || c == 0xfeff ||
+		    (c >= 0xfdd0 && c <= 0xfdef) || c % 0x10000 >= 0xfffe)
 			a.name = false;
 		if (c == '+' || c == '#')
 			a.topic = false;
@@ -83,7 +86,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(mqtt_text_ok(s) == a.text);
 		MUST(mqtt_utf8_ok(s) == a.string);
 		MUST(mqtt_name_ok(s) == a.name);
-		MUST(topic == (a.topic ? RC_SUCCESS : a.string ? RC_TOPIC_NAME_INVALID : RC_MALFORMED_PACKET));
+		MUST(topic == (a.topic    ? RC_SUCCESS
+		               : a.string ? RC_TOPIC_NAME_INVALID
+		                          : RC_MALFORMED_PACKET));
 	}
 	return 0;
 }

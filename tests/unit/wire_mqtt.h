@@ -1,4 +1,5 @@
-/* wire_mqtt.h - what the tests of the codec share: bytes at the end of a guard page, and packets taken apart. */
+/* wire_mqtt.h - what the tests of the codec share: bytes at the end of a guard page, and packets
+ * taken apart. */
 #pragma once
 #include "tests/kit/kit.h"
 #include "wire/mqtt_read.h"
@@ -6,7 +7,8 @@
 
 #define B(literal) guard_str(STR(literal))
 
-/* The one packet in b: its header, and its body at the end of a guard page. Claims that there is nothing else. */
+/* The one packet in b: its header, and its body at the end of a guard page. Claims that there is
+ * nothing else. */
 static inline struct str body_of(const struct buf *b, struct mqtt_head *h)
 {
 	struct str all = guard_str(buf_str(b));
@@ -17,16 +19,21 @@ static inline struct str body_of(const struct buf *b, struct mqtt_head *h)
 	return str_skip(all, h->size);
 }
 
-/* The properties that a PUBLISH may have, each with a value of its own; for a Will without alias and with a delay instead. */
+/* The properties that a PUBLISH may have, each with a value of its own; for a Will without alias
+ * and with a delay instead. */
 static inline struct mqtt_props message_props(struct buf *user)
 {
-	struct mqtt_props p = { .payload_format = 1, .message_expiry = 0x01020304, .will_delay = 77, .topic_alias = 9 };
+	struct mqtt_props p = { .payload_format = 1,
+		                .message_expiry = 0x01020304,
+		                .will_delay = 77,
+		                .topic_alias = 9 };
 
 	mqtt_user_property(user, STR("k"), STR("v1"));
 	mqtt_user_property(user, STR("k"), STR("v2"));
 	mqtt_user_property(user, STR(""), STR(""));
-	p.has = UINT64_C(1) << PROP_PAYLOAD_FORMAT | UINT64_C(1) << PROP_MESSAGE_EXPIRY | UINT64_C(1) << PROP_CONTENT_TYPE |
-	        UINT64_C(1) << PROP_RESPONSE_TOPIC | UINT64_C(1) << PROP_CORRELATION_DATA | UINT64_C(1) << PROP_TOPIC_ALIAS |
+	p.has = UINT64_C(1) << PROP_PAYLOAD_FORMAT | UINT64_C(1) << PROP_MESSAGE_EXPIRY |
+	        UINT64_C(1) << PROP_CONTENT_TYPE | UINT64_C(1) << PROP_RESPONSE_TOPIC |
+	        UINT64_C(1) << PROP_CORRELATION_DATA | UINT64_C(1) << PROP_TOPIC_ALIAS |
 	        UINT64_C(1) << PROP_WILL_DELAY;
 	p.content_type = STR("text/plain");
 	p.response_topic = STR("answers/here");

@@ -16,7 +16,9 @@ static enum parse varint(struct str s, uint32_t *v, size_t *used)
 
 static void every_boundary_of_the_varint_is_read_as_it_was_written(void)
 {
-	static const uint32_t values[] = { 0, 1, 127, 128, 16383, 16384, 2097151, 2097152, MQTT_REMAINING_MAX };
+	static const uint32_t values[] = { 0,       1,       127,
+		                           128,     16383,   16384,
+		                           2097151, 2097152, MQTT_REMAINING_MAX };
 
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
 		struct buf b = { 0 };
@@ -28,8 +30,7 @@ static void every_boundary_of_the_varint_is_read_as_it_was_written(void)
 		IS(varint(guard_str(buf_str(&b)), &v, &used), PARSE_OK);
 		IS(v, values[i]);
 		IS(used, buf_len(&b));
-		each_prefix(p, buf_str(&b))
-			IS(varint(p.first, &v, &used), PARSE_MORE);
+		each_prefix(p, buf_str(&b)) IS(varint(p.first, &v, &used), PARSE_MORE);
 		buf_free(&b);
 	}
 }
@@ -58,7 +59,8 @@ static void P06_a_length_of_five_bytes_is_bad(void)
 	struct mqtt_head h;
 
 	IS(HEAD("\x30\xff\xff\xff\xff\x01"), PARSE_BAD);
-	IS(HEAD("\x30\xff\xff\xff\xff"), PARSE_BAD);            /* a fifth byte is announced: no need to wait for it */
+	IS(HEAD("\x30\xff\xff\xff\xff"),
+	   PARSE_BAD); /* a fifth byte is announced: no need to wait for it */
 	IS(HEAD("\x30\xff\xff\xff\x7f"), PARSE_OK);
 	IS(h.remaining, MQTT_REMAINING_MAX);
 }
@@ -79,8 +81,7 @@ static void P35_a_header_cut_anywhere_asks_for_more(void)
 {
 	struct mqtt_head h;
 
-	each_prefix(p, STR("\x30\x80\x80\x80\x01"))
-		IS(mqtt_head_read(p.first, &h), PARSE_MORE);
+	each_prefix(p, STR("\x30\x80\x80\x80\x01")) IS(mqtt_head_read(p.first, &h), PARSE_MORE);
 	IS(HEAD("\x30\x80\x80\x80\x01"), PARSE_OK);
 	IS(h.size, 5);
 	IS(h.remaining, 2097152);
@@ -90,7 +91,9 @@ static void a_header_is_whole_before_its_body_is(void)
 {
 	struct mqtt_head h;
 
-	IS(HEAD("\x3d\x05" "x"), PARSE_OK);
+	IS(HEAD("\x3d\x05"
+	        "x"),
+	   PARSE_OK);
 	IS(h.type, MQTT_PUBLISH);
 	IS(h.flags, 13);
 	IS(h.size, 2);
@@ -99,7 +102,9 @@ static void a_header_is_whole_before_its_body_is(void)
 
 static void P05_type_zero_and_wrong_flags_are_bad_and_all_others_are_not(void)
 {
-	static const uint8_t must[16] = { [MQTT_PUBREL] = 2, [MQTT_SUBSCRIBE] = 2, [MQTT_UNSUBSCRIBE] = 2 };
+	static const uint8_t must[16] = {
+		[MQTT_PUBREL] = 2, [MQTT_SUBSCRIBE] = 2, [MQTT_UNSUBSCRIBE] = 2
+	};
 
 	for (unsigned first = 0; first < 256; first++) {
 		unsigned type = first >> 4, flags = first & 15;
@@ -122,9 +127,9 @@ static void P02_the_first_byte_alone_is_enough_for_bad(void)
 	IS(HEAD(""), PARSE_MORE);
 	IS(HEAD("\x00"), PARSE_BAD);
 	IS(HEAD("\x11"), PARSE_BAD);
-	IS(HEAD("\x80"), PARSE_BAD);                            /* SUBSCRIBE without its flags */
+	IS(HEAD("\x80"), PARSE_BAD); /* SUBSCRIBE without its flags */
 	IS(HEAD("\x10"), PARSE_MORE);
-	IS(HEAD("G"), PARSE_BAD);                               /* "GET / HTTP/1.1" would be a PUBACK with flags 7 */
+	IS(HEAD("G"), PARSE_BAD); /* "GET / HTTP/1.1" would be a PUBACK with flags 7 */
 }
 
 static void P33_a_ping_with_a_body_is_bad(void)
@@ -198,9 +203,12 @@ static void a_v3_suback_knows_one_refusal(void)
 	IS(mqtt_v3_suback(RC_TOPIC_FILTER_INVALID), 0x80);
 }
 
-RUN(every_boundary_of_the_varint_is_read_as_it_was_written, a_varint_moves_nothing_unless_it_is_whole,
-    a_number_over_the_maximum_cannot_be_written, P06_a_length_of_five_bytes_is_bad, P07_a_length_that_is_padded_is_bad,
+RUN(every_boundary_of_the_varint_is_read_as_it_was_written,
+    a_varint_moves_nothing_unless_it_is_whole, a_number_over_the_maximum_cannot_be_written,
+    P06_a_length_of_five_bytes_is_bad, P07_a_length_that_is_padded_is_bad,
     P35_a_header_cut_anywhere_asks_for_more, a_header_is_whole_before_its_body_is,
-    P05_type_zero_and_wrong_flags_are_bad_and_all_others_are_not, P02_the_first_byte_alone_is_enough_for_bad,
-    P33_a_ping_with_a_body_is_bad, bytes_at_random_end_in_an_answer, types_and_reasons_have_names,
-    a_code_stands_only_in_its_packets, a_v3_client_hears_one_of_five_refusals, a_v3_suback_knows_one_refusal)
+    P05_type_zero_and_wrong_flags_are_bad_and_all_others_are_not,
+    P02_the_first_byte_alone_is_enough_for_bad, P33_a_ping_with_a_body_is_bad,
+    bytes_at_random_end_in_an_answer, types_and_reasons_have_names,
+    a_code_stands_only_in_its_packets, a_v3_client_hears_one_of_five_refusals,
+    a_v3_suback_knows_one_refusal)

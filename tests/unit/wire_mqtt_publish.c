@@ -1,11 +1,12 @@
-/* wire_mqtt_publish.c - PUBLISH, its acknowledgements, DISCONNECT and AUTH: read, written, and refused. */
+/* wire_mqtt_publish.c - PUBLISH, its acknowledgements, DISCONNECT and AUTH: read, written, and
+ * refused. */
 #include "base/base.h"
 #include "tests/unit/wire_mqtt.h"
 
 enum { QOS1 = 2, QOS2 = 4, DUP = 8, RETAIN = 1 };
 
 #define READ(flags, version, literal) mqtt_publish_read(B(literal), flags, version, true, &p)
-#define ACK(type, version, literal) mqtt_ack_read(B(literal), MQTT_##type, version, &a)
+#define ACK(type, version, literal)   mqtt_ack_read(B(literal), MQTT_##type, version, &a)
 
 static struct mqtt_publish p;
 static struct mqtt_ack a;
@@ -13,7 +14,12 @@ static struct mqtt_disconnect d;
 
 static void the_parts_of_a_publish_are_found(void)
 {
-	IS(READ(DUP | QOS2 | RETAIN, MQTT_V311, "\x00\x03" "a/b" "\x12\x34" "pay\x00load"), RC_SUCCESS);
+	IS(READ(DUP | QOS2 | RETAIN, MQTT_V311,
+	        "\x00\x03"
+	        "a/b"
+	        "\x12\x34"
+	        "pay\x00load"),
+	   RC_SUCCESS);
 	IS_STR(p.topic, "a/b");
 	IS(p.packet_id, 0x1234);
 	IS(p.qos, 2);
@@ -34,11 +40,20 @@ static void P08_a_publish_without_a_body_is_malformed(void)
 
 static void P10_a_publish_cut_before_its_payload_is_malformed(void)
 {
-	each_prefix(c, STR("\x00\x03" "a/b" "\x12\x34" "\x05\x02\x00\x00\x00\x01"))
-		IS(mqtt_publish_read(c.first, QOS1, MQTT_V5, true, &p), RC_MALFORMED_PACKET);
-	each_prefix(c, STR("\x00\x03" "a/b" "\x12\x34"))
-		IS(mqtt_publish_read(c.first, QOS1, MQTT_V311, true, &p), RC_MALFORMED_PACKET);
-	IS(READ(QOS1, MQTT_V311, "\x00\x03" "a/b" "\x12\x34"), RC_SUCCESS);
+	each_prefix(c, STR("\x00\x03"
+	                   "a/b"
+	                   "\x12\x34"
+	                   "\x05\x02\x00\x00\x00\x01"))
+	    IS(mqtt_publish_read(c.first, QOS1, MQTT_V5, true, &p), RC_MALFORMED_PACKET);
+	each_prefix(c, STR("\x00\x03"
+	                   "a/b"
+	                   "\x12\x34"))
+	    IS(mqtt_publish_read(c.first, QOS1, MQTT_V311, true, &p), RC_MALFORMED_PACKET);
+	IS(READ(QOS1, MQTT_V311,
+	        "\x00\x03"
+	        "a/b"
+	        "\x12\x34"),
+	   RC_SUCCESS);
 }
 
 static void P16_an_empty_topic_needs_an_alias(void)
@@ -58,9 +73,15 @@ static void P17_alias_zero_is_invalid(void)
 
 static void P20_a_topic_has_no_wildcards(void)
 {
-	IS(READ(0, MQTT_V311, "\x00\x03" "a/+"), RC_TOPIC_NAME_INVALID);
+	IS(READ(0, MQTT_V311,
+	        "\x00\x03"
+	        "a/+"),
+	   RC_TOPIC_NAME_INVALID);
 	IS(READ(0, MQTT_V5, "\x00\x01#\x00"), RC_TOPIC_NAME_INVALID);
-	IS(READ(0, MQTT_V5, "\x00\x01t\x06\x08\x00\x03" "a/#"), RC_TOPIC_NAME_INVALID);
+	IS(READ(0, MQTT_V5,
+	        "\x00\x01t\x06\x08\x00\x03"
+	        "a/#"),
+	   RC_TOPIC_NAME_INVALID);
 }
 
 static void P24_flags_that_contradict_each_other_are_malformed(void)
@@ -78,7 +99,11 @@ static void P24_a_packet_id_of_zero_is_a_protocol_error(void)
 static void P25_P26_a_topic_that_is_not_text_is_malformed(void)
 {
 	IS(READ(0, MQTT_V311, "\x00\x02\xc0\x80"), RC_MALFORMED_PACKET);
-	IS(READ(0, MQTT_V5, "\x00\x03" "a\x00" "b\x00"), RC_MALFORMED_PACKET);
+	IS(READ(0, MQTT_V5,
+	        "\x00\x03"
+	        "a\x00"
+	        "b\x00"),
+	   RC_MALFORMED_PACKET);
 	IS(READ(0, MQTT_V5, "\x00\x01t\x09\x26\x00\x02\xed\xa0\x00\x01xx"), RC_MALFORMED_PACKET);
 }
 
@@ -101,7 +126,7 @@ static void P19_a_topic_of_slashes_is_read_in_a_straight_line(void)
 	memset(slashes, '/', 65000);
 	buf_commit(&b, 65000);
 	IS(mqtt_publish_read(guard_str(buf_str(&b)), 0, MQTT_V311, true, &p), RC_SUCCESS);
-	IS(p.topic.n, 65000);                           /* how deep a topic may be is topic_name_ok's to say */
+	IS(p.topic.n, 65000); /* how deep a topic may be is topic_name_ok's to say */
 	buf_free(&b);
 }
 
@@ -117,7 +142,8 @@ static void a_client_has_no_subscription_identifiers_to_give(void)
 static void a_payload_that_calls_itself_text_must_be_text(void)
 {
 	IS(READ(0, MQTT_V5, "\x00\x01t\x02\x01\x01\xff"), RC_PAYLOAD_FORMAT_INVALID);
-	IS(READ(0, MQTT_V5, "\x00\x01t\x02\x01\x01\xc3\xa9\x00"), RC_SUCCESS);  /* a zero is text, only not in MQTT's own strings */
+	IS(READ(0, MQTT_V5, "\x00\x01t\x02\x01\x01\xc3\xa9\x00"),
+	   RC_SUCCESS); /* a zero is text, only not in MQTT's own strings */
 	IS(READ(0, MQTT_V5, "\x00\x01t\x02\x01\x00\xff"), RC_SUCCESS);
 }
 
@@ -155,8 +181,12 @@ static void every_publish_comes_back_as_it_was(void)
 		uint8_t payload[20000] = { 0 }, versions[] = { MQTT_V31, MQTT_V311, MQTT_V5 };
 		uint8_t version = versions[i / 60], qos = i / 5 % 3;
 		bool with_props = i & 1;
-		struct mqtt_publish in = { .qos = qos, .dup = qos && i / 30 % 2, .retain = i / 15 % 2, .packet_id = qos ? 65535 - i : 0,
-			                   .topic = STR("some/topic"), .payload = str_make(payload, sizes[i % 5]) };
+		struct mqtt_publish in = { .qos = qos,
+			                   .dup = qos && i / 30 % 2,
+			                   .retain = i / 15 % 2,
+			                   .packet_id = qos ? 65535 - i : 0,
+			                   .topic = STR("some/topic"),
+			                   .payload = str_make(payload, sizes[i % 5]) };
 		struct mqtt_head h;
 		struct str body;
 		struct buf b = { 0 };
@@ -182,7 +212,9 @@ static void every_publish_comes_back_as_it_was(void)
 
 static void subscription_identifiers_reach_the_client(void)
 {
-	struct mqtt_publish in = { .topic = STR("t"), .props = { .subscription_id = { 1, 128, MQTT_REMAINING_MAX }, .subscription_ids = 3 } };
+	struct mqtt_publish in = { .topic = STR("t"),
+		                   .props = { .subscription_id = { 1, 128, MQTT_REMAINING_MAX },
+		                              .subscription_ids = 3 } };
 	struct mqtt_head h;
 	struct buf b = { 0 };
 
@@ -198,8 +230,9 @@ static void subscription_identifiers_reach_the_client(void)
 static void a_publish_that_may_not_be_is_never_written(void)
 {
 	struct buf b = { 0 };
-	struct mqtt_publish qos3 = { .qos = 3, .packet_id = 1, .topic = STR("t") }, no_id = { .qos = 1, .topic = STR("t") },
-	                    no_topic = { .qos = 0 }, dup = { .dup = true, .topic = STR("t") };
+	struct mqtt_publish qos3 = { .qos = 3, .packet_id = 1, .topic = STR("t") },
+			    no_id = { .qos = 1, .topic = STR("t") }, no_topic = { .qos = 0 },
+			    dup = { .dup = true, .topic = STR("t") };
 
 	DIES(mqtt_publish_write(&b, MQTT_V5, &qos3));
 	DIES(mqtt_publish_write(&b, MQTT_V5, &no_id));
@@ -209,7 +242,9 @@ static void a_publish_that_may_not_be_is_never_written(void)
 
 static void a_packet_longer_than_mqtt_can_say_breaks_the_buf_and_nothing_else(void)
 {
-	struct mqtt_publish in = { .topic = STR("t"), .payload = str_make("", MQTT_REMAINING_MAX - 3) };        /* fits v3, not v5; never read */
+	struct mqtt_publish in = {
+		.topic = STR("t"), .payload = str_make("", MQTT_REMAINING_MAX - 3)
+	}; /* fits v3, not v5; never read */
 	struct buf b = { 0 };
 
 	buf_u8(&b, 7);
@@ -227,7 +262,8 @@ static void without_memory_nothing_is_written(void)
 {
 	struct mqtt_publish in = { .topic = STR("t"), .payload = STR("p") };
 
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		struct buf b = { 0 };
 
 		mqtt_publish_write(&b, MQTT_V5, &in);
@@ -274,12 +310,17 @@ static void an_ack_has_codes_of_its_own(void)
 
 static void every_ack_comes_back_as_it_was(void)
 {
-	static const enum mqtt_type types[] = { MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL, MQTT_PUBCOMP };
-	struct mqtt_props why = { .has = UINT64_C(1) << PROP_REASON_STRING, .reason_string = STR("because"), .topic_alias = 3 };
+	static const enum mqtt_type types[] = { MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL,
+		                                MQTT_PUBCOMP };
+	struct mqtt_props why = { .has = UINT64_C(1) << PROP_REASON_STRING,
+		                  .reason_string = STR("because"),
+		                  .topic_alias = 3 };
 
 	for (unsigned i = 0; i < 4 * 2 * 2; i++) {
 		enum mqtt_type type = types[i / 4];
-		unsigned refusal = i & 1 ? type >= MQTT_PUBREL ? RC_PACKET_IDENTIFIER_NOT_FOUND : RC_QUOTA_EXCEEDED : 0;
+		unsigned refusal =
+		    i & 1 ? type >= MQTT_PUBREL ? RC_PACKET_IDENTIFIER_NOT_FOUND : RC_QUOTA_EXCEEDED
+			  : 0;
 		const struct mqtt_props *props = i & 2 ? &why : NULL;
 		struct mqtt_head h;
 		struct buf b = { 0 };
@@ -340,12 +381,14 @@ static void each_side_has_its_own_reasons_to_disconnect(void)
 	IS(mqtt_disconnect_read(B("\x01"), MQTT_V5, false, &d), RC_PROTOCOL_ERROR);
 	IS(mqtt_disconnect_read(B("\x9d\x04\x1c\x00\x01s"), MQTT_V5, false, &d), RC_SUCCESS);
 	IS(mqtt_disconnect_read(B("\x80\x04\x1c\x00\x01s"), MQTT_V5, true, &d), RC_PROTOCOL_ERROR);
-	IS(mqtt_disconnect_read(B("\x80\x05\x11\x00\x00\x00\x09"), MQTT_V5, false, &d), RC_PROTOCOL_ERROR);
+	IS(mqtt_disconnect_read(B("\x80\x05\x11\x00\x00\x00\x09"), MQTT_V5, false, &d),
+	   RC_PROTOCOL_ERROR);
 }
 
 static void a_disconnect_is_written_as_short_as_it_can_be(void)
 {
-	struct mqtt_props why = { .has = UINT64_C(1) << PROP_REASON_STRING, .reason_string = STR("x") };
+	struct mqtt_props why = { .has = UINT64_C(1) << PROP_REASON_STRING,
+		                  .reason_string = STR("x") };
 	struct buf b = { 0 };
 
 	mqtt_disconnect_write(&b, MQTT_V311, 0, NULL);
@@ -354,14 +397,16 @@ static void a_disconnect_is_written_as_short_as_it_can_be(void)
 	mqtt_disconnect_write(&b, MQTT_V5, RC_PACKET_TOO_LARGE, &why);
 	mqtt_pingreq_write(&b);
 	mqtt_pingresp_write(&b);
-	IS_BYTES(buf_str(&b), STR("\xe0\x00\xe0\x00\xe0\x01\x8e\xe0\x06\x95\x04\x1f\x00\x01x\xc0\x00\xd0\x00"));
+	IS_BYTES(buf_str(&b),
+	         STR("\xe0\x00\xe0\x00\xe0\x01\x8e\xe0\x06\x95\x04\x1f\x00\x01x\xc0\x00\xd0\x00"));
 	buf_free(&b);
 	DIES(mqtt_disconnect_write(&b, MQTT_V311, RC_SESSION_TAKEN_OVER, NULL));
 }
 
 static void A21_an_auth_needs_its_method(void)
 {
-	struct mqtt_props method = { .has = UINT64_C(1) << PROP_AUTH_METHOD, .auth_method = STR("m") };
+	struct mqtt_props method = { .has = UINT64_C(1) << PROP_AUTH_METHOD,
+		                     .auth_method = STR("m") };
 	struct mqtt_head h;
 	struct buf b = { 0 };
 
@@ -376,15 +421,20 @@ static void A21_an_auth_needs_its_method(void)
 	buf_free(&b);
 }
 
-RUN(the_parts_of_a_publish_are_found, P08_a_publish_without_a_body_is_malformed, P10_a_publish_cut_before_its_payload_is_malformed,
-    P16_an_empty_topic_needs_an_alias, P17_alias_zero_is_invalid, P20_a_topic_has_no_wildcards,
+RUN(the_parts_of_a_publish_are_found, P08_a_publish_without_a_body_is_malformed,
+    P10_a_publish_cut_before_its_payload_is_malformed, P16_an_empty_topic_needs_an_alias,
+    P17_alias_zero_is_invalid, P20_a_topic_has_no_wildcards,
     P24_flags_that_contradict_each_other_are_malformed, P24_a_packet_id_of_zero_is_a_protocol_error,
     P25_P26_a_topic_that_is_not_text_is_malformed, P27_control_characters_are_for_payloads,
-    P19_a_topic_of_slashes_is_read_in_a_straight_line, a_client_has_no_subscription_identifiers_to_give,
-    a_payload_that_calls_itself_text_must_be_text, P11_properties_do_not_reach_into_the_payload,
-    P12_a_property_of_connect_is_not_one_of_publish, every_publish_comes_back_as_it_was, subscription_identifiers_reach_the_client,
-    a_publish_that_may_not_be_is_never_written, a_packet_longer_than_mqtt_can_say_breaks_the_buf_and_nothing_else,
-    without_memory_nothing_is_written, an_ack_may_leave_out_what_is_nothing, P08_an_ack_of_another_length_is_malformed,
-    an_ack_has_codes_of_its_own, every_ack_comes_back_as_it_was, a_refusal_that_an_ack_does_not_know_is_said_as_well_as_it_can,
-    a_disconnect_may_be_empty, P33_a_disconnect_has_no_body_on_v3, each_side_has_its_own_reasons_to_disconnect,
-    a_disconnect_is_written_as_short_as_it_can_be, A21_an_auth_needs_its_method)
+    P19_a_topic_of_slashes_is_read_in_a_straight_line,
+    a_client_has_no_subscription_identifiers_to_give, a_payload_that_calls_itself_text_must_be_text,
+    P11_properties_do_not_reach_into_the_payload, P12_a_property_of_connect_is_not_one_of_publish,
+    every_publish_comes_back_as_it_was, subscription_identifiers_reach_the_client,
+    a_publish_that_may_not_be_is_never_written,
+    a_packet_longer_than_mqtt_can_say_breaks_the_buf_and_nothing_else,
+    without_memory_nothing_is_written, an_ack_may_leave_out_what_is_nothing,
+    P08_an_ack_of_another_length_is_malformed, an_ack_has_codes_of_its_own,
+    every_ack_comes_back_as_it_was, a_refusal_that_an_ack_does_not_know_is_said_as_well_as_it_can,
+    a_disconnect_may_be_empty, P33_a_disconnect_has_no_body_on_v3,
+    each_side_has_its_own_reasons_to_disconnect, a_disconnect_is_written_as_short_as_it_can_be,
+    A21_an_auth_needs_its_method)

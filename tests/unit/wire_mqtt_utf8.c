@@ -3,7 +3,8 @@
 #include "tests/unit/wire_mqtt.h"
 #include "wire/mqtt_parts.h"
 
-/* Writes code point c in `size` bytes, also where that is not the shortest form, or no character at all. */
+/* Writes code point c in `size` bytes, also where that is not the shortest form, or no character
+ * at all. */
 static struct str encoded(uint8_t *room, uint32_t c, unsigned size)
 {
 	static const uint8_t heads[] = { 0, 0x00, 0xc0, 0xe0, 0xf0, 0xf8 };
@@ -19,7 +20,8 @@ static unsigned shortest(uint32_t c)
 	return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
 }
 
-/* Where the eight-byte steps begin and end must not matter: s between `before` and `after` letters, at a page's end. */
+/* Where the eight-byte steps begin and end must not matter: s between `before` and `after`
+ * letters, at a page's end. */
 static struct str embedded(struct str s, size_t before, size_t after)
 {
 	uint8_t room[64];
@@ -33,7 +35,8 @@ static struct str embedded(struct str s, size_t before, size_t after)
 /* Strides over the planes where nothing changes; never over an edge. */
 static uint32_t next_interesting(uint32_t c)
 {
-	if (c < 0x3000 || (c >= 0xd700 && c < 0x10100) || (c & 0xffff) >= 0xfff0 || (c & 0xffff) < 0x10)
+	if (c < 0x3000 || (c >= 0xd700 && c < 0x10100) || (c & 0xffff) >= 0xfff0 ||
+	    (c & 0xffff) < 0x10)
 		return c + 1;
 	return c + 7;
 }
@@ -56,7 +59,8 @@ static void P27_names_refuse_controls_the_byte_order_mark_and_non_characters(voi
 	uint8_t room[8];
 
 	for (uint32_t c = 0; c < 0x110000; c = next_interesting(c)) {
-		bool bad = c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xfeff || (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xffff) >= 0xfffe ||
+		bool bad = c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xfeff ||
+		           (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xffff) >= 0xfffe ||
 		           (c >= 0xd800 && c <= 0xdfff);
 
 		IS(mqtt_name_ok(encoded(room, c, shortest(c))), !bad);
@@ -86,7 +90,8 @@ static void P25_nothing_above_10FFFF_is_text(void)
 
 static void P25_a_character_cut_short_is_not_text_wherever_it_stands(void)
 {
-	static const struct str whole[] = { STR_INIT("\xc3\xa9"), STR_INIT("\xe2\x82\xac"), STR_INIT("\xf0\x9f\x98\x80") };
+	static const struct str whole[] = { STR_INIT("\xc3\xa9"), STR_INIT("\xe2\x82\xac"),
+		                            STR_INIT("\xf0\x9f\x98\x80") };
 
 	for (size_t i = 0; i < ARRAY_LEN(whole); i++) {
 		for (size_t before = 0; before < 20; before++) {
@@ -118,12 +123,15 @@ static void P26_a_zero_is_found_at_every_place(void)
 
 static void P27_a_control_character_is_found_at_every_place(void)
 {
-	static const struct str bad[] = { STR_INIT("\x01"), STR_INIT("\x1f"), STR_INIT("\x7f"), STR_INIT("\xc2\x80"), STR_INIT("\xc2\x9f"),
-		                          STR_INIT("\xef\xbb\xbf"), STR_INIT("\xef\xb7\x90") };
+	static const struct str bad[] = { STR_INIT("\x01"),        STR_INIT("\x1f"),
+		                          STR_INIT("\x7f"),        STR_INIT("\xc2\x80"),
+		                          STR_INIT("\xc2\x9f"),    STR_INIT("\xef\xbb\xbf"),
+		                          STR_INIT("\xef\xb7\x90") };
 
 	for (size_t before = 0; before < 20; before++) {
 		for (size_t i = 0; i < ARRAY_LEN(bad) * 20; i++) {
-			struct str s = embedded(bad[i % ARRAY_LEN(bad)], before, i / ARRAY_LEN(bad));
+			struct str s =
+			    embedded(bad[i % ARRAY_LEN(bad)], before, i / ARRAY_LEN(bad));
 
 			NO(mqtt_name_ok(s));
 			YES(mqtt_utf8_ok(s));
@@ -137,10 +145,13 @@ static void P20_a_wildcard_is_found_at_every_place(void)
 {
 	for (size_t before = 0; before < 20; before++) {
 		for (size_t after = 0; after < 20; after++) {
-			IS(mqtt_topic_judge(embedded(STR("+"), before, after)), RC_TOPIC_NAME_INVALID);
-			IS(mqtt_topic_judge(embedded(STR("#"), before, after)), RC_TOPIC_NAME_INVALID);
+			IS(mqtt_topic_judge(embedded(STR("+"), before, after)),
+			   RC_TOPIC_NAME_INVALID);
+			IS(mqtt_topic_judge(embedded(STR("#"), before, after)),
+			   RC_TOPIC_NAME_INVALID);
 			IS(mqtt_topic_judge(embedded(STR("*"), before, after)), RC_SUCCESS);
-			IS(mqtt_topic_judge(embedded(STR("\xff"), before, after)), RC_MALFORMED_PACKET);
+			IS(mqtt_topic_judge(embedded(STR("\xff"), before, after)),
+			   RC_MALFORMED_PACKET);
 		}
 		guard_reset();
 	}
@@ -162,7 +173,9 @@ static void P36_magic_words_are_plain_bytes(void)
 	IS(mqtt_topic_judge(B("$constructor/%n/../a b")), RC_SUCCESS);
 }
 
-RUN(every_character_is_text_and_nothing_else_is, P27_names_refuse_controls_the_byte_order_mark_and_non_characters,
-    P25_overlong_forms_are_not_text, P25_nothing_above_10FFFF_is_text, P25_a_character_cut_short_is_not_text_wherever_it_stands,
-    P26_a_zero_is_found_at_every_place, P27_a_control_character_is_found_at_every_place, P20_a_wildcard_is_found_at_every_place,
+RUN(every_character_is_text_and_nothing_else_is,
+    P27_names_refuse_controls_the_byte_order_mark_and_non_characters,
+    P25_overlong_forms_are_not_text, P25_nothing_above_10FFFF_is_text,
+    P25_a_character_cut_short_is_not_text_wherever_it_stands, P26_a_zero_is_found_at_every_place,
+    P27_a_control_character_is_found_at_every_place, P20_a_wildcard_is_found_at_every_place,
     an_empty_text_is_text_but_no_topic, P36_magic_words_are_plain_bytes)

@@ -1,5 +1,6 @@
-/* replay.c - a main() for a fuzz target without a fuzzer: gives it every file of the folders and files named, once. The unit tests run
- * the corpora through this, with the plain compiler and with every sanitizer; a finding of long ago stays found. */
+/* replay.c - a main() for a fuzz target without a fuzzer: gives it every file of the folders and
+ * files named, once. The unit tests run the corpora through this, with the plain compiler and
+ * with every sanitizer; a finding of long ago stays found. */
 #include "base/base.h"
 
 #include <dirent.h>
@@ -12,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static unsigned long replayed;
 
-/* The target gets a block of exactly the input's size, so that a sanitizer sees the first byte too far. */
+/* The target gets a block of exactly the input's size, so that a sanitizer sees the first byte
+ * too far. */
 static bool replay_file(const char *path, size_t size)
 {
 	uint8_t *data = malloc(size ? size : 1);
@@ -49,7 +51,8 @@ static bool replay_path(const char *path)
 		char inner[4096];
 
 		if (entries[i]->d_name[0] != '.') {
-			if ((size_t)snprintf(inner, sizeof(inner), "%s/%s", path, entries[i]->d_name) < sizeof(inner))
+			if ((size_t)snprintf(inner, sizeof(inner), "%s/%s", path,
+			                     entries[i]->d_name) < sizeof(inner))
 				ok = replay_path(inner) && ok;
 			else
 				ok = false;
@@ -61,8 +64,9 @@ static bool replay_path(const char *path)
 	return ok && count >= 0;
 }
 
-/* A corpus is one test: it passes or it does not; the last line is the one that scripts/test counts. A target that finds something does
- * not come back here. Nothing to replay is a failure: a corpus that moved away would otherwise pass for ever. */
+/* A corpus is one test: it passes or it does not; the last line is the one that scripts/test
+ * counts. A target that finds something does not come back here. Nothing to replay is a failure:
+ * a corpus that moved away would otherwise pass for ever. */
 int main(int argc, char **argv)
 {
 	bool ok = true;
