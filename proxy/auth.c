@@ -322,20 +322,32 @@ static void said_no(struct auth *a, struct known *k, uint8_t reason)
 	auth_table_forget(&a->table, k);
 }
 
-/* The connections of k belong to whom the token belonged to; what it is now is for new ones. */
-static bool leave_old_owner(struct auth *a, struct known *k, const struct token_info *info)
+/* The credential means another token or customer now. Workers have put connections into a namespace by this object, so it is never used for
+ * another one: it ends and is forgotten, and who waits may try again and gets a new object. */
+static void change_owner(struct auth *a, struct known *k)
 {
-	if (!k->listed || !is_yes(k->token.verdict) || (k->customer == info->customer && k->id == info->id))
-		return true;
-	auth_end(a, k, RC_NOT_AUTHORIZED);
-	return !k->owes_end && !k->owes_notice;
+	if (is_yes(k->token.verdict))
+		auth_end(a, k, RC_NOT_AUTHORIZED);
+	auth_ask_waiting(a, k, RC_SERVER_UNAVAILABLE);
+	if (!k->owes_end && !k->owes_notice)
+		auth_table_forget(&a->table, k);
+}
+
+static bool same_owner(const struct known *k, const struct token_info *info)
+{
+	return !k->listed || (k->customer == info->customer && k->id == info->id);
 }
 
 static void said_yes(struct auth *a, struct known *k, struct token_info *info)
 {
 	struct verdict *v;
 
-	if (!leave_old_owner(a, k, info) || auth_table_group(&a->table, k, info->customer, info->id)) {
+	if (!same_owner(k, info)) {
+		token_info_free(info);
+		change_owner(a, k);
+		return;
+	}
+	if (auth_table_group(&a->table, k, info->customer, info->id)) {
 		token_info_free(info);
 		said_nothing(a, k);
 		return;

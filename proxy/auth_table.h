@@ -48,7 +48,7 @@ struct known {
 	uint32_t breaker_round;
 	uint8_t owes_end;                       /* reason: its end could not be published for want of memory; tried again */
 	bool owes_notice;                       /* a change could not be told for want of memory; tried again */
-	uint64_t customer, id;                  /* valid while grouped */
+	uint64_t customer, id;                  /* valid while grouped; constant once listed */
 	struct place by_token, by_customer;
 	struct map_node by_digest;
 	uint64_t short_id;
