@@ -139,14 +139,26 @@ static void guest_flush(struct home_out *o)
 }
 
 /* ---- Ending ---- */
+enum { WHY_ROOM = 48 };
+
+/* A reason of a few words as one word of a log line. */
+static const char *one_word(char room[WHY_ROOM], const char *words)
+{
+	snprintf(room, WHY_ROOM, "%s", words);
+	for (char *at = room; (at = strchr(at, ' '));)
+		*at = '-';
+	return room;
+}
+
 void guest_end(struct guest *g, const char *why)
 {
 	struct home *h = g->door->home;
+	char room[WHY_ROOM];
 
 	if (g->state == GUEST_CLOSING)
 		return;
 	LOG_INFO(guest_subject(g), "close", "client=%s v=%u why=%s age=%" PRId64 "ms in=%" PRIu64 " out=%" PRIu64 " dropped=%" PRIu64,
-	         log_esc(buf_str(&g->name)), g->version, log_esc(str_c(why)), home_now(h) - g->born, g->packets_in, g->packets_out, g->dropped);
+	         log_esc(buf_str(&g->name)), g->version, one_word(room, why), home_now(h) - g->born, g->packets_in, g->packets_out, g->dropped);
 	guest_enter(g, GUEST_CLOSING);
 	timer_stop(&g->timer);
 	loop_unwatch(home_loop(h), &g->watch);
