@@ -353,12 +353,13 @@ static void last_said(struct conn *c)
 bool conn_flush(struct conn *c)
 {
 	size_t before = buf_len(&c->out);
+	bool leave = c->state == CONN_CLOSING && !c->said_end;  /* nobody waits for what is still there */
 	int err;
 
 	list_del(&c->todo);
 	if (c->done)
 		return true;
-	if (c->writing && !c->writable) {       /* still full: more only waits behind what waits */
+	if (c->writing && !c->writable && !leave) {     /* still full: more only waits behind what waits */
 		backpressure(c);
 		return false;
 	}
@@ -372,9 +373,9 @@ bool conn_flush(struct conn *c)
 		conn_close(c, err == -E_CLOSED ? END_GONE : END_SOCKET);
 		return false;
 	}
-	wrote(c, before - buf_len(&c->out), err == -E_AGAIN);
+	wrote(c, before - buf_len(&c->out), err == -E_AGAIN && !leave);
 	if (err)
-		return false;
+		return leave;
 	worker_buf_give(c->worker, &c->out);
 	if (c->state == CONN_CLOSING)
 		last_said(c);

@@ -1,0 +1,229 @@
+/* deliver.c - one message of the core to many clients: for each channel the gate once more (may it receive this?), encoded once per layout, copied
+ * per client with its packet id. What a client does not get although the core sent it is answered for it, so that its window goes on. */
+#include "base/base.h"
+#include "proxy/deliver.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "proxy/auth.h"
+#include "proxy/badge.h"
+#include "proxy/conn.h"
+#include "proxy/gate.h"
+#include "proxy/layout.h"
+#include "proxy/uplink.h"
+#include "proxy/worker.h"
+#include "wire/mqtt_write.h"
+
+enum { LAYOUTS = 8 };
+
+struct shape {                                  /* one encoding of the message, in worker->encoded */
+	struct layout layout;
+	size_t at, size, packet_id_at;
+	bool failed;                            /* cannot be said in MQTT, or no memory */
+};
+
+struct delivery {
+	struct worker *worker;
+	uint64_t customer;                      /* whose name space the topic is in; 0: the platform's own */
+	struct layout_msg msg;
+	unsigned shapes;
+	struct shape shape[LAYOUTS];
+	char extra[160];
+};
+
+/* ---- The message in the client's terms ---- */
+
+static void put_pair(struct buf *b, const char *key, const char *value)
+{
+	mqtt_user_property(b, str_c(key), str_c(value));
+}
+
+/* flespi.md 3.4: when the broker took it, and whose it is. */
+static void add_extra(struct delivery *out, const struct link_deliver *d)
+{
+	struct buf *b = &out->worker->scratch;
+	char text[32];
+
+	if (!out->worker->config->user_properties)
+		return;
+	buf_reset(b);
+	(void)snprintf(text, sizeof(text), "%" PRId64 ".%06" PRId64, d->timestamp_ms / 1000, d->timestamp_ms % 1000 * 1000);
+	put_pair(b, "timestamp", text);
+	(void)snprintf(text, sizeof(text), "%" PRIu64, out->customer);
+	put_pair(b, "cid", text);
+	if (!buf_ok(b) || buf_len(b) > sizeof(out->extra))
+		return;
+	memcpy(out->extra, buf_data(b), buf_len(b));
+	out->msg.extra = str_make(out->extra, buf_len(b));
+}
+
+static bool begin(struct delivery *out, struct worker *w, const struct link_deliver *d)
+{
+	uint64_t whose;
+	struct str name;
+
+	out->worker = w;
+	out->shapes = 0;
+	out->msg = (struct layout_msg){ .props = d->msg.props, .payload = d->msg.payload, .expiry_s = d->msg.expiry_s };
+	buf_reset(&w->encoded);
+	w->deliver_serial++;
+	if (!space_of(d->msg.topic, &out->customer, &out->msg.topic)) {
+		out->customer = 0;
+		return true;
+	}
+	if (!mqtt_name_ok(out->msg.topic))
+		return false;
+	/* A Response Topic is only of use, and only shown, inside the same space (attack T10). */
+	if (d->msg.response_topic.n && space_of(d->msg.response_topic, &whose, &name) && whose == out->customer)
+		out->msg.response_topic = name;
+	add_extra(out, d);
+	return true;
+}
+
+/* ---- Layouts ---- */
+
+static void encode(struct delivery *d, struct shape *s, const struct layout *l)
+{
+	struct buf *b = &d->worker->encoded;
+
+	s->layout = *l;
+	s->at = buf_len(b);
+	s->failed = !layout_write(b, l, &d->msg, &s->packet_id_at);
+	s->size = buf_len(b) - s->at;
+	d->worker->n.layouts++;
+}
+
+static const struct shape *shape_for(struct delivery *d, const struct layout *l)
+{
+	struct shape *s;
+
+	for (unsigned i = 0; i < d->shapes; i++) {
+		if (layout_same(&d->shape[i].layout, l))
+			return &d->shape[i];
+	}
+	if (d->shapes == LAYOUTS) {             /* many subscription ids: begin anew */
+		d->shapes = 0;
+		buf_reset(&d->worker->encoded);
+	}
+	s = &d->shape[d->shapes++];
+	encode(d, s, l);
+	return s;
+}
+
+/* ---- One client ---- */
+
+/* The core waits for an answer of this client to this packet id; it will not come (attacks C05, C18, T18). */
+static void answer_for(struct conn *c, const struct link_entry *e, unsigned reason)
+{
+	unsigned qos = e->flags & LINK_QOS;
+
+	c->undelivered++;
+	if (qos)
+		link_ack_write(uplink_out(c->link), c->channel, c->generation, qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, e->packet_id, (uint8_t)reason);
+}
+
+/* QoS 0 beyond the mark is dropped. QoS 1 and 2 are bounded by the client's window; who lets even that pile up is closed, and finds them in
+ * his session. */
+static bool has_room(struct conn *c, const struct link_entry *e, size_t size)
+{
+	const struct proxy_config *f = c->worker->config;
+	size_t waiting = buf_len(&c->out);
+
+	if ((e->flags & LINK_QOS) == 0) {
+		if (waiting <= (size_t)f->out_high || !c->core_paused)
+			return true;
+		c->undelivered++;
+		c->worker->n.deliveries_dropped++;
+		return false;
+	}
+	if (waiting + size <= (size_t)f->out_high + (size_t)f->queue_bytes + (size_t)f->packet_max)
+		return true;
+	conn_close(c, END_SLOW_READER);
+	return false;
+}
+
+static void append(struct conn *c, const struct shape *s, uint16_t packet_id)
+{
+	struct buf *out = conn_out(c);
+	uint8_t *p = buf_reserve(out, s->size);
+
+	if (!p) {
+		conn_close(c, END_MEMORY);
+		return;
+	}
+	memcpy(p, buf_data(&c->worker->encoded) + s->at, s->size);
+	if (s->packet_id_at) {
+		p[s->packet_id_at] = (uint8_t)(packet_id >> 8);
+		p[s->packet_id_at + 1] = (uint8_t)packet_id;
+	}
+	buf_commit(out, s->size);
+	c->msgs_out++;
+	c->worker->n.deliveries++;
+}
+
+static void deliver_to(struct delivery *d, struct conn *c, const struct link_entry *e)
+{
+	struct layout l = layout_of(c->version, e->flags, e->subscription_id);
+	const struct shape *s;
+
+	if (c->state != CONN_OPEN)
+		return;
+	if (!gate_deliver(d->worker, c->badge, d->msg.topic)) {
+		d->worker->n.deliveries_denied++;
+		LOG_INFO(conn_name(c), "denied-delivery", "topic=%s", log_esc(d->msg.topic));
+		answer_for(c, e, RC_NOT_AUTHORIZED);
+		return;
+	}
+	s = shape_for(d, &l);
+	if (s->failed || (c->packet_most && s->size > c->packet_most)) {       /* [MQTT-3.1.2-25]: as if it had been sent */
+		d->worker->n.deliveries_dropped++;
+		answer_for(c, e, s->failed ? RC_IMPLEMENTATION_SPECIFIC_ERROR : RC_PACKET_TOO_LARGE);
+		return;
+	}
+	if (has_room(c, e, s->size))
+		append(c, s, e->packet_id);
+}
+
+/* ---- All of them ---- */
+
+static bool to_worker(struct uplink *u, const struct link_deliver *d)
+{
+	if (!str_starts(d->msg.topic, STR("mbus/")))
+		return false;
+	auth_push(u->worker->auth, d->msg.topic, d->msg.payload);
+	return true;
+}
+
+bool deliver(struct uplink *u, struct link_deliver *frame)
+{
+	struct worker *w = u->worker;
+	struct delivery d;
+
+	if (!begin(&d, w, frame))
+		return false;
+	for (uint32_t i = 0; i < frame->count; i++) {
+		struct link_entry e = link_deliver_entry(frame, i);
+		struct conn *c;
+
+		if (e.channel == 0) {
+			if (!to_worker(u, frame))
+				return false;
+			continue;
+		}
+		c = uplink_find(u, e.channel, e.generation);
+		if (!c) {
+			w->n.stale_frames++;
+			continue;
+		}
+		if (d.customer == 0 || !c->badge || c->badge->customer != d.customer) {  /* isolation: our own lock on that door */
+			LOG_ERROR(conn_name(c), "foreign-delivery", "whose=%" PRIu64, d.customer);
+			return false;
+		}
+		deliver_to(&d, c, &e);
+	}
+	if (w->encoded.cap > WORKER_ROOM)
+		buf_free(&w->encoded);
+	return true;
+}

@@ -1,0 +1,196 @@
+/* rights.c - the tokens of this worker (badge.h) and what happens when one changes: the promise that within 5 s the last forbidden delivery has
+ * happened begins to be kept here. From the turn of the notice on both gates judge under the new rights; the core learns the new sets of
+ * filters (REGRANT), drops a Will that may not be said any more, and (worker 0, for all) what waits of the token elsewhere (RIGHTS). */
+#include "base/base.h"
+#include "proxy/badge.h"
+
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "proxy/conn.h"
+#include "proxy/gate.h"
+#include "proxy/greet.h"
+#include "proxy/uplink.h"
+#include "proxy/worker.h"
+
+static uint64_t hash_of(const struct token *token)
+{
+	return hash_mix((uint64_t)(uintptr_t)token, 0);
+}
+
+static struct badge *find(const struct worker *w, const struct token *token)
+{
+	for (struct map_node *n = map_first(&w->badges, hash_of(token)); n; n = map_next(n)) {
+		struct badge *b = container_of(n, struct badge, node);
+
+		if (b->token == token)
+			return b;
+	}
+	return NULL;
+}
+
+/* ---- Change ---- */
+
+static void change_conn(struct conn *c)
+{
+	struct str will = str_make(c->will_topic, c->will_topic_size);
+
+	if (!c->channel || !uplink_up(c->link))
+		return;
+	if (will.n && gate_publish(c->badge, will)) {           /* attack C02 */
+		LOG_INFO(conn_name(c), "will-dropped", "topic=%s", log_esc(will));
+		link_bare_write(uplink_out(c->link), LINK_WILL_DROP, c->channel, c->generation);
+		mem_free(c->will_topic);
+		c->will_topic = NULL;
+		c->will_topic_size = 0;
+	}
+	if (c->state == CONN_OPEN && c->filter_count)
+		in_subscribe_regrant(c);                        /* in OPENING it is done when OPENED comes */
+}
+
+static void change(struct badge *b, struct acl *acl)
+{
+	struct acl *old = b->acl;
+	bool same = acl == old || acl_same(acl, old);
+	struct conn *c;
+
+	b->acl = acl_get(acl);
+	acl_put(&old);
+	b->memo_serial = 0;
+	if (same)
+		return;
+	list_each(c, &b->conns, struct conn, badge_node)
+		change_conn(c);
+}
+
+static void end_all(struct badge *b)
+{
+	struct conn *c;
+	bool last = list_empty(&b->conns);
+
+	while (!last) {
+		c = list_first(&b->conns, struct conn, badge_node);
+		last = c->badge_node.next == &b->conns;         /* then b goes with it */
+		c->worker->n.revoked++;
+		if (c->state == CONN_OPEN)
+			conn_close(c, END_REVOKED);
+		else
+			greet_refuse(c, RC_NOT_AUTHORIZED, NULL);
+	}
+}
+
+/* ---- Badges ---- */
+
+static struct badge *make(struct worker *w, struct token *token, const struct verdict *v)
+{
+	struct badge *b = mem_zalloc(sizeof(*b));
+
+	if (!b)
+		return NULL;
+	if (map_add(&w->badges, &b->node, hash_of(token))) {
+		mem_free(b);
+		return NULL;
+	}
+	b->token = token;
+	b->acl = acl_get(v->info.acl);
+	b->customer = v->info.customer;
+	b->id = v->info.id;
+	space_make(&b->space, b->customer);
+	list_init(&b->conns);
+	return b;
+}
+
+int badge_take(struct worker *w, struct conn *c, struct token *token, const struct verdict *v)
+{
+	struct badge *b = find(w, token);
+
+	if (b) {
+		auth_token_put(&token);
+		if (b->acl != v->info.acl)
+			change(b, v->info.acl);         /* its notice is still on the way */
+	} else {
+		b = make(w, token, v);
+		if (!b) {
+			auth_token_put(&token);
+			return -E_NOMEM;
+		}
+	}
+	b->limits = v->info.limits;
+	b->expire = v->info.expire;
+	c->badge = b;
+	list_add_tail(&b->conns, &c->badge_node);
+	return 0;
+}
+
+void badge_drop(struct conn *c)
+{
+	struct badge *b = c->badge;
+
+	c->badge = NULL;
+	list_del(&c->badge_node);
+	if (!b || !list_empty(&b->conns))
+		return;
+	map_del(&c->worker->badges, &b->node);
+	acl_put(&b->acl);
+	auth_token_put(&b->token);
+	mem_free(b);
+}
+
+/* ---- Telling the core what may still be said by whom is not connected any more ---- */
+
+struct telling {
+	struct buf *out, *name;
+	const struct space *space;
+	size_t frame;
+};
+
+static void tell_filter(void *arg, struct filter f)
+{
+	struct telling *t = arg;
+
+	buf_reset(t->name);
+	space_map(t->space, f.text, t->name);
+	if (buf_ok(t->name))
+		link_rights_add(t->out, t->frame, buf_str(t->name), f.system);
+}
+
+static void tell_core(struct worker *w, uint64_t customer, uint64_t token, const struct acl *acl)
+{
+	struct uplink *link = worker_link_of(w, customer);
+	struct space space;
+	struct telling t = { .name = &w->scratch, .space = &space };
+
+	if (!link || customer == 0)
+		return;
+	space_make(&space, customer);
+	t.out = uplink_out(link);
+	t.frame = link_rights_begin(t.out, customer, token);
+	if (acl)
+		(void)acl_publishable(acl, tell_filter, &t);
+	link_end(t.out, t.frame);
+}
+
+/* ---- Notices ---- */
+
+void rights_notice(struct auth_notice *n)
+{
+	struct worker *w = n->worker;
+	struct badge *b = n->token ? find(w, n->token) : NULL;
+	const struct verdict *now = n->token ? auth_verdict(n->token) : NULL;
+	struct acl *acl = n->acl;
+
+	/* Several notices may be on their way: the newest rights count, and a revocation always. */
+	if (acl && now && now->reason == RC_SUCCESS && now->info.acl)
+		acl = now->info.acl;
+	if (b && acl) {
+		change(b, acl);
+		b->limits = now->info.limits;
+		b->expire = now->info.expire;
+	} else if (b) {
+		end_all(b);
+	}
+	if (w->index == 0)
+		tell_core(w, n->customer, n->id, acl);
+	auth_notice_free(&n);
+}

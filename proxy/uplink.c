@@ -1,0 +1,457 @@
+/* uplink.c - the proxy's side of the link: dialling, HELLO, heartbeat, one read and one write per turn, the table of channels (uplink.h). What the
+ * frames mean is in uplink_in.c. */
+#include "base/base.h"
+#include "proxy/uplink.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sock.h"
+#include "proxy/conn.h"
+#include "proxy/feed.h"
+#include "proxy/greet.h"
+#include "proxy/worker.h"
+
+enum {
+	BACKOFF_FIRST_MS = 50, BACKOFF_MOST_MS = 2000,
+	OUT_KEEP = 1 << 20,                     /* memory that an emptied buffer may keep: there are few links */
+	SOCKET_ROOM = 1 << 20,
+	CHANNELS_FIRST = 64,
+};
+
+static const char *name_of(const struct uplink *u)
+{
+	static _Thread_local char room[48];
+
+	(void)snprintf(room, sizeof(room), "link=w%u.h%u", u->worker->index, u->home);
+	return room;
+}
+
+static int64_t now_of(const struct uplink *u)
+{
+	return loop_now(u->worker->loop);
+}
+
+/* ---- Out ---- */
+
+static void touch(struct uplink *u)
+{
+	u->dirty = true;
+	u->worker->dirty_links = true;
+	worker_touch(u->worker);
+}
+
+struct buf *uplink_out(struct uplink *u)
+{
+	static _Thread_local struct buf nowhere;
+
+	if (!uplink_up(u)) {                    /* it fails in this turn, and its connections end with it */
+		buf_free(&nowhere);
+		return &nowhere;
+	}
+	touch(u);
+	return &u->out;
+}
+
+bool uplink_full(const struct uplink *u)
+{
+	return buf_len(&u->out) > (size_t)u->worker->config->link_high;
+}
+
+void uplink_stall(struct uplink *u, struct conn *c)
+{
+	if (list_empty(&c->stalled))
+		list_add_tail(&u->stalled, &c->stalled);
+	conn_hold(c, HOLD_LINK);
+}
+
+static void release_stalled(struct uplink *u)
+{
+	struct conn *c;
+
+	if (buf_len(&u->out) > (size_t)u->worker->config->link_high / 2)
+		return;
+	while ((c = list_first(&u->stalled, struct conn, stalled))) {
+		list_del(&c->stalled);
+		conn_go_on(c, HOLD_LINK);
+	}
+}
+
+void uplink_fail(struct uplink *u, const char *why)
+{
+	if (u->failed || u->state == UPLINK_DOWN)
+		return;
+	u->failed = true;
+	u->why = why;
+	touch(u);
+}
+
+static void write_out(struct uplink *u)
+{
+	ssize_t n;
+
+	if (!buf_ok(&u->out)) {
+		uplink_fail(u, "out of memory");
+		return;
+	}
+	if (buf_len(&u->out) == 0)
+		return;
+	do
+		n = send(u->watch.fd, buf_data(&u->out), buf_len(&u->out), MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {
+		uplink_fail(u, "cannot write");
+		return;
+	}
+	u->worker->n.link_writes++;
+	if (n > 0) {
+		buf_consume(&u->out, (size_t)n);
+		u->said = now_of(u);
+	}
+	u->writing = buf_len(&u->out) > 0;
+	loop_rewatch(u->worker->loop, &u->watch, LOOP_READ | (u->writing ? LOOP_WRITE : 0));
+	if (!u->writing && u->out.cap > OUT_KEEP)
+		buf_free(&u->out);
+	release_stalled(u);
+}
+
+/* ---- In ---- */
+
+static enum parse measure(void *owner, struct str bytes, size_t *whole)
+{
+	struct uplink *u = owner;
+	struct take t = take_from(bytes.p, bytes.n);
+	struct link_head h;
+	enum parse answer = link_head_read(bytes, &h);
+	uint32_t length;
+
+	if (answer == PARSE_BAD)
+		uplink_fail(u, "frame that does not parse");
+	if (answer == PARSE_BAD || bytes.n < LINK_HEAD || !take_le32(&t, &length))
+		return answer;
+	*whole = length;
+	return PARSE_OK;
+}
+
+static bool hello(struct uplink *u, const struct link_head *h, struct str body)
+{
+	struct link_hello hello;
+
+	if (h->type != LINK_HELLO || !link_hello_read(body, &hello))
+		return false;
+	if (hello.major != LINK_MAJOR || hello.homes == 0 || hello.home != u->home) {
+		LOG_ERROR(name_of(u), "link-version", "theirs=%u.%u ours=%u.%u home=%u of %u", hello.major, hello.minor, LINK_MAJOR, LINK_MINOR,
+		          hello.home, hello.homes);
+		return false;
+	}
+	u->state = UPLINK_UP;
+	u->backoff_ms = BACKOFF_FIRST_MS;
+	LOG_INFO(name_of(u), "link-up", "homes=%u version=%u.%u", hello.homes, hello.major, hello.minor);
+	if (u->home == 0 && u->worker->homes != hello.homes) {
+		u->worker->homes = hello.homes;
+		worker_link_changed(u->worker);
+	}
+	return true;
+}
+
+/* mbus/#: what changed about tokens and customers. Home 0 has the trusted world. */
+static void subscribe(struct uplink *u)
+{
+	struct buf *out = uplink_out(u);
+	size_t frame = link_subscribe_begin(out, LINK_SUBSCRIBE, 0, 0, 1, 0), item = link_item_begin(out, frame, 0, 0, STR("mbus/#"));
+
+	link_item_inner(out, item, STR("mbus/#"), false);
+	link_end(out, frame);
+}
+
+static bool frame(void *owner, struct str bytes)
+{
+	struct uplink *u = owner;
+	struct link_head h;
+	struct str body;
+	bool sense;
+
+	MUST(link_head_read(bytes, &h) == PARSE_OK);    /* measured, and whole */
+	body = str_skip(bytes, LINK_HEAD);
+	u->worker->n.link_frames_in++;
+	if (u->state == UPLINK_HELLO) {
+		sense = hello(u, &h, body);
+		if (sense && u->home == 0)
+			subscribe(u);
+		if (sense)
+			worker_link_changed(u->worker);
+	} else {
+		sense = uplink_frame(u, &h, body);
+	}
+	if (!sense && !u->failed) {
+		LOG_ERROR(name_of(u), "link-nonsense", "frame=%s channel=%u bytes=%u", link_type_name(h.type), h.channel, h.length);
+		uplink_fail(u, "frame that makes no sense");
+	}
+	return !u->failed;
+}
+
+static const struct feed_ops ops = { .measure = measure, .frame = frame };
+
+static void read_in(struct uplink *u)
+{
+	struct worker *w = u->worker;
+	ssize_t n;
+
+	do
+		n = recv(u->watch.fd, w->room, WORKER_ROOM, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		uplink_fail(u, n == 0 ? "closed by the core" : "cannot read");
+		return;
+	}
+	w->n.link_reads++;
+	u->heard = now_of(u);
+	if (feed(&ops, u, &u->in, str_make(w->room, (size_t)n)) == FEED_NOMEM)
+		uplink_fail(u, "out of memory");
+}
+
+static void ready(struct watch *w, unsigned events)
+{
+	struct uplink *u = container_of(w, struct uplink, watch);
+
+	if (u->failed)
+		return;
+	if (events & LOOP_WRITE)
+		touch(u);
+	if (events & (LOOP_READ | LOOP_HANGUP))
+		read_in(u);
+}
+
+/* ---- Up and down ---- */
+
+static void again_later(struct uplink *u)
+{
+	unsigned jitter = (unsigned)(hash_mix((uint64_t)now_of(u), u->worker->index * 64u + u->home) % 50);
+
+	timer_set(u->worker->loop, &u->timer, u->backoff_ms + (int64_t)u->backoff_ms * jitter / 100);
+	u->backoff_ms = u->backoff_ms * 2 < BACKOFF_MOST_MS ? u->backoff_ms * 2 : BACKOFF_MOST_MS;
+}
+
+/* Its clients cannot be served any more; they come back, and find their sessions. */
+static void go_down(struct uplink *u)
+{
+	size_t clients = 0;
+
+	LOG_WARN(name_of(u), "link-down", "why=\"%s\"", u->why);
+	timer_stop(&u->timer);
+	loop_unwatch(u->worker->loop, &u->watch);
+	sock_close(&u->watch.fd);
+	u->state = UPLINK_DOWN;
+	u->failed = u->dirty = u->writing = u->subscribed = false;
+	u->lost_once = true;
+	buf_free(&u->in);
+	buf_free(&u->out);
+	for (uint32_t i = 1; i < u->channels; i++) {
+		struct conn *c = u->channel[i].conn;
+
+		if (!c)
+			continue;
+		clients++;
+		if (c->state == CONN_OPENING)
+			greet_refuse(c, RC_SERVER_UNAVAILABLE, "broker not available");
+		else
+			conn_close(c, END_CORE_LOST);
+	}
+	if (clients)
+		LOG_WARN(name_of(u), "link-lost", "clients=%zu", clients);
+	if (!u->worker->stopping)
+		again_later(u);
+}
+
+void uplink_flush(struct uplink *u)
+{
+	if (!u->dirty)
+		return;
+	u->dirty = false;
+	if (!u->failed && u->state != UPLINK_DOWN)
+		write_out(u);
+	if (u->failed)
+		go_down(u);
+}
+
+/* The core is the one who owns the folder, or ourselves, or root: nobody else may pose as it. */
+static bool is_core(const struct uplink *u)
+{
+	struct stat st;
+	uid_t uid;
+
+	if (sock_peer_uid(u->watch.fd, &uid))
+		return false;
+	if (uid == 0 || uid == geteuid())
+		return true;
+	return stat(u->worker->config->core_dir, &st) == 0 && st.st_uid == uid;
+}
+
+static int dial(struct uplink *u)
+{
+	struct link_hello hello = { .major = LINK_MAJOR, .minor = LINK_MINOR };
+	char path[256], name[32];
+	int fd = -1, err;
+
+	if (snprintf(path, sizeof(path), "%s/link-%u.sock", u->worker->config->core_dir, u->home) >= (int)sizeof(path))
+		return -E_LIMIT;
+	err = sock_dial_unix(&fd, path);
+	if (err)
+		return err;
+	u->watch.fd = fd;
+	if (!is_core(u)) {
+		LOG_ERROR(name_of(u), "link-stranger", "path=%s", log_esc(str_c(path)));
+		sock_close(&u->watch.fd);
+		return -E_DENIED;
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SOCKET_ROOM }, sizeof(int));       /* less is only slower */
+	err = loop_watch(u->worker->loop, &u->watch, fd, LOOP_READ, ready);
+	if (err) {
+		u->watch.fd = fd;
+		sock_close(&u->watch.fd);
+		return err;
+	}
+	hello.name = str_make(name, (size_t)snprintf(name, sizeof(name), "mbus-proxy/%u", u->worker->index));
+	link_hello_write(&u->out, &hello);
+	u->state = UPLINK_HELLO;
+	u->heard = u->said = now_of(u);
+	touch(u);
+	return 0;
+}
+
+static void fired(struct timer *t)
+{
+	struct uplink *u = container_of(t, struct uplink, timer);
+	int64_t now = now_of(u);
+	int err;
+
+	if (u->state == UPLINK_DOWN) {
+		if (u->home && u->home >= u->worker->homes) {   /* the core has fewer homes now */
+			timer_set(u->worker->loop, t, BACKOFF_MOST_MS);
+			return;
+		}
+		err = dial(u);
+		if (err) {
+			LOG_WARN(name_of(u), "link-dial", "why=\"%s\" dir=%s", err_text(err), log_esc(str_c(u->worker->config->core_dir)));
+			again_later(u);
+			return;
+		}
+	} else if (now - u->heard >= LINK_DEAD_MS) {
+		uplink_fail(u, "nothing heard");
+		return;
+	} else if (u->state == UPLINK_UP && now - u->said >= LINK_PING_MS) {
+		link_bare_write(uplink_out(u), LINK_PING, 0, 0);
+	}
+	timer_set(u->worker->loop, t, LINK_PING_MS);
+}
+
+int uplink_new(struct uplink **out, struct worker *w, unsigned home)
+{
+	struct uplink *u = mem_zalloc(sizeof(*u));
+
+	if (!u)
+		return -E_NOMEM;
+	u->worker = w;
+	u->home = home;
+	u->watch.fd = -1;
+	u->backoff_ms = BACKOFF_FIRST_MS;
+	u->channels = 1;
+	list_init(&u->stalled);
+	timer_init(&u->timer, fired);
+	*out = u;
+	return 0;
+}
+
+void uplink_start(struct uplink *u)
+{
+	timer_set(u->worker->loop, &u->timer, 0);
+}
+
+void uplink_free(struct uplink **slot)
+{
+	struct uplink *u = *slot;
+
+	*slot = NULL;
+	if (!u)
+		return;
+	MUST(list_empty(&u->stalled));
+	timer_stop(&u->timer);
+	loop_unwatch(u->worker->loop, &u->watch);
+	sock_close(&u->watch.fd);
+	buf_free(&u->in);
+	buf_free(&u->out);
+	mem_free(u->channel);
+	mem_free(u);
+}
+
+/* ---- Channels ---- */
+
+static int grow(struct uplink *u)
+{
+	uint32_t room = u->channel_room ? u->channel_room * 2 : CHANNELS_FIRST;
+	struct channel *channel;
+
+	if (room > LINK_CHANNELS_MAX)
+		return -E_LIMIT;
+	channel = mem_realloc(u->channel, room * sizeof(*channel));
+	if (!channel)
+		return -E_NOMEM;
+	memset(channel + u->channel_room, 0, (room - u->channel_room) * sizeof(*channel));
+	u->channel = channel;
+	u->channel_room = room;
+	return 0;
+}
+
+int uplink_attach(struct uplink *u, struct conn *c)
+{
+	struct channel *ch;
+	uint32_t number = u->free_channel;
+	int err;
+
+	if (number) {
+		u->free_channel = u->channel[number].next_free;
+	} else {
+		err = u->channels < u->channel_room ? 0 : grow(u);
+		if (err)
+			return err;
+		number = u->channels++;
+	}
+	ch = &u->channel[number];
+	ch->conn = c;
+	ch->generation++;                       /* what is still on its way for the last client of this number is recognised */
+	c->link = u;
+	c->channel = number;
+	c->generation = ch->generation;
+	return 0;
+}
+
+void uplink_detach(struct conn *c)
+{
+	struct uplink *u = c->link;
+	struct channel *ch;
+
+	if (!c->channel)
+		return;
+	ch = &u->channel[c->channel];
+	MUST(ch->conn == c);
+	ch->conn = NULL;
+	ch->next_free = u->free_channel;
+	u->free_channel = c->channel;
+	list_del(&c->stalled);
+	c->channel = 0;
+	c->link = NULL;
+}
+
+struct conn *uplink_find(const struct uplink *u, uint32_t channel, uint16_t generation)
+{
+	if (channel == 0 || channel >= u->channels || u->channel[channel].generation != generation)
+		return NULL;
+	return u->channel[channel].conn;
+}

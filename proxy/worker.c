@@ -1,0 +1,256 @@
+/* worker.c - a worker: its thread, its turn's end, its links, its memory (worker.h). */
+#include "base/base.h"
+#include "proxy/worker.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "proxy/badge.h"
+#include "proxy/conn.h"
+#include "proxy/greet.h"
+#include "proxy/uplink.h"
+
+enum { STOP_MS = 3000 };                        /* of the 5 s that the program has */
+
+/* ---- Spare memory ---- */
+
+void worker_buf_take(struct worker *w, struct buf *b)
+{
+	MUST(!b->p);
+	if (w->spares)
+		*b = w->spare[--w->spares];
+}
+
+void worker_buf_give(struct worker *w, struct buf *b)
+{
+	if (!b->p)
+		return;
+	buf_reset(b);
+	if (w->spares < WORKER_SPARES && b->cap <= WORKER_SPARE_MAX && buf_ok(b)) {
+		w->spare[w->spares++] = *b;
+		*b = (struct buf){ 0 };
+	} else {
+		buf_free(b);
+	}
+}
+
+/* ---- The end of a turn ---- */
+
+void worker_touch(struct worker *w)
+{
+	loop_at_end(w->loop, &w->end_of_turn);
+}
+
+static void flush_links(struct worker *w)
+{
+	w->dirty_links = false;
+	for (unsigned i = 0; i < LINK_HOMES_MAX; i++) {
+		if (w->link[i])
+			uplink_flush(w->link[i]);
+	}
+}
+
+static bool links_empty(const struct worker *w)
+{
+	for (unsigned i = 0; i < LINK_HOMES_MAX; i++) {
+		if (w->link[i] && uplink_up(w->link[i]) && buf_len(&w->link[i]->out))
+			return false;
+	}
+	return true;
+}
+
+/* The link first, so that the core works while we write to clients; what they caused for the link goes after them. */
+static void end_of_turn(struct hook *h)
+{
+	struct worker *w = container_of(h, struct worker, end_of_turn);
+	struct conn *c;
+
+	do {
+		flush_links(w);
+		while ((c = list_first(&w->dirty, struct conn, todo))) {
+			if (conn_flush(c))
+				conn_free(c);
+		}
+	} while (w->dirty_links);
+	if (w->stopping && w->conn_count == 0 && (links_empty(w) || !timer_is_set(&w->stop_timer)))
+		loop_stop(w->loop);
+}
+
+/* ---- Links ---- */
+
+struct uplink *worker_link_of(struct worker *w, uint64_t customer)
+{
+	struct uplink *u = w->homes ? w->link[link_home_of(customer, w->homes)] : NULL;
+
+	return u && uplink_up(u) ? u : NULL;
+}
+
+static void tell_ready(struct worker *w)
+{
+	if (w->told_ready || w->homes == 0 || !w->link[0]->subscribed)
+		return;
+	for (unsigned i = 0; i < w->homes; i++) {
+		if (!w->link[i] || !uplink_up(w->link[i]))
+			return;
+	}
+	w->told_ready = true;
+	if (atomic_fetch_add(&w->crew->ready, 1) + 1 == w->crew->workers)
+		w->crew->on_ready(w->crew);
+}
+
+/* A core that came back with another number of homes has its customers elsewhere: who is on the old ones must come again. */
+void worker_link_changed(struct worker *w)
+{
+	for (unsigned i = 1; i < w->homes && !w->stopping; i++) {
+		if (w->link[i])
+			continue;
+		if (uplink_new(&w->link[i], w, i)) {
+			LOG_ERROR("", "no-memory", "link=%u", i);       /* its customers get 0x88 until it can be made */
+			return;
+		}
+		uplink_start(w->link[i]);
+	}
+	for (unsigned i = w->homes; w->homes && i < LINK_HOMES_MAX; i++) {
+		if (w->link[i])
+			uplink_fail(w->link[i], "the core has fewer homes now");
+	}
+	tell_ready(w);
+}
+
+/* ---- Stopping ---- */
+
+static void stop_now(struct timer *t)
+{
+	struct worker *w = container_of(t, struct worker, stop_timer);
+	struct conn *c;
+
+	list_each(c, &w->conns, struct conn, node) {
+		conn_close(c, END_SHUTDOWN);
+		c->done = true;
+		conn_touch(c);
+	}
+	worker_touch(w);
+}
+
+static void stop_run(struct inbox_item *item)
+{
+	struct worker *w = container_of(item, struct worker, stop_item);
+	struct conn *c;
+
+	w->stopping = true;
+	door_close(&w->door);
+	timer_set(w->loop, &w->stop_timer, STOP_MS);
+	list_each(c, &w->conns, struct conn, node) {
+		if (c->state == CONN_AUTH || c->state == CONN_OPENING)
+			greet_refuse(c, RC_SERVER_UNAVAILABLE, "server shutting down");
+		else
+			conn_close(c, END_SHUTDOWN);
+	}
+	worker_touch(w);
+}
+
+void worker_stop(struct worker *w)
+{
+	w->stop_item.run = stop_run;
+	inbox_push(w->inbox, &w->stop_item);
+}
+
+/* ---- Life ---- */
+
+static void thread_main(void *arg)
+{
+	struct worker *w = arg;
+	int err = door_open(&w->door);
+
+	if (err)
+		LOG_ERROR("", "door", "worker=%u why=\"%s\"", w->index, err_text(err));
+	uplink_start(w->link[0]);
+	loop_run(w->loop);
+	timer_stop(&w->stop_timer);
+	for (unsigned i = 0; i < LINK_HOMES_MAX; i++)
+		uplink_free(&w->link[i]);
+}
+
+int worker_new(struct worker **out, struct crew *crew, unsigned index, int listener)
+{
+	struct worker *w = mem_zalloc(sizeof(*w));
+	int err = -E_NOMEM;
+
+	if (!w) {
+		sock_close(&listener);
+		return err;
+	}
+	w->index = index;
+	w->crew = crew;
+	w->config = crew->config;
+	w->auth = crew->auth;
+	list_init(&w->conns);
+	list_init(&w->dirty);
+	timer_init(&w->stop_timer, stop_now);
+	hook_init(&w->end_of_turn, end_of_turn);
+	door_init(&w->door, w, &transport_tcp, listener);
+	w->room = mem_alloc(WORKER_ROOM);
+	if (!w->room)
+		goto fail;
+	err = loop_open(&w->loop);
+	if (err)
+		goto fail;
+	err = inbox_open(&w->inbox, w->loop);
+	if (err)
+		goto fail;
+	err = uplink_new(&w->link[0], w, 0);
+	if (err)
+		goto fail;
+	*out = w;
+	return 0;
+fail:
+	worker_free(&w);
+	return err;
+}
+
+int worker_run(struct worker *w)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "worker-%u", w->index);
+	return thread_start(&w->thread, name, thread_main, w);
+}
+
+void worker_end(struct worker *w)
+{
+	thread_join(&w->thread);
+}
+
+void worker_free(struct worker **slot)
+{
+	struct worker *w = *slot;
+
+	*slot = NULL;
+	if (!w)
+		return;
+	MUST(w->conn_count == 0 && !w->thread);
+	inbox_close(&w->inbox);                 /* answers and notices that came too late */
+	uplink_free(&w->link[0]);               /* if it never ran */
+	if (w->loop)
+		door_close(&w->door);
+	else
+		sock_close(&w->door.fd);
+	loop_close(&w->loop);
+	map_free(&w->badges);
+	for (unsigned i = 0; i < w->spares; i++)
+		buf_free(&w->spare[i]);
+	buf_free(&w->scratch);
+	buf_free(&w->encoded);
+	mem_free(w->room);
+	mem_free(w);
+}
+
+void worker_add_counters(const struct worker *w, struct worker_counters *sum)
+{
+#define C(name) sum->name += w->n.name;
+	WORKER_COUNTERS(C)
+#undef C
+}
