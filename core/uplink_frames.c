@@ -100,7 +100,7 @@ static bool on_publish(struct link *l, struct channel *c, const struct link_head
 	struct link_publish pub;
 
 	(void)l;
-	if (!link_publish_read(body, head->flags, &pub) || (!head->channel && (head->flags & LINK_QOS)))
+	if (!link_publish_read(body, head->flags, &pub) || (!head->channel && (head->flags & LINK_QOS) > 1))
 		return false;
 	return session_publish(&c->port, head->flags, &pub);
 }

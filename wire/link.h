@@ -5,7 +5,7 @@
  *   frame  = le32 length of the whole frame | u8 type | u8 flags | le16 generation | le32 channel | body
  *
  * Channel 0 is the link itself: HELLO, PING/PONG, RIGHTS, and the worker's own PUBLISH/SUBSCRIBE (log events out, token changes in);
- * it is a session of the trusted world, QoS 0, never stored, topics are inner names.
+ * it is a session of the trusted world that gets QoS 0, says QoS 0 or 1, is never stored; topics are inner names.
  * Channels 1..LINK_CHANNELS_MAX belong to clients; the proxy chooses the number in OPEN. The generation is chosen by the proxy too,
  * counts up with each OPEN of that number, and stands in every frame of that life of the channel, so that what was still on its way for
  * the previous client of the number is recognised and dropped. (Channel, generation) names one connection, not one session.
