@@ -198,6 +198,7 @@ static struct sock *sock_new(struct auth_http *h)
 	return s;
 }
 
+/* Never returns -1: libcurl would take the whole multi for dead. A socket that cannot be watched costs its request the timeout. */
 static int on_sock(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
 	struct auth_http *h = arg;
@@ -215,10 +216,10 @@ static int on_sock(CURL *easy, curl_socket_t fd, int what, void *arg, void *know
 		loop_unwatch(h->loop, &s->watch);
 	else
 		s = sock_new(h);
-	if (!s)
-		return -1;
 	(void)curl_multi_assign(h->multi, fd, s);
-	return loop_watch(h->loop, &s->watch, fd, events, on_ready) ? -1 : 0;
+	if (!s || loop_watch(h->loop, &s->watch, fd, events, on_ready))
+		LOG_ERROR("auth", "not_watched", "why=%s", "memory_or_descriptors");
+	return 0;
 }
 
 static int on_timer(CURLM *multi, long ms, void *arg)
