@@ -3,6 +3,7 @@
 #include "tests/kit/kit.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -223,9 +224,10 @@ static void read_fact(struct hook *h)
 {
 	struct reader *r = container_of(h, struct reader, hook);
 
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < 10; i++) {
 		const struct fact *f = rcu_dereference(fact);
 
+		(void)sched_yield();                      /* time enough for the writer to replace it, and to free it wrongly */
 		if (f->twice != 2 * f->value)
 			__atomic_fetch_add(&inconsistent, 1, __ATOMIC_RELAXED);
 	}
@@ -276,6 +278,52 @@ static void readers_never_see_what_is_freed_and_everything_is_freed(void)
 	mem_free(fact);
 }
 
+/* A turn that does not end until it is told to. */
+static int turn_state;                                    /* atomic: 0 not begun, 1 holds the fact, 2 may end */
+
+static void hold_fact(struct hook *h)
+{
+	const struct fact *f = rcu_dereference(fact);
+
+	(void)h;
+	__atomic_store_n(&turn_state, 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&turn_state, __ATOMIC_ACQUIRE) != 2)
+		usleep(1000);
+	inconsistent += f->twice != 2 * f->value;
+}
+
+static void holder_main(void *arg)
+{
+	struct hook hook;
+
+	hook_init(&hook, hold_fact);
+	loop_at_end(arg, &hook);
+	loop_turn(arg, 0);
+}
+
+static void nothing_is_freed_while_a_turn_may_hold_it(void)
+{
+	struct loop *l;
+	struct thread *t;
+
+	freed = inconsistent = 0;
+	fact = fact_new(7);
+	IS(loop_open(&l), 0);
+	IS(thread_start(&t, "holder", holder_main, l), 0);
+	while (__atomic_load_n(&turn_state, __ATOMIC_ACQUIRE) != 1)
+		usleep(1000);
+	rcu_free_later(&rcu_xchg_pointer(&fact, fact_new(8))->rcu, fact_free);
+	usleep(100000);
+	IS(__atomic_load_n(&freed, __ATOMIC_RELAXED), 0);
+	__atomic_store_n(&turn_state, 2, __ATOMIC_RELEASE);
+	thread_join(&t);
+	IS(inconsistent, 0);
+	rcu_drain();
+	IS(__atomic_load_n(&freed, __ATOMIC_RELAXED), 1);
+	mem_free(fact);
+	loop_close(&l);
+}
+
 static void sleeper_main(void *arg)
 {
 	loop_run(arg);                                    /* no timer, no watch: it sleeps until it is stopped */
@@ -315,4 +363,4 @@ RUN(items_run_in_the_order_they_were_pushed, what_an_item_pushes_runs_in_the_nex
     many_threads_lose_nothing_and_keep_their_order, opening_an_inbox_without_memory_leaves_nothing,
     a_thread_has_its_name_and_takes_no_signals, starting_a_thread_without_memory_is_an_error,
     sleeping_means_nothing_in_a_thread_that_does_not_read, readers_never_see_what_is_freed_and_everything_is_freed,
-    a_loop_that_sleeps_does_not_hold_back_frees)
+    nothing_is_freed_while_a_turn_may_hold_it, a_loop_that_sleeps_does_not_hold_back_frees)

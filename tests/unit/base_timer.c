@@ -30,7 +30,7 @@ static void fire(struct timer *t)
 	NO(timer_is_set(t));
 	if (a->stops)
 		timer_stop(&a->stops->timer);
-	if (a->again >= 0)
+	if (a->again >= 0 && a->fired < 1000)             /* a test that would never end is no test */
 		timer_set(loop, t, a->again);
 	if (a->frees_itself) {
 		mem_free(a);
@@ -134,15 +134,18 @@ static void a_timer_set_again_forgets_its_first_time(void)
 static void a_timer_may_set_itself_to_nothing_without_holding_the_turn(void)
 {
 	struct alarm a;
+	unsigned before;
 
 	open_loop();
 	alarm_init(&a);
 	a.again = 0;
 	timer_set(loop, &a.timer, -5);
-	pass(100);
-	IS(a.fired, 1);
-	pass(8);
-	IS(a.fired, 2);
+	for (unsigned turn = 0; turn < 64; turn++) {      /* some of them exactly on a tick */
+		before = a.fired;
+		pass(1);
+		YES(a.fired <= before + 1);
+	}
+	YES(a.fired >= 64 / TICK_MS - 1);
 	timer_stop(&a.timer);
 	loop_close(&loop);
 }
