@@ -1,0 +1,26 @@
+/* config.h - the settings of mbus-admin: one struct, filled by the table in config.c (base/opts.h). Read-only once threads run. */
+#pragma once
+#include "base/opts.h"
+
+struct admin_config {
+	char *dir;          /* folder of the database, the pepper and the lock; 0700 */
+	char *listen;       /* "host:port" of the REST API */
+	char *core;         /* the core's trusted MQTT socket, "" = none: nothing is pushed */
+	char *cors_origins; /* comma-separated, exact; unset = no cross-origin answers */
+	char *first_customer, *token_out;
+	int log_level;
+	int64_t connections_max, header_max, body_max, request_deadline, idle_deadline;
+	int64_t followers_max, followers_per_customer, follower_buffer;
+	int64_t tokens_per_customer, subaccounts_per_customer;
+	int64_t access_bytes, metadata_bytes;
+	int64_t accessed_every, busy_timeout;
+	int64_t bus_queue, bus_queue_bytes;
+};
+
+struct opt_set admin_opts(struct admin_config *config);
+
+enum { CONFIG_HOST = 64 };
+/* "127.0.0.1:9005", "[::1]:9005"; false: not of that form. */
+bool config_listen(const char *listen, char host[CONFIG_HOST], uint16_t *port);
+/* Is this Origin one of those listed, byte for byte? */
+bool config_origin_listed(const char *origins, struct str origin);

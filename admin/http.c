@@ -1,0 +1,589 @@
+/* http.c - HTTP/1.1 over Debian's libwebsockets 4.1.6, wrapped so that the rest of admin never sees its six callbacks.
+ *
+ * A connection's pss holds one request at a time: head -> (body) -> answer in `resp` -> written from WRITEABLE in pieces ->
+ * next request, or close. What this version of the library gets wrong, and what is done about it (dependencies.md a.4, a.5):
+ *  - a chunked body is not decoded, and a body of GET is parsed as the next request (request smuggling): both are refused and
+ *    the connection is closed after the answer;
+ *  - Upgrade: is refused by its presence, before the library touches the freed header (CVE-2025-11677), and so h2c with it. */
+#include "base/base.h"
+#include "admin/http.h"
+
+#include <libwebsockets.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sock.h"
+
+enum { PIECE = 16384, HEAD_OUT = 4096, VALUE_MAX = 2048, TICK_US = 1000000 };
+
+struct http {
+	struct lws_context *context;
+	struct lws_vhost *vhost;
+	struct http_config config;
+	struct http_handler handler;
+	lws_sorted_usec_list_t ticker;
+	atomic_bool stopping, woken;
+	size_t sockets, sockets_idle; /* all the library has, and those that are not connections */
+	uint64_t refused;             /* connections over connections_max */
+	struct list streams;          /* of conn.node */
+	unsigned char piece[LWS_PRE + PIECE];
+	struct lws_protocols protocols[2];
+};
+
+/* One request and its answer; all of it belongs to the service thread. */
+struct conn {
+	struct http *h;
+	struct lws *wsi;
+	struct buf head; /* the strings of req, in the order of `fields` */
+	struct http_req req;
+	struct buf body;
+	size_t body_size;
+	struct http_resp resp;
+	size_t sent;
+	int64_t since;
+	bool live, answered, head_sent, ending, cut;
+	struct list node; /* among the streams */
+};
+
+/* ---- Life of a request ---- */
+static void conn_start(struct http *h, struct conn *c, struct lws *wsi)
+{
+	memset(c, 0, sizeof(*c));
+	c->h = h;
+	c->wsi = wsi;
+	c->since = clock_mono_ms();
+	c->live = true;
+	list_init(&c->node);
+}
+
+/* Called from several ends of a connection; only the first has something to do. */
+static void conn_end(struct conn *c)
+{
+	struct http_stream *s;
+
+	if (!c || !c->live)
+		return;
+	c->live = false;
+	list_del(&c->node);
+	s = c->resp.stream;
+	c->resp.stream = NULL;
+	mem_wipe(c->head.p, c->head.cap); /* the Authorization header was in it */
+	mem_wipe(c->body.p, c->body.cap);
+	mem_wipe(c->resp.body.p, c->resp.body.cap); /* may hold a new key */
+	buf_free(&c->head);
+	buf_free(&c->body);
+	buf_free(&c->resp.body);
+	if (s) {
+		s->conn = NULL;
+		s->closed(s);
+	}
+}
+
+static void log_request(const struct conn *c)
+{
+	char path[128];
+
+	http_mask(c->req.path, path, sizeof(path));
+	LOG_INFO("", "request", "method=%s path=%s status=%u cid=%llu token=%llu peer=%s ms=%lld",
+	         http_method_name(c->req.method), log_esc(str_c(path)), c->resp.status,
+	         (unsigned long long)c->resp.cid, (unsigned long long)c->resp.token,
+	         log_esc(c->req.peer), (long long)(clock_mono_ms() - c->since));
+}
+
+/* The answer is in resp: it is written when the socket can take it, never from here (the library may be parsing). */
+static int answer_ready(struct conn *c)
+{
+	MUST(!c->answered);
+	c->answered = true;
+	if (c->resp.status == 0 || !buf_ok(&c->resp.body)) {
+		buf_reset(&c->resp.body);
+		buf_free(&c->resp.body);
+		c->resp.status = 500;
+		c->resp.close = true;
+	}
+	log_request(c);
+	if (c->resp.stream) {
+		c->resp.stream->conn = c;
+		list_add_tail(&c->h->streams, &c->node);
+	}
+	lws_callback_on_writable(c->wsi);
+	return 0;
+}
+
+/* Refused by this file: the rest of what the connection holds cannot be trusted to begin with a request. */
+static int refuse(struct conn *c, unsigned status, unsigned code, const char *reason)
+{
+	c->resp.status = status;
+	c->resp.close = true;
+	buf_printf(&c->resp.body, "{\"errors\":[{\"code\":%u,\"reason\":\"%s\"}]}", code, reason);
+	return answer_ready(c);
+}
+
+static int run_handler(struct conn *c)
+{
+	c->req.body = buf_str(&c->body);
+	c->h->handler.handle(c->h->handler.arg, &c->req, &c->resp);
+	return answer_ready(c);
+}
+
+/* ---- The head ---- */
+static const struct {
+	enum http_method method;
+	enum lws_token_indexes token;
+} methods[] = {
+	{ HTTP_GET, WSI_TOKEN_GET_URI },         { HTTP_POST, WSI_TOKEN_POST_URI },
+	{ HTTP_OPTIONS, WSI_TOKEN_OPTIONS_URI }, { HTTP_PUT, WSI_TOKEN_PUT_URI },
+	{ HTTP_PATCH, WSI_TOKEN_PATCH_URI },     { HTTP_DELETE, WSI_TOKEN_DELETE_URI },
+	{ HTTP_HEAD, WSI_TOKEN_HEAD_URI },
+};
+
+/* Appends the text of a header to c->head; room was reserved, so earlier slices stay where they are. */
+static struct str keep(struct conn *c, const char *text, int n)
+{
+	struct str s;
+
+	if (n <= 0)
+		return STR("");
+	MUST(c->head.cap - c->head.tail >= (size_t)n);
+	s = str_make(c->head.p + c->head.tail, (size_t)n);
+	buf_bytes(&c->head, text, (size_t)n);
+	return s;
+}
+
+static struct str keep_header(struct conn *c, enum lws_token_indexes token)
+{
+	char text[VALUE_MAX];
+
+	return keep(c, text, lws_hdr_copy(c->wsi, text, sizeof(text), token));
+}
+
+static struct str keep_custom(struct conn *c, const char *name, bool *there)
+{
+	char text[VALUE_MAX];
+	int n = lws_hdr_custom_length(c->wsi, name, (int)strlen(name));
+
+	*there = n >= 0;
+	return keep(
+	    c, text,
+	    n < 0 ? 0 : lws_hdr_custom_copy(c->wsi, text, sizeof(text), name, (int)strlen(name)));
+}
+
+static void take_args(struct conn *c)
+{
+	char text[PIECE];
+	int n;
+
+	while (c->req.arg_count < HTTP_ARGS &&
+	       (n = lws_hdr_copy_fragment(c->wsi, text, sizeof(text), WSI_TOKEN_HTTP_URI_ARGS,
+	                                  (int)c->req.arg_count)) > 0)
+		c->req.args[c->req.arg_count++] = keep(c, text, n);
+}
+
+static bool take_head(struct conn *c, const char *path, size_t path_size)
+{
+	char peer[HTTP_PEER];
+	size_t i = 0;
+	bool app;
+
+	if (!buf_reserve(&c->head, (size_t)c->h->config.header_max + path_size + sizeof(peer)))
+		return false;
+	while (i < ARRAY_LEN(methods) && lws_hdr_total_length(c->wsi, methods[i].token) <= 0)
+		i++;
+	if (i == ARRAY_LEN(methods))
+		return false;
+	c->req.method = methods[i].method;
+	c->req.path = keep(c, path, (int)path_size);
+	c->req.has_authorization = lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_AUTHORIZATION) > 0;
+	c->req.authorization = keep_header(c, WSI_TOKEN_HTTP_AUTHORIZATION);
+	c->req.content_type = keep_header(c, WSI_TOKEN_HTTP_CONTENT_TYPE);
+	c->req.origin = keep_header(c, WSI_TOKEN_ORIGIN);
+	c->req.cid = keep_custom(c, "x-flespi-cid:", &c->req.has_cid);
+	c->req.app = keep_custom(c, "x-flespi-app:", &app);
+	c->req.preflight = lws_hdr_custom_length(c->wsi, "access-control-request-method:", 30) > 0;
+	take_args(c);
+	peer[0] = '\0';
+	lws_get_peer_simple(c->wsi, peer, sizeof(peer));
+	c->req.peer = keep(c, peer, (int)strlen(peer));
+	return true;
+}
+
+/* -1: none. -2: not a number we take; a doubled header arrives as "5,5" and is none either. */
+static int64_t declared_length(struct lws *wsi)
+{
+	char text[32];
+	uint64_t n;
+	int size = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
+
+	if (size <= 0)
+		return -1;
+	size = lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_CONTENT_LENGTH);
+	if (size <= 0 || !str_to_u64(str_make(text, (size_t)size), &n) || n > INT64_MAX)
+		return -2;
+	return (int64_t)n;
+}
+
+static int on_head(struct conn *c, const char *path, size_t path_size)
+{
+	bool carries;
+	int64_t length;
+
+	if (!take_head(c, path, path_size))
+		return -1;
+	lws_set_timer_usecs(c->wsi, c->h->config.request_deadline_ms * 1000);
+	carries =
+	    c->req.method == HTTP_POST || c->req.method == HTTP_PUT || c->req.method == HTTP_PATCH;
+	length = declared_length(c->wsi);
+	if (lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
+		return refuse(c, 411, 13,
+		              "Transfer-Encoding is not supported: send Content-Length");
+	if (length == -2)
+		return refuse(c, 400, 2, "Content-Length is not a number");
+	if (!carries && length > 0)
+		return refuse(c, 400, 2, "this method takes no body");
+	if (carries && length < 0)
+		return refuse(c, 411, 13, "Content-Length is missing");
+	if (length > c->h->config.body_max)
+		return refuse(c, 413, 7, "the body is larger than body_max");
+	if (length <= 0)
+		return run_handler(c);
+	if (!c->h->handler.admits(c->h->handler.arg, &c->req, &c->resp)) {
+		c->resp.close = true;
+		return answer_ready(c);
+	}
+	c->body_size = (size_t)length;
+	return 0;
+}
+
+static int on_body(struct conn *c, const void *p, size_t n)
+{
+	if (!c->live || c->answered)
+		return 0; /* refused already; the connection ends with the answer */
+	if (n > c->body_size - buf_len(&c->body))
+		return -1;
+	buf_bytes(&c->body, p, n);
+	return buf_ok(&c->body) ? 0 : -1;
+}
+
+static int on_body_end(struct conn *c)
+{
+	if (!c->live || c->answered)
+		return 0;
+	if (buf_len(&c->body) != c->body_size)
+		return -1;
+	return run_handler(c);
+}
+
+/* ---- The answer ---- */
+static bool add(struct conn *c, const char *name, struct str value, unsigned char **p,
+                unsigned char *end)
+{
+	return lws_add_http_header_by_name(c->wsi, (const unsigned char *)name,
+	                                   (const unsigned char *)value.p, (int)value.n, p,
+	                                   end) == 0;
+}
+
+static bool write_head(struct conn *c)
+{
+	static const struct {
+		const char *name, *value;
+	} always[] = {
+		{ "cache-control:", "no-store" },
+		{ "x-content-type-options:", "nosniff" },
+		{ "x-frame-options:", "DENY" },
+		{ "referrer-policy:", "no-referrer" },
+		{ "content-security-policy:", "default-src 'none'; frame-ancestors 'none'" },
+	};
+	unsigned char out[LWS_PRE + HEAD_OUT], *start = out + LWS_PRE, *p = start,
+					       *end = out + sizeof(out) - 1;
+	bool good = lws_add_http_header_status(c->wsi, c->resp.status, &p, end) == 0;
+
+	good = good && add(c, "content-type:",
+	                   str_c(c->resp.content_type ? c->resp.content_type : "application/json"),
+	                   &p, end);
+	for (size_t i = 0; good && i < ARRAY_LEN(always); i++)
+		good = add(c, always[i].name, str_c(always[i].value), &p, end);
+	for (size_t i = 0; good && i < c->resp.header_count; i++)
+		good = add(c, c->resp.headers[i].name, c->resp.headers[i].value, &p, end);
+	if (good && !c->resp.stream)
+		good = lws_add_http_header_content_length(c->wsi, buf_len(&c->resp.body), &p,
+		                                          end) == 0;
+	if (good && (c->resp.stream || c->resp.close))
+		good = add(c, "connection:", STR("close"), &p, end);
+	if (!good || lws_finalize_http_header(c->wsi, &p, end))
+		return false;
+	c->head_sent = true;
+	return lws_write(c->wsi, start, (size_t)(p - start), LWS_WRITE_HTTP_HEADERS) >= 0;
+}
+
+static int answer_done(struct conn *c)
+{
+	bool close = c->resp.close;
+
+	lws_set_timer_usecs(c->wsi, LWS_SET_TIMER_USEC_CANCEL);
+	conn_end(c);
+	if (close)
+		return -1;
+	return lws_http_transaction_completed(c->wsi) ? -1 : 0;
+}
+
+static bool write_piece(struct conn *c, size_t n)
+{
+	struct http *h = c->h;
+
+	memcpy(h->piece + LWS_PRE, buf_data(&c->resp.body), n);
+	if (lws_write(c->wsi, h->piece + LWS_PRE, n, LWS_WRITE_HTTP) < 0)
+		return false;
+	buf_consume(&c->resp.body, n);
+	return true;
+}
+
+static int on_writable(struct conn *c)
+{
+	size_t left;
+
+	if (!c->live || !c->answered)
+		return 0;
+	if (c->cut)
+		return -1;
+	if (!c->head_sent) {
+		if (!write_head(c))
+			return -1;
+		if (c->resp.stream) {
+			lws_set_timer_usecs(c->wsi, LWS_SET_TIMER_USEC_CANCEL);
+			lws_set_timeout(c->wsi, NO_PENDING_TIMEOUT, 0);
+		}
+		if (c->req.method == HTTP_HEAD)
+			return answer_done(c);
+	}
+	left = buf_len(&c->resp.body);
+	if (left && !write_piece(c, size_min(left, PIECE)))
+		return -1;
+	left = buf_len(&c->resp.body);
+	if (left)
+		lws_callback_on_writable(c->wsi);
+	else if (c->resp.stream)
+		return c->ending ? -1 : 0;
+	else
+		return answer_done(c);
+	return 0;
+}
+
+/* ---- Streams ---- */
+bool http_stream_send(struct http_stream *s, struct str bytes)
+{
+	struct conn *c = s->conn;
+
+	if (!c || c->cut || c->ending)
+		return false;
+	if (buf_len(&c->resp.body) + bytes.n > (size_t)c->h->config.stream_buffer) {
+		c->cut = true;
+		LOG_WARN("", "stream-cut", "cid=%llu token=%llu why=slow",
+		         (unsigned long long)c->resp.cid, (unsigned long long)c->resp.token);
+	} else {
+		buf_str_add(&c->resp.body, bytes);
+		c->cut = !buf_ok(&c->resp.body);
+	}
+	/* A reader that takes nothing never makes the socket writable: cutting it cannot wait for that. */
+	if (c->cut)
+		lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	else
+		lws_callback_on_writable(c->wsi);
+	return !c->cut;
+}
+
+void http_stream_end(struct http_stream *s)
+{
+	struct conn *c = s->conn;
+
+	if (!c || c->cut || c->ending)
+		return;
+	c->ending = true;
+	lws_set_timer_usecs(c->wsi, c->h->config.request_deadline_ms * 1000);
+	lws_callback_on_writable(c->wsi);
+}
+
+/* ---- The library's callback ---- */
+static int on_new_connection(struct http *h)
+{
+	if (h->sockets - h->sockets_idle < (size_t)h->config.connections_max)
+		return 0;
+	h->refused++;
+	LOG_WARN("", "connection-refused", "why=connections_max count=%llu",
+	         (unsigned long long)h->refused);
+	return -1;
+}
+
+static void on_woken(struct http *h)
+{
+	if (atomic_exchange(&h->woken, false) && h->handler.woken)
+		h->handler.woken(h->handler.arg);
+}
+
+static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t len)
+{
+	struct http *h = lws_context_user(lws_get_context(wsi));
+	struct conn *c = user;
+
+	switch (reason) {
+	case LWS_CALLBACK_FILTER_NETWORK_CONNECTION:
+		return on_new_connection(h);
+	case LWS_CALLBACK_WSI_CREATE:
+		h->sockets++;
+		return 0;
+	case LWS_CALLBACK_WSI_DESTROY:
+		h->sockets--;
+		return 0;
+	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: /* `in` must not be looked at */
+		return -1;
+	case LWS_CALLBACK_HTTP:
+		conn_end(c);
+		conn_start(h, c, wsi);
+		return on_head(c, in, len);
+	case LWS_CALLBACK_HTTP_BODY:
+		return on_body(c, in, len);
+	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+		return on_body_end(c);
+	case LWS_CALLBACK_HTTP_WRITEABLE:
+		return on_writable(c);
+	case LWS_CALLBACK_TIMER:
+		return -1; /* the request or its answer took too long */
+	case LWS_CALLBACK_CLOSED_HTTP:
+	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
+		conn_end(c);
+		return 0;
+	case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
+		on_woken(h);
+		return 0;
+	case LWS_CALLBACK_ESTABLISHED: /* a WebSocket: there are none here */
+		return -1;
+	default:
+		return 0;
+	}
+}
+
+/* ---- The server ---- */
+static void on_tick(lws_sorted_usec_list_t *sul)
+{
+	struct http *h = container_of(sul, struct http, ticker);
+
+	if (h->handler.tick)
+		h->handler.tick(h->handler.arg);
+	lws_sul_schedule(h->context, 0, &h->ticker, on_tick, TICK_US);
+}
+
+static void on_library_log(int level, const char *line)
+{
+	struct str s = str_c(line);
+
+	(void)level;
+	while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == '\r'))
+		s.n--;
+	LOG_ERROR("", "http-library", "text=%s", log_esc(s));
+}
+
+static int make_context(struct http *h)
+{
+	struct lws_context_creation_info info;
+
+	memset(&info, 0, sizeof(info));
+	h->protocols[0] = (struct lws_protocols){ .name = "http",
+		                                  .callback = callback,
+		                                  .per_session_data_size = sizeof(struct conn) };
+	info.port = h->config.port;
+	info.iface = h->config.host;
+	info.protocols = h->protocols;
+	info.gid = (gid_t)-1;
+	info.uid = (uid_t)-1;
+	info.user = h;
+	info.alpn = "http/1.1";
+	info.options =
+	    LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+	if (!strchr(h->config.host, ':'))
+		info.options |= LWS_SERVER_OPTION_DISABLE_IPV6;
+	info.max_http_header_data = (unsigned short)h->config.header_max;
+	info.max_http_header_pool = (unsigned short)h->config.connections_max;
+	info.fd_limit_per_thread = (unsigned)h->config.connections_max + 16;
+	info.timeout_secs = (unsigned)(h->config.idle_deadline_ms + 999) / 1000;
+	info.keepalive_timeout = (int)((h->config.idle_deadline_ms + 999) / 1000);
+	info.server_string = "mbus";
+	lws_set_log_level(LLL_ERR, on_library_log);
+	h->context = lws_create_context(&info);
+	if (!h->context)
+		return -E_NOMEM;
+	h->vhost = lws_create_vhost(h->context, &info);
+	return h->vhost ? 0 : -E_BUSY;
+}
+
+int http_open(struct http **out, const struct http_config *config,
+              const struct http_handler *handler, char *why, size_t why_size)
+{
+	struct http *h = mem_zalloc(sizeof(*h));
+	const char *cause = "out of memory";
+	int fd = -1, err = -E_NOMEM;
+
+	if (!h)
+		goto fail;
+	h->config = *config;
+	h->handler = *handler;
+	list_init(&h->streams);
+	/* The library says "error" whatever happened; a socket of our own finds out what is wrong with the address. */
+	err = sock_listen_tcp(&fd, config->host, config->port, false, &cause);
+	if (err)
+		goto fail;
+	sock_close(&fd);
+	err = make_context(h);
+	cause = "the HTTP library could not listen";
+	if (err)
+		goto fail;
+	h->sockets_idle = h->sockets;
+	lws_sul_schedule(h->context, 0, &h->ticker, on_tick, TICK_US);
+	*out = h;
+	return 0;
+fail:
+	(void)snprintf(why, why_size, "cannot listen on %s port %u: %s", config->host, config->port,
+	               cause);
+	http_close(&h);
+	return err;
+}
+
+uint16_t http_port(const struct http *h)
+{
+	return (uint16_t)lws_get_vhost_listen_port(h->vhost);
+}
+
+void http_run(struct http *h)
+{
+	while (!atomic_load(&h->stopping)) {
+		if (lws_service(h->context, 0) < 0)
+			break;
+	}
+}
+
+void http_stop(struct http *h)
+{
+	atomic_store(&h->stopping, true);
+	lws_cancel_service(h->context);
+}
+
+void http_wake(struct http *h)
+{
+	if (!atomic_exchange(&h->woken, true))
+		lws_cancel_service(h->context);
+}
+
+void http_close(struct http **slot)
+{
+	struct http *h = *slot;
+
+	*slot = NULL;
+	if (!h)
+		return;
+	if (h->context)
+		lws_context_destroy(h->context);
+	mem_free(h);
+}

@@ -1,0 +1,100 @@
+/* rest_auth.c - who is calling, whether the token is good now, and GET /auth/info, by which proxies ask that on behalf of
+ * their clients. */
+#include "base/base.h"
+#include "admin/rest.h"
+
+#include "acl/acl.h"
+#include "base/clock.h"
+#include "wire/token.h"
+
+int rest_judge(struct rest *r, const struct token_row *t, const char **why)
+{
+	bool blocked = true;
+	int err;
+
+	*why = NULL;
+	if (!t->enabled)
+		*why = "the token is disabled";
+	else if (t->ends && t->ends <= clock_wall_ms() / 1000)
+		*why = "the token has expired";
+	if (*why)
+		return -E_DENIED;
+	err = customers_blocked(r->db, t->cid, &blocked);
+	if (err && err != -E_NOTFOUND)
+		return err;
+	if (!err && !blocked)
+		return 0;
+	*why = "the customer is blocked or disabled";
+	return -E_DENIED;
+}
+
+bool rest_authenticate(struct call *c)
+{
+	const char *why;
+	int err;
+
+	if (!c->req->has_authorization) {
+		call_fail(c, REST_NO_TOKEN, 0,
+		          "no token: send the header `Authorization: FlespiToken KEY`");
+		return false;
+	}
+	err = tokens_find(c->rest->tokens, c->req->authorization, &c->caller);
+	if (err == -E_NOTFOUND) {
+		call_fail(c, REST_NO_TOKEN, 0, "the token is not valid");
+		return false;
+	}
+	if (!err)
+		err = rest_judge(c->rest, &c->caller, &why);
+	if (err == -E_DENIED)
+		call_fail(c, REST_FORBIDDEN, 0, "%s", why);
+	else if (err)
+		call_fail_store(c, err);
+	return !err;
+}
+
+bool rest_may(const struct token_row *t, const char *uri, const char *submodule, const char *method)
+{
+	struct acl *acl;
+	char why[100];
+	bool may;
+
+	if (acl_compile(&acl, json_object_get(t->object, "access"), why, sizeof(why)))
+		return false;
+	may = acl_may_rest(acl, str_c(uri), str_c(submodule), str_c(method));
+	acl_put(&acl);
+	return may;
+}
+
+int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out)
+{
+	json_t *object = json_copy(t->object),
+	       *limits = json_copy(json_object_get(t->object, "limits"));
+	bool blocked = true;
+	int err = -E_NOMEM;
+
+	if (!object || json_object_set_new(object, "limits", limits))
+		goto fail;
+	err = customers_cap_limits(r->db, t->cid, limits);
+	if (!err)
+		err = customers_blocked(r->db, t->cid, &blocked);
+	if (!err && json_object_set_new(object, "blocked", json_boolean(blocked)))
+		err = -E_NOMEM;
+	if (err)
+		goto fail;
+	*out = object;
+	return 0;
+fail:
+	json_decref(object);
+	return err;
+}
+
+void rest_auth_info(struct call *c)
+{
+	json_t *object;
+	int err = rest_auth_object(c->rest, &c->caller, &object);
+
+	if (err)
+		call_fail_store(c, err);
+	else
+		(void)call_add(c, object);
+}

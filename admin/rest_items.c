@@ -1,0 +1,323 @@
+/* rest_items.c - the four verbs over any kind of item (rest.h). A change is one transaction for all items of the selector:
+ * what cannot be changed by itself (not there, bad for this one) is told in `errors`, what the database refuses undoes all. */
+#include "base/base.h"
+#include "admin/rest.h"
+
+#include <stdio.h>
+
+#include "base/bytes.h"
+#include "base/mem.h"
+
+enum { WHY = 300 };
+
+/* ---- Reading what was asked ---- */
+static bool read_number(struct call *c, struct str name, uint64_t most, uint64_t *out)
+{
+	struct str text;
+
+	if (!call_arg(c, name, &text))
+		return true;
+	if (str_to_u64(text, out) && *out <= most)
+		return true;
+	call_fail(c, REST_BAD_REQUEST, 0, "%.*s must be a whole number up to %llu", STR_ARG(name),
+	          (unsigned long long)most);
+	return false;
+}
+
+static bool read_fields_arg(struct call *c, const struct item_kind *kind)
+{
+	char why[WHY];
+	struct str list;
+
+	if (!call_arg(c, STR("fields"), &list) ||
+	    !fields_list_check(kind->fields, list, why, sizeof(why)))
+		return true;
+	call_fail(c, REST_BAD_REQUEST, 0, "%s", why);
+	call_hint(c, fields_hint(kind->fields, 0));
+	return false;
+}
+
+/* The items meant; NULL: the answer says why not. mem_free it. */
+static struct selection *choose(struct call *c, const struct item_kind *kind, uint64_t limit,
+                                uint64_t offset)
+{
+	struct selector *s = mem_zalloc(sizeof(*s));
+	struct selection *chosen = mem_zalloc(sizeof(*chosen));
+	char why[WHY];
+	int err = -E_NOMEM;
+
+	if (!s || !chosen)
+		goto fail;
+	err = select_read(s, kind->fields, c->selector, why, sizeof(why));
+	if (!err)
+		err = select_run(c->rest->db, kind->fields, s, c->scope, limit, offset, chosen);
+	if (err)
+		goto fail;
+	if (chosen->total == 0 && s->kind != SELECT_ALL) {
+		call_fail(c, REST_NOT_FOUND, 0, "no %s matches", kind->fields->item);
+		mem_free(chosen);
+		chosen = NULL;
+	}
+	mem_free(s);
+	return chosen;
+fail:
+	if (err == -E_INVALID)
+		call_fail(c, REST_BAD_REQUEST, 0, "%s", why);
+	else
+		call_fail_store(c, err);
+	mem_free(s);
+	mem_free(chosen);
+	return NULL;
+}
+
+/* Changes reach at most SELECT_MAX items: half of them changed in silence would be worse than none. */
+static struct selection *choose_all(struct call *c, const struct item_kind *kind)
+{
+	struct selection *chosen = choose(c, kind, SELECT_MAX, 0);
+
+	if (chosen && chosen->total > SELECT_MAX) {
+		call_fail(c, REST_BAD_REQUEST, 0,
+		          "the selector matches %llu, one call changes at most %d: narrow it",
+		          (unsigned long long)chosen->total, SELECT_MAX);
+		mem_free(chosen);
+		chosen = NULL;
+	}
+	return chosen;
+}
+
+int items_check_sizes(const struct call *c, const json_t *fields, char *why, size_t why_size)
+{
+	const struct {
+		const char *name;
+		int64_t most;
+	} rules[] = { { "access", c->rest->config->access_bytes },
+		      { "metadata", c->rest->config->metadata_bytes } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+		const json_t *v = json_object_get(fields, rules[i].name);
+		struct buf text = { 0 };
+		int err = v ? json_write(&text, v) : 0;
+		size_t n = buf_len(&text);
+
+		buf_free(&text);
+		if (err)
+			return err;
+		if (n > (size_t)rules[i].most) {
+			(void)snprintf(why, why_size, "%s is larger than %lld bytes", rules[i].name,
+			               (long long)rules[i].most);
+			return -E_INVALID;
+		}
+	}
+	return 0;
+}
+
+static bool check_object(struct call *c, const struct item_kind *kind, unsigned writing,
+                         const json_t *object, long at)
+{
+	char why[WHY], where[32] = "";
+	bool unknown = false;
+	int err = fields_check(kind->fields, writing, object, &unknown, why, sizeof(why));
+
+	if (!err)
+		err = items_check_sizes(c, object, why, sizeof(why));
+	if (!err)
+		return true;
+	if (at >= 0)
+		(void)snprintf(where, sizeof(where), "item %ld: ", at + 1);
+	if (err == -E_INVALID)
+		call_fail(c, REST_BAD_REQUEST, 0, "%s%s", where, why);
+	else
+		call_fail_store(c, err);
+	if (unknown)
+		call_hint(c, fields_hint(kind->fields, writing));
+	return false;
+}
+
+/* ---- The end of a change ---- */
+/* What one item's change said; false: the whole call ends, undone. */
+static bool settle(struct call *c, const struct item_kind *kind, uint64_t id, int err,
+                   json_t *shown, const char *why)
+{
+	switch (err) {
+	case 0:
+		if (events_size(&c->events) <= REST_EVENTS_MAX)
+			return call_add(c, shown);
+		json_decref(shown);
+		call_drop(c);
+		call_fail(c, REST_BAD_REQUEST, 0,
+		          "this changes too much in one call: narrow the selector");
+		return false;
+	case -E_NOTFOUND:
+		call_fail(c, REST_NOT_FOUND, id, "no such %s", kind->fields->item);
+		return true;
+	case -E_INVALID:
+		call_fail(c, REST_BAD_REQUEST, id, "%s", why);
+		return true;
+	case -E_DENIED:
+		call_fail(c, REST_OVER_LIMIT, id, "%s", why);
+		return true;
+	default:
+		call_drop(c);
+		call_fail_store(c, err);
+		return false;
+	}
+}
+
+static bool begin(struct call *c)
+{
+	int err = db_begin(c->rest->db);
+
+	if (err)
+		call_fail_store(c, err);
+	return !err;
+}
+
+/* Committed first, told afterwards: nobody hears of what did not happen. */
+static void finish(struct call *c, bool good)
+{
+	int err;
+
+	if (!good) {
+		db_rollback(c->rest->db);
+		return;
+	}
+	err = db_commit(c->rest->db);
+	if (!err) {
+		events_send(&c->events, &c->rest->outlet);
+		return;
+	}
+	call_drop(c);
+	call_fail_store(c, err);
+}
+
+/* ---- The verbs ---- */
+void items_post(struct call *c, const struct item_kind *kind)
+{
+	size_t count = json_array_size(c->body);
+	bool good = true;
+
+	if (!json_is_array(c->body) || count == 0 || count > REST_POST_MAX) {
+		call_fail(c, REST_BAD_REQUEST, 0, "the body must be an array of 1 to %d objects",
+		          REST_POST_MAX);
+		return;
+	}
+	if (!read_fields_arg(c, kind))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		if (!check_object(c, kind, FIELD_CREATE, json_array_get(c->body, i), (long)i))
+			return;
+	}
+	if (!begin(c))
+		return;
+	for (size_t i = 0; good && i < count; i++) {
+		char why[WHY] = "";
+		json_t *shown = NULL;
+		int err = kind->create(c, json_array_get(c->body, i), &shown, why, sizeof(why));
+
+		good = settle(c, kind, 0, err, shown, why);
+	}
+	if (good &&
+	    c->error_count) { /* all that were sent, or none: a half-made batch is hard to repair */
+		call_drop_results(c);
+		good = false;
+	}
+	finish(c, good);
+}
+
+void items_get(struct call *c, const struct item_kind *kind)
+{
+	uint64_t limit = SELECT_MAX, offset = 0;
+	struct selection *chosen;
+	bool going = true;
+
+	if (!read_fields_arg(c, kind) || !read_number(c, STR("limit"), SELECT_MAX, &limit) ||
+	    !read_number(c, STR("offset"), UINT32_MAX, &offset))
+		return;
+	chosen = choose(c, kind, limit, offset);
+	if (!chosen)
+		return;
+	for (size_t i = 0; going && i < chosen->count; i++) {
+		json_t *shown = NULL;
+		int err = kind->read(c, chosen->ids[i], &shown);
+
+		going = settle(c, kind, chosen->ids[i], err, shown, "");
+	}
+	if (going &&
+	    (chosen->total > chosen->count || call_arg(c, STR("limit"), &(struct str){ 0 }))) {
+		c->paged = true;
+		c->limit = limit;
+		c->offset = offset;
+		c->total = chosen->total;
+	}
+	mem_free(chosen);
+}
+
+static void put_each(struct call *c, const struct item_kind *kind, const uint64_t *ids,
+                     size_t count)
+{
+	bool good = true;
+
+	if (!begin(c))
+		return;
+	for (size_t i = 0; good && i < count; i++) {
+		char why[WHY] = "";
+		json_t *shown = NULL;
+		int err = kind->update(c, ids[i], c->body, &shown, why, sizeof(why));
+
+		good = settle(c, kind, ids[i], err, shown, why);
+	}
+	finish(c, good);
+}
+
+void items_put(struct call *c, const struct item_kind *kind)
+{
+	struct selection *chosen;
+
+	if (!read_fields_arg(c, kind) || !check_object(c, kind, FIELD_UPDATE, c->body, -1))
+		return;
+	chosen = choose_all(c, kind);
+	if (chosen)
+		put_each(c, kind, chosen->ids, chosen->count);
+	mem_free(chosen);
+}
+
+void items_put_one(struct call *c, const struct item_kind *kind, uint64_t id)
+{
+	if (read_fields_arg(c, kind) && check_object(c, kind, FIELD_UPDATE, c->body, -1))
+		put_each(c, kind, &id, 1);
+}
+
+void items_get_one(struct call *c, const struct item_kind *kind, uint64_t id)
+{
+	json_t *shown = NULL;
+
+	if (read_fields_arg(c, kind)) {
+		int err = kind->read(c, id, &shown);
+
+		(void)settle(c, kind, id, err, shown, "");
+	}
+}
+
+void items_delete(struct call *c, const struct item_kind *kind)
+{
+	struct selection *chosen = choose_all(c, kind);
+	bool good = true;
+
+	if (!chosen)
+		return;
+	if (!begin(c)) {
+		mem_free(chosen);
+		return;
+	}
+	for (size_t i = 0; good && i < chosen->count; i++) {
+		uint64_t id = chosen->ids[i];
+		int err = kind->remove(c, id);
+		json_t *shown = err ? NULL : json_pack("{s:I}", "id", (json_int_t)id);
+
+		if (!err && !shown)
+			err = -E_NOMEM;
+		good = settle(c, kind, id, err, shown, "");
+	}
+	finish(c, good);
+	mem_free(chosen);
+}

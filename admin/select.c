@@ -1,0 +1,149 @@
+/* select.c - reading selectors and running them (select.h). The text of a selector only ever becomes a bound value; what is
+ * put into SQL are words of our own tables (attack M14). */
+#include "base/base.h"
+#include "admin/select.h"
+
+#include <stdio.h>
+
+static int refuse(char *why, size_t why_size, const char *text)
+{
+	(void)snprintf(why, why_size, "selector: %s", text);
+	return -E_INVALID;
+}
+
+static int read_ids(struct selector *out, struct str text, char *why, size_t why_size)
+{
+	out->kind = SELECT_IDS;
+	for (;;) {
+		const char *comma = memchr(text.p, ',', text.n);
+		struct str one = str_make(text.p, comma ? (size_t)(comma - text.p) : text.n);
+		uint64_t id;
+
+		if (!str_to_u64(one, &id) || id == 0 || id > INT64_MAX)
+			return refuse(why, why_size,
+			              "expected `123`, `1,2,3`, `all` or `field=value`");
+		if (out->count == SELECT_MAX)
+			return refuse(why, why_size, "more than 1000 ids");
+		out->ids[out->count++] = id;
+		if (!comma)
+			return 0;
+		text = str_skip(text, one.n + 1);
+	}
+}
+
+static int read_value(struct selector *out, char *why, size_t why_size)
+{
+	bool negative = str_starts(out->value, STR("-"));
+	uint64_t n;
+
+	switch (out->field->type) {
+	case FIELD_TEXT:
+		return 0;
+	case FIELD_BOOL:
+		out->number = str_eq(out->value, STR("true")) || str_eq(out->value, STR("1"));
+		if (out->number || str_eq(out->value, STR("false")) || str_eq(out->value, STR("0")))
+			return 0;
+		return refuse(why, why_size, "the value must be true or false");
+	default:
+		if (!str_to_u64(str_skip(out->value, negative), &n) || n > INT64_MAX)
+			return refuse(why, why_size, "the value must be a whole number");
+		out->number = negative ? -(int64_t)n : (int64_t)n;
+		return 0;
+	}
+}
+
+static int read_field(struct selector *out, const struct field_table *table, struct str text,
+                      size_t at, char *why, size_t why_size)
+{
+	out->kind = SELECT_FIELD;
+	out->field = fields_find(table, str_make(text.p, at));
+	out->value = str_skip(text, at + 1);
+	if (!out->field || !out->field->column)
+		return refuse(why, why_size, "no such field, or not one to select by");
+	return read_value(out, why, why_size);
+}
+
+int select_read(struct selector *out, const struct field_table *table, struct str text, char *why,
+                size_t why_size)
+{
+	const char *equals = text.n ? memchr(text.p, '=', text.n) : NULL;
+
+	out->count = 0;
+	out->field = NULL;
+	if (text.n == 0)
+		return refuse(why, why_size, "empty");
+	if (text.p[0] == '{')
+		return refuse(why, why_size, "expressions in braces are not supported");
+	if (str_eq(text, STR("all"))) {
+		out->kind = SELECT_ALL;
+		return 0;
+	}
+	if (equals)
+		return read_field(out, table, text, (size_t)(equals - text.p), why, why_size);
+	return read_ids(out, text, why, why_size);
+}
+
+/* ---- Running ---- */
+static void run_ids(const struct selector *s, uint64_t limit, uint64_t offset,
+                    struct selection *out)
+{
+	uint64_t distinct = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		size_t j = 0;
+
+		while (j < i && s->ids[j] != s->ids[i])
+			j++;
+		if (j < i)
+			continue;
+		if (distinct++ >= offset && out->count < limit)
+			out->ids[out->count++] = s->ids[i];
+	}
+	out->total = distinct;
+}
+
+static void bind(struct db_q *q, const struct selector *s, uint64_t scope)
+{
+	db_int(q, (int64_t)scope);
+	if (s->kind == SELECT_FIELD && s->field->type == FIELD_TEXT)
+		db_text(q, s->value.n ? s->value : STR(""));
+	else if (s->kind == SELECT_FIELD)
+		db_int(q, s->number);
+}
+
+int select_run(struct db *db, const struct field_table *table, const struct selector *s,
+               uint64_t scope, uint64_t limit, uint64_t offset, struct selection *out)
+{
+	char sql[600];
+	struct db_q q;
+	int err;
+
+	out->count = 0;
+	out->total = 0;
+	limit = limit < SELECT_MAX ? limit : SELECT_MAX;
+	if (s->kind == SELECT_IDS) {
+		run_ids(s, limit, offset, out);
+		return 0;
+	}
+	(void)snprintf(sql, sizeof(sql), "SELECT count(*) %s%s%s%s", table->from,
+	               s->kind == SELECT_FIELD ? " AND " : "",
+	               s->kind == SELECT_FIELD ? s->field->column : "",
+	               s->kind == SELECT_FIELD ? " = ?2" : "");
+	q = db_start_text(db, sql);
+	bind(&q, s, scope);
+	if (db_row(&q))
+		out->total = (uint64_t)db_get_int(&q, 0);
+	err = db_end(&q);
+	if (err)
+		return err;
+	(void)snprintf(sql, sizeof(sql), "SELECT %s %s%s%s%s ORDER BY %s LIMIT %llu OFFSET %llu",
+	               table->id, table->from, s->kind == SELECT_FIELD ? " AND " : "",
+	               s->kind == SELECT_FIELD ? s->field->column : "",
+	               s->kind == SELECT_FIELD ? " = ?2" : "", table->id, (unsigned long long)limit,
+	               (unsigned long long)offset);
+	q = db_start_text(db, sql);
+	bind(&q, s, scope);
+	while (out->count < limit && db_row(&q))
+		out->ids[out->count++] = (uint64_t)db_get_int(&q, 0);
+	return db_end(&q);
+}
