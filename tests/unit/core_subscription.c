@@ -1,0 +1,485 @@
+/* core_subscription.c - subscriptions: options, sets of inner filters, retained messages, REGRANT, limits. */
+#include "tests/unit/core_help.h"
+
+static struct client a, p;
+
+static void begin(void)
+{
+	world_begins();
+	a.n = p.n = 0;
+	a.full = p.full = false;
+	OPEN(&p, .id = "p");
+	OPEN(&a, .id = "a", .expiry = 60);
+}
+
+static void end(void)
+{
+	if (a.port.session)
+		session_close(&a.port, 0, 0);
+	session_close(&p.port, 0, 0);
+	world_ends();
+}
+
+/* ---- SUBSCRIBE ---- */
+static void a_subscription_is_granted_what_it_asked_for(void)
+{
+	begin();
+	SUB(&a, "t", .opts = 1);
+	SUB(&a, "u", .opts = 2);
+	SAID(&a, "suback#7 01 suback#7 02");
+	end();
+}
+
+static void what_the_proxy_refused_is_repeated(void)
+{
+	begin();
+	SUB(&a, "t", .code = 0x87);
+	SAID(&a, "suback#7 87");
+	IS(session_sub_count(a.port.session), 0);
+	end();
+}
+
+static void a_filter_outside_the_customer_is_nonsense(void)
+{
+	begin();
+	NO(say_subscribe(&a, LINK_SUBSCRIBE, WANT("t", .inner = { "/customer/8/t" })));
+	NO(say_subscribe(&a, LINK_SUBSCRIBE, WANT("t", .inner = { "t", "/#" })));
+	NO(say_subscribe(&a, LINK_SUBSCRIBE, WANT("t", .inner = { "a/#/b" })));
+	IS(session_sub_count(a.port.session), 0);
+	end();
+}
+
+static void the_lower_qos_counts(void)
+{
+	begin();
+	SUBBED(&a, "t", .opts = 1);
+	PUB(&p, "t", "1", 2, 1);
+	PUB(&p, "t", "2", 0, 0);
+	SAID(&a, "t=1 q1 #1 t=2 q0");
+	end();
+}
+
+static void a_message_comes_once_per_subscription(void)
+{
+	begin();
+	SUBBED(&a, "#", .id = 1, .inner = { "a/#", "+/temp", "a/temp" });
+	SUBBED(&a, "a/+", .id = 2);
+	PUB(&p, "a/temp", "1", 0, 0);
+	PUB(&p, "b/temp", "2", 0, 0);
+	PUB(&p, "b/other", "3", 0, 0);
+	PUB(&p, "a/x/y", "4", 0, 0);
+	CONTAINS(a.said, "a/temp=1 q0 s1");
+	CONTAINS(a.said, "a/temp=1 q0 s2");
+	IS(a.n, strlen("a/temp=1 q0 s1 a/temp=1 q0 s2 b/temp=2 q0 s1 a/x/y=4 q0 s1"));
+	end();
+}
+
+static void subscribing_again_replaces(void)
+{
+	begin();
+	SUBBED(&a, "t", .opts = 1, .id = 1);
+	SUBBED(&a, "t", .opts = 0, .id = 2);
+	PUB(&p, "t", "1", 1, 1);
+	SAID(&a, "t=1 q0 s2");
+	IS(session_sub_count(a.port.session), 1);
+	end();
+}
+
+static void no_local_keeps_ones_own_messages_away(void)
+{
+	begin();
+	SUBBED(&a, "t", .opts = SUB_NO_LOCAL);
+	PUB(&a, "t", "1", 0, 0);
+	PUB(&p, "t", "2", 0, 0);
+	SAID(&a, "t=2 q0");
+	end();
+}
+
+static void the_retain_flag_is_kept_only_if_asked_for(void)
+{
+	begin();
+	SUBBED(&a, "t", .id = 1);
+	SUBBED(&a, "u", .id = 2, .opts = SUB_AS_PUBLISHED);
+	PUB(&p, "t", "1", LINK_RETAIN, 0);
+	PUB(&p, "u", "2", LINK_RETAIN, 0);
+	PUB(&p, "u", "3", 0, 0);
+	SAID(&a, "t=1 q0 s1 u=2 q0 ret s2 u=3 q0 s2");
+	end();
+}
+
+static void unsubscribing_ends_it(void)
+{
+	begin();
+	SUBBED(&a, "t");
+	YES(unsub(&a, "t"));
+	YES(unsub(&a, "t"));
+	YES(unsub(&a, "$share/g/t"));
+	PUB(&p, "t", "1", 0, 0);
+	SAID(&a, "unsuback#8 00 unsuback#8 11 unsuback#8 11");
+	YES(tree_empty(customer_find(home, 7)->tree));
+	end();
+}
+
+static void subscriptions_of_a_session_are_limited(void)
+{
+	begin();
+	config.subscriptions = 2;
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
+	OPEN(&a, .id = "a");
+	SUB(&a, "1");
+	SUB(&a, "2");
+	SUB(&a, "3");
+	SUB(&a, "2");
+	SAID(&a, "suback#7 00 suback#7 00 suback#7 97 suback#7 00");
+	end();
+}
+
+static void subscriptions_of_a_customer_are_limited(void)
+{
+	begin();
+	config.customer_subscriptions = 1;
+	SUB(&a, "1");
+	SUB(&p, "2");
+	SAID(&a, "suback#7 00");
+	SAID(&p, "suback#7 97");
+	end();
+}
+
+static void a_resumed_session_lists_its_subscriptions(void)
+{
+	begin();
+	SUBBED(&a, "t", .opts = 1, .id = 5);
+	session_close(&a.port, 0, 0);
+	YES(open_with(&a, (struct terms){ .id = "a", .expiry = 60 }));
+	IS(session_sub_count(a.port.session), 1);
+	end();
+}
+
+/* ---- Retained ---- */
+static void a_retained_message_comes_to_a_new_subscription(void)
+{
+	begin();
+	PUB(&p, "r/1", "1", LINK_RETAIN | 1, 1);
+	SUB(&a, "r/#", .opts = 1, .id = 3);
+	turn();
+	SAID(&a, "suback#7 01 r/1=1 q1 #1 ret s3");
+	end();
+}
+
+static void an_empty_payload_clears(void)
+{
+	begin();
+	PUB(&p, "r/1", "1", LINK_RETAIN, 0);
+	PUB(&p, "r/1", "", LINK_RETAIN, 0);
+	SUB(&a, "r/#");
+	turn();
+	SAID(&a, "suback#7 00");
+	IS(retained_count(customer_find(home, 7)->retained), 0);
+	end();
+}
+
+static void retain_handling_1_sends_to_new_subscriptions_only(void)
+{
+	begin();
+	PUB(&p, "r", "1", LINK_RETAIN, 0);
+	SUB(&a, "r", .opts = 1 << SUB_HANDLING);
+	turn();
+	SAID(&a, "suback#7 00 r=1 q0 ret");
+	SUB(&a, "r", .opts = 1 << SUB_HANDLING);
+	turn();
+	SAID(&a, "suback#7 00");
+	SUB(&a, "r", .opts = 0);
+	turn();
+	SAID(&a, "suback#7 00 r=1 q0 ret");
+	end();
+}
+
+static void retain_handling_2_sends_none(void)
+{
+	begin();
+	PUB(&p, "r", "1", LINK_RETAIN, 0);
+	SUB(&a, "r", .opts = 2 << SUB_HANDLING);
+	turn();
+	SAID(&a, "suback#7 00");
+	end();
+}
+
+static void retained_messages_come_only_through_the_granted_set_and_once(void)
+{
+	begin();
+	PUB(&p, "a/temp", "1", LINK_RETAIN, 0);
+	PUB(&p, "b/temp", "2", LINK_RETAIN, 0);
+	PUB(&p, "b/other", "3", LINK_RETAIN, 0);
+	SUBBED(&a, "#", .opts = 2 << SUB_HANDLING, .inner = { "a/#", "+/temp" });
+	SUB(&a, "#", .inner = { "a/#", "+/temp" });
+	turn();
+	SAID(&a, "suback#7 00 a/temp=1 q0 ret b/temp=2 q0 ret");
+	end();
+}
+
+static void retained_messages_are_limited_and_passed_on_all_the_same(void)
+{
+	begin();
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
+	session_close(&p.port, 0, 0);
+	config.retained_messages = 1;
+	OPEN(&p, .id = "p");
+	OPEN(&a, .id = "a", .expiry = 60);
+	SUBBED(&a, "#");
+	PUB(&p, "r/1", "1", LINK_RETAIN | 1, 1);
+	PUB(&p, "r/2", "2", LINK_RETAIN | 1, 2);
+	SAID(&p, "puback#1 00 puback#2 97");
+	SAID(&a, "r/1=1 q0 r/2=2 q0");
+	end();
+}
+
+static void retain_many(unsigned count, uint8_t qos)
+{
+	char name[32];
+
+	for (unsigned i = 0; i < count; i++) {
+		(void)snprintf(name, sizeof(name), "r/%u", i);
+		PUB(&p, name, "1", (uint8_t)(LINK_RETAIN | qos), qos ? 1 : 0);
+		if (qos == 2)
+			ACK(&p, PUBREL, 1);
+		p.n = 0;
+	}
+}
+
+static void many_retained_messages_come_in_slices(void)
+{
+	begin();
+	retain_many(1000, 0);
+	SUB(&a, "r/#");
+	a.n = 0;
+	loop_turn(home->loop, 0);
+	IS(home->counters.retained_sent, 256);
+	a.n = 0;
+	loop_turn(home->loop, 0);
+	IS(home->counters.retained_sent, 512);
+	YES(unsub(&a, "r/#"));
+	a.n = 0;
+	turn();
+	IS(home->counters.retained_sent, 512);
+	YES(list_empty(&home->replays));
+	end();
+}
+
+static void retained_messages_wait_for_who_does_not_read(void)
+{
+	begin();
+	retain_many(300, 0);
+	session_pause(&a.port);
+	SUB(&a, "r/#");
+	SAID(&a, "suback#7 00");
+	turn();
+	SAID(&a, "");
+	session_resume(&a.port);
+	for (int i = 0; i < 8; i++) {
+		loop_turn(home->loop, 0);
+		a.n = 0;
+	}
+	IS(home->counters.retained_sent, 300);
+	IS(home->counters.dropped_paused, 0);
+	end();
+}
+
+static void more_retained_messages_than_the_queue_holds_all_come(void)
+{
+	begin();
+	retain_many(300, 1);
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
+	OPEN(&a, .id = "a", .queue_messages = 20, .window = 5);
+	SUB(&a, "r/#", .opts = 1);
+	for (uint16_t i = 1; i <= 300; i++) {
+		turn();
+		a.n = 0;
+		ACK(&a, PUBACK, i);
+	}
+	IS(home->counters.dropped_full, 0);
+	IS(home->counters.acked, 300);
+	YES(list_empty(&home->replays));
+	end();
+}
+
+static void closing_ends_a_replay(void)
+{
+	begin();
+	retain_many(300, 0);
+	SUB(&a, "r/#");
+	session_close(&a.port, 0, 0);
+	YES(list_empty(&home->replays));
+	turn();
+	IS(home->counters.retained_sent, 0);
+	end();
+}
+
+/* ---- REGRANT ---- */
+static void a_regrant_changes_what_matches(void)
+{
+	begin();
+	SUBBED(&a, "#");
+	REGRANT(&a, "#", .inner = { "b/#" });
+	PUB(&p, "a/1", "1", 0, 0);
+	PUB(&p, "b/1", "2", 0, 0);
+	SAID(&a, "b/1=2 q0");
+	end();
+}
+
+static void a_regrant_sends_no_retained_messages(void)
+{
+	begin();
+	PUB(&p, "b/1", "1", LINK_RETAIN, 0);
+	SUBBED(&a, "#", .opts = 2 << SUB_HANDLING);
+	REGRANT(&a, "#", .inner = { "b/#" });
+	turn();
+	SAID(&a, "");
+	end();
+}
+
+static void a_regrant_to_nothing_leaves_nothing(void)
+{
+	begin();
+	SUBBED(&a, "#");
+	REGRANT(&a, "#");
+	PUB(&p, "a/1", "1", 0, 0);
+	SAID(&a, "");
+	IS(session_sub_count(a.port.session), 1);
+	REGRANT(&a, "#", .inner = { "a/#" });
+	PUB(&p, "a/1", "2", 0, 0);
+	SAID(&a, "a/1=2 q0");
+	end();
+}
+
+static void queued_messages_that_are_no_longer_allowed_are_dropped(void)
+{
+	begin();
+	SUBBED(&a, "#", .opts = 1);
+	session_close(&a.port, 0, 0);
+	PUB(&p, "a/1", "1", 1, 1);
+	PUB(&p, "b/1", "2", 1, 2);
+	YES(open_with(&a, (struct terms){ .id = "a", .expiry = 60 }));
+	a.n = 0;
+	REGRANT(&a, "#", .inner = { "b/#" });
+	SAID(&a, "");
+	session_resume(&a.port);
+	SAID(&a, "b/1=2 q1 #1");
+	IS(home->counters.dropped_rights, 1);
+	end();
+}
+
+static void messages_under_way_that_are_no_longer_allowed_free_their_place(void)
+{
+	begin();
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
+	OPEN(&a, .id = "a", .window = 2, .expiry = 60);
+	SUBBED(&a, "#", .opts = 2);
+	PUB(&p, "a/1", "1", 1, 1);
+	PUB(&p, "a/2", "2", 2, 2);
+	PUB(&p, "b/1", "3", 1, 3);
+	SAID(&a, "a/1=1 q1 #1 a/2=2 q2 #2");
+	REGRANT(&a, "#", .inner = { "b/#" });
+	SAID(&a, "b/1=3 q1 #3");
+	IS(home->counters.dropped_rights, 2);
+	end();
+}
+
+static void an_exchange_past_pubrec_is_finished(void)
+{
+	begin();
+	SUBBED(&a, "#", .opts = 2);
+	PUB(&p, "a/1", "1", 2, 1);
+	ACK(&a, PUBREC, 1);
+	REGRANT(&a, "#", .inner = { "b/#" });
+	a.n = 0;
+	ACK(&a, PUBCOMP, 1);
+	IS(home->counters.unknown_acks, 0);
+	IS(a.port.session->live, 0);
+	end();
+}
+
+static void another_subscription_that_still_wants_it_keeps_a_message(void)
+{
+	begin();
+	SUBBED(&a, "#", .opts = 1);
+	session_pause(&a.port);
+	PUB(&p, "a/1", "1", 1, 1);
+	SUBBED(&a, "a/1", .opts = 1);
+	REGRANT(&a, "#", .inner = { "b/#" });
+	session_resume(&a.port);
+	SAID(&a, "a/1=1 q1 #1");
+	end();
+}
+
+/* ---- Memory ---- */
+static void running_out_of_memory_refuses_a_subscription_whole(void)
+{
+	unsigned refused = 0;
+	bool failed = true;
+
+	for (unsigned long n = 1; failed; n++) {
+		begin();
+		{
+			struct buf b = { 0 };
+			struct link_subscribe s;
+			size_t frame = link_subscribe_begin(&b, LINK_SUBSCRIBE, 1, 1, 7, 0);
+			size_t item = link_item_begin(&b, frame, 0, 1, STR("$share/g/#"));
+
+			link_item_inner(&b, item, STR("customer/7/a/#"), true);
+			link_item_inner(&b, item, STR("customer/7/b/+"), true);
+			link_end(&b, frame);
+			YES(link_subscribe_read(str_skip(buf_str(&b), LINK_HEAD), &s));
+			mem_fail_at(n, false);
+			YES(session_subscribe(&a.port, &s));
+			mem_fail_at(0, false);
+			buf_free(&b);
+		}
+		failed = session_sub_count(a.port.session) == 0;
+		if (failed) {
+			SAID(&a, "suback#7 97");
+			YES(tree_empty(customer_find(home, 7)->tree));
+			IS(customer_find(home, 7)->groups.count, 0);
+			IS(customer_find(home, 7)->subscriptions, 0);
+		} else {
+			SAID(&a, "suback#7 01");
+		}
+		refused += failed;
+		end();
+	}
+	YES(refused >= 6);
+}
+
+static void a_regrant_without_memory_matches_nothing(void)
+{
+	struct buf b = { 0 };
+	struct link_subscribe s;
+	size_t frame, item;
+
+	begin();
+	SUBBED(&a, "#");
+	frame = link_subscribe_begin(&b, LINK_REGRANT, 1, 1, 0, 0);
+	item = link_item_begin(&b, frame, 0, 0, STR("#"));
+	link_item_inner(&b, item, STR("customer/7/b/#"), true);
+	link_end(&b, frame);
+	YES(link_subscribe_read(str_skip(buf_str(&b), LINK_HEAD), &s));
+	mem_fail_at(1, false);
+	YES(session_regrant(&a.port, &s));
+	mem_fail_at(0, false);
+	buf_free(&b);
+	PUB(&p, "a/1", "1", 0, 0);
+	PUB(&p, "b/1", "1", 0, 0);
+	SAID(&a, "");
+	end();
+}
+
+RUN(a_subscription_is_granted_what_it_asked_for, what_the_proxy_refused_is_repeated, a_filter_outside_the_customer_is_nonsense,
+    the_lower_qos_counts, a_message_comes_once_per_subscription, subscribing_again_replaces, no_local_keeps_ones_own_messages_away,
+    the_retain_flag_is_kept_only_if_asked_for, unsubscribing_ends_it, subscriptions_of_a_session_are_limited,
+    subscriptions_of_a_customer_are_limited, a_resumed_session_lists_its_subscriptions, a_retained_message_comes_to_a_new_subscription,
+    an_empty_payload_clears, retain_handling_1_sends_to_new_subscriptions_only, retain_handling_2_sends_none,
+    retained_messages_come_only_through_the_granted_set_and_once, retained_messages_are_limited_and_passed_on_all_the_same,
+    many_retained_messages_come_in_slices, retained_messages_wait_for_who_does_not_read, more_retained_messages_than_the_queue_holds_all_come,
+    closing_ends_a_replay, a_regrant_changes_what_matches, a_regrant_sends_no_retained_messages, a_regrant_to_nothing_leaves_nothing,
+    queued_messages_that_are_no_longer_allowed_are_dropped, messages_under_way_that_are_no_longer_allowed_free_their_place,
+    an_exchange_past_pubrec_is_finished, another_subscription_that_still_wants_it_keeps_a_message,
+    running_out_of_memory_refuses_a_subscription_whole, a_regrant_without_memory_matches_nothing)
