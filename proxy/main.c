@@ -163,14 +163,17 @@ static void stop_all(void)
 static void log_counters(void)
 {
 	struct worker_counters sum = { 0 };
+	struct buf text = { 0 };
 
 	for (unsigned i = 0; i < crew.workers; i++) {
 		if (workers[i])
 			worker_add_counters(workers[i], &sum);
 	}
-#define C(name) LOG_INFO("", "counter", #name "=%" PRIu64, sum.name);
+#define C(name) buf_printf(&text, "%s" #name "=%" PRIu64, buf_len(&text) ? " " : "", sum.name);
 	WORKER_COUNTERS(C)
 #undef C
+	LOG_INFO("", "end", "%.*s", STR_ARG(buf_str(&text)));
+	buf_free(&text);
 }
 
 static void free_all(void)
