@@ -7,10 +7,9 @@
 
 #include "base/mem.h"
 
-static const char *const error_texts[] = {
-	[0] = "ok",
+static const char *const error_texts[] = { [0] = "ok",
 #define E(name, number, text) [number] = (text),
-	BASE_ERRORS(E)
+	                                   BASE_ERRORS(E)
 #undef E
 };
 
@@ -61,7 +60,8 @@ char *str_dup_z(struct str s)
 _Noreturn void base_must_failed(const char *file, int line, const char *func, const char *what)
 {
 	char text[512];
-	int n = snprintf(text, sizeof(text), "%s:%d: %s: MUST(%s) does not hold\n", file, line, func, what);
+	int n = snprintf(text, sizeof(text), "%s:%d: %s: MUST(%s) does not hold\n", file, line,
+	                 func, what);
 
 	if (n > 0 && write(STDERR_FILENO, text, size_min((size_t)n, sizeof(text) - 1)) < 0)
 		abort();

@@ -122,7 +122,9 @@ void buf_u16(struct buf *b, uint16_t v)
 
 void buf_u32(struct buf *b, uint32_t v)
 {
-	buf_bytes(b, (uint8_t[]){ (uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v }, 4);
+	buf_bytes(
+	    b, (uint8_t[]){ (uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v },
+	    4);
 }
 
 void buf_le16(struct buf *b, uint16_t v)
@@ -132,7 +134,9 @@ void buf_le16(struct buf *b, uint16_t v)
 
 void buf_le32(struct buf *b, uint32_t v)
 {
-	buf_bytes(b, (uint8_t[]){ (uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24) }, 4);
+	buf_bytes(
+	    b, (uint8_t[]){ (uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24) },
+	    4);
 }
 
 void buf_le64(struct buf *b, uint64_t v)
@@ -153,7 +157,8 @@ void buf_printf(struct buf *b, const char *format, ...)
 	va_start(args, format);
 	va_copy(again, args);
 	n = vsnprintf(NULL, 0, format, args);
-	to = n < 0 ? NULL : buf_reserve(b, (size_t)n + 1);  /* vsnprintf wants room for its NUL, which stays out of the buf */
+	/* vsnprintf wants room for its NUL, which stays out of the buf */
+	to = n < 0 ? NULL : buf_reserve(b, (size_t)n + 1);
 	if (to) {
 		(void)vsnprintf((char *)to, (size_t)n + 1, format, again);
 		b->tail += (size_t)n;

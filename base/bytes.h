@@ -10,7 +10,8 @@ struct take {
 
 static inline struct take take_from(const void *p, size_t n)
 {
-	return (struct take){ (const uint8_t *)p, n ? (const uint8_t *)p + n : p };  /* NULL + 0 is undefined in C */
+	/* NULL + 0 is undefined in C */
+	return (struct take){ (const uint8_t *)p, n ? (const uint8_t *)p + n : p };
 }
 
 static inline size_t take_left(const struct take *t)
@@ -113,22 +114,24 @@ static inline bool buf_ok(const struct buf *b)
 	return !b->broken;
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t n);  /* room for n more bytes at the returned place (tail), or NULL and broken; may move p */
-static inline void buf_commit(struct buf *b, size_t n)          /* n of the reserved bytes were written */
+/* room for n more bytes at the returned place (tail), or NULL and broken; may move p */
+uint8_t *buf_reserve(struct buf *b, size_t n);
+static inline void buf_commit(struct buf *b, size_t n) /* n of the reserved bytes were written */
 {
 	MUST(n <= b->cap - b->tail);
 	b->tail += n;
 }
-void buf_consume(struct buf *b, size_t n);      /* n unread bytes are done with; MUST be there */
-void buf_cut(struct buf *b, size_t length);     /* keep only the first `length` unread bytes; clears broken */
-void buf_reset(struct buf *b);                  /* empty, memory kept */
-void buf_free(struct buf *b);                   /* empty, memory given back; b may be used again */
+void buf_consume(struct buf *b, size_t n); /* n unread bytes are done with; MUST be there */
+/* keep only the first `length` unread bytes; clears broken */
+void buf_cut(struct buf *b, size_t length);
+void buf_reset(struct buf *b); /* empty, memory kept */
+void buf_free(struct buf *b);  /* empty, memory given back; b may be used again */
 void buf_bytes(struct buf *b, const void *p, size_t n);
 void buf_u8(struct buf *b, uint8_t v);
-void buf_u16(struct buf *b, uint16_t v);        /* big-endian, MQTT */
+void buf_u16(struct buf *b, uint16_t v); /* big-endian, MQTT */
 void buf_u32(struct buf *b, uint32_t v);
-void buf_le16(struct buf *b, uint16_t v);       /* little-endian, link */
+void buf_le16(struct buf *b, uint16_t v); /* little-endian, link */
 void buf_le32(struct buf *b, uint32_t v);
 void buf_le64(struct buf *b, uint64_t v);
-void buf_str_add(struct buf *b, struct str s);  /* the bytes, no length */
+void buf_str_add(struct buf *b, struct str s); /* the bytes, no length */
 void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -5,7 +5,7 @@
 
 #include <time.h>
 
-static int64_t shift_mono, shift_wall;                    /* any thread, relaxed; only tests write */
+static int64_t shift_mono, shift_wall; /* any thread, relaxed; only tests write */
 
 static int64_t read_ms(clockid_t clock)
 {

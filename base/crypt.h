@@ -4,8 +4,9 @@
 
 enum { CRYPT_HASH = 32 };
 
-int crypt_random(void *out, size_t n) MUST_CHECK;                                   /* 0 or -E_IO */
+int crypt_random(void *out, size_t n) MUST_CHECK; /* 0 or -E_IO */
 int crypt_sha256(uint8_t out[CRYPT_HASH], struct str data) MUST_CHECK;
-int crypt_hmac(uint8_t out[CRYPT_HASH], struct str key, struct str data) MUST_CHECK;  /* HMAC-SHA-256 */
-bool crypt_equal(const void *a, const void *b, size_t n);                           /* constant time */
-uint32_t crypt_crc32(struct str data);                                              /* IEEE, for token checksums; not a MAC */
+/* HMAC-SHA-256 */
+int crypt_hmac(uint8_t out[CRYPT_HASH], struct str key, struct str data) MUST_CHECK;
+bool crypt_equal(const void *a, const void *b, size_t n); /* constant time */
+uint32_t crypt_crc32(struct str data);                    /* IEEE, for token checksums; not a MAC */

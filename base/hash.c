@@ -41,8 +41,8 @@ static inline void sip_word(struct sip *s, uint64_t word)
 
 static inline struct sip sip_start(uint64_t k0, uint64_t k1)
 {
-	return (struct sip){ k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
-	                     k1 ^ 0x7465646279746573u };
+	return (struct sip){ k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du,
+		             k0 ^ 0x6c7967656e657261u, k1 ^ 0x7465646279746573u };
 }
 
 static inline uint64_t sip_end(struct sip *s)
@@ -57,7 +57,8 @@ static inline uint64_t sip_end(struct sip *s)
 uint64_t hash_sip13(uint64_t k0, uint64_t k1, const void *p, size_t n)
 {
 	struct sip s = sip_start(k0, k1);
-	const uint8_t *at = n ? p : (const void *)"", *end = at + (n & ~(size_t)7);  /* p may be NULL then */
+	/* p may be NULL then */
+	const uint8_t *at = n ? p : (const void *)"", *end = at + (n & ~(size_t)7);
 	uint64_t word, last = (uint64_t)n << 56;
 
 	for (; at != end; at += 8) {
@@ -97,7 +98,7 @@ void hash_start(void)
 
 uint64_t hash_bytes(const void *p, size_t n)
 {
-	MUST(started);                                    /* an all-zero key would be a public key */
+	MUST(started); /* an all-zero key would be a public key */
 	return hash_sip13(key0, key1, p, n);
 }
 
@@ -146,7 +147,8 @@ int map_add(struct map *m, struct map_node *node, uint64_t hash)
 	if (!m->bucket && map_resize(m, MAP_LEAST))
 		return -E_NOMEM;
 	if (m->count > m->mask)
-		(void)map_resize(m, (m->mask + 1) * 2);   /* without memory the chains get longer, nothing else */
+		/* without memory the chains get longer, nothing else */
+		(void)map_resize(m, (m->mask + 1) * 2);
 	to = &m->bucket[hash & m->mask];
 	node->hash = hash;
 	node->next = *to;
@@ -214,7 +216,7 @@ void map_trim(struct map *m)
 	while (size > MAP_LEAST && size / 4 >= m->count)
 		size /= 2;
 	if (size <= m->mask)
-		(void)map_resize(m, size);                /* without memory it stays as large as it was */
+		(void)map_resize(m, size); /* without memory it stays as large as it was */
 }
 
 void map_free(struct map *m)

@@ -3,10 +3,10 @@
 #pragma once
 #include "base/base.h"
 
-uint64_t hash_bytes(const void *p, size_t n);                    /* keyed; any thread after hash_start() */
-uint64_t hash_mix(uint64_t a, uint64_t b);                       /* keyed combination of two numbers or hashes */
-void hash_start(void);                                           /* once, before threads; idempotent */
-void hash_start_with(uint64_t k0, uint64_t k1);                  /* tests: a known key */
+uint64_t hash_bytes(const void *p, size_t n);   /* keyed; any thread after hash_start() */
+uint64_t hash_mix(uint64_t a, uint64_t b);      /* keyed combination of two numbers or hashes */
+void hash_start(void);                          /* once, before threads; idempotent */
+void hash_start_with(uint64_t k0, uint64_t k1); /* tests: a known key */
 uint64_t hash_sip13(uint64_t k0, uint64_t k1, const void *p, size_t n);
 
 /* Intrusive table: chained buckets, grows and shrinks by halves, one thread at a time.
@@ -18,14 +18,16 @@ struct map_node {
 
 struct map {
 	struct map_node **bucket;
-	size_t mask, count;                                      /* zeroed struct = empty map without memory */
+	size_t mask, count; /* zeroed struct = empty map without memory */
 };
 
-int map_add(struct map *m, struct map_node *node, uint64_t hash) MUST_CHECK;  /* 0 or -E_NOMEM; does not look for duplicates */
-void map_del(struct map *m, struct map_node *node);              /* node MUST be in m */
-struct map_node *map_first(const struct map *m, uint64_t hash);  /* first node with this hash, or NULL */
-struct map_node *map_next(const struct map_node *node);          /* next node with the same hash, or NULL */
-void map_free(struct map *m);                                    /* the buckets; nodes are the caller's */
+/* 0 or -E_NOMEM; does not look for duplicates */
+int map_add(struct map *m, struct map_node *node, uint64_t hash) MUST_CHECK;
+void map_del(struct map *m, struct map_node *node); /* node MUST be in m */
+/* first node with this hash, or NULL */
+struct map_node *map_first(const struct map *m, uint64_t hash);
+struct map_node *map_next(const struct map_node *node); /* next node with the same hash, or NULL */
+void map_free(struct map *m);                           /* the buckets; nodes are the caller's */
 
 /* Walks all nodes in no order; the body may delete the current node (no shrinking happens in between: see map_trim). */
 struct map_node *map_walk(const struct map *m, size_t *bucket, struct map_node *after);
@@ -33,4 +35,4 @@ struct map_node *map_walk(const struct map *m, size_t *bucket, struct map_node *
 	for (size_t node##_b = 0, node##_once = 1; node##_once; node##_once = 0) \
 		for (struct map_node *node = map_walk(m, &node##_b, NULL), *node##_n; \
 		     node && ((node##_n = map_walk(m, &node##_b, node)), true); node = node##_n)
-void map_trim(struct map *m);                                    /* gives memory back after many deletions */
+void map_trim(struct map *m); /* gives memory back after many deletions */

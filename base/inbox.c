@@ -2,8 +2,10 @@
  * thousands of items for one wake-up. */
 #include "base/base.h"
 #if !defined(__SANITIZE_THREAD__)
-#define _LGPL_SOURCE                                      /* inlined; under TSan the library's own code, which is not instrumented */
-#define CDS_WFCQ_WAIT_SLEEP(ms) ((void)(ms), sched_yield())  /* a pusher was preempted in mid-push: 10 ms would be far too long */
+#define _LGPL_SOURCE /* inlined; under TSan the library's own code, which is not instrumented */
+#define CDS_WFCQ_WAIT_SLEEP(ms) \
+	((void)(ms), \
+	 sched_yield()) /* a pusher was preempted in mid-push: 10 ms would be far too long */
 #endif
 #include <sched.h>
 
@@ -19,8 +21,8 @@
 struct inbox {
 	/* Any thread */
 	struct cds_wfcq_tail tail;
-	int wake;                                         /* eventfd; never changes */
-	char apart[64];                                   /* pushers do not touch the cache line of the one who drains */
+	int wake;       /* eventfd; never changes */
+	char apart[64]; /* pushers do not touch the cache line of the one who drains */
 	/* The owner's thread */
 	struct __cds_wfcq_head head;
 	struct watch woken;
@@ -35,7 +37,8 @@ static bool drain(struct inbox *in)
 	struct cds_wfcq_node *node, *next;
 
 	__cds_wfcq_init(&head, &tail);
-	if (__cds_wfcq_splice_blocking(&head, &tail, &in->head, &in->tail) == CDS_WFCQ_RET_SRC_EMPTY)
+	if (__cds_wfcq_splice_blocking(&head, &tail, &in->head, &in->tail) ==
+	    CDS_WFCQ_RET_SRC_EMPTY)
 		return false;
 	RCU_HEARD(in);
 	__cds_wfcq_for_each_blocking_safe(&head, &tail, node, next)
@@ -67,11 +70,11 @@ void inbox_push(struct inbox *in, struct inbox_item *item)
 	cds_wfcq_node_init(&item->node);
 	RCU_TOLD(in);
 	if (cds_wfcq_enqueue(&in->head, &in->tail, &item->node))
-		return;                                   /* who pushed before us has rung, and was not answered yet */
+		return; /* who pushed before us has rung, and was not answered yet */
 	do
 		n = write(in->wake, &one, sizeof(one));
 	while (n < 0 && errno == EINTR);
-	MUST(n == sizeof(one));                           /* it would take 2^64 unanswered rings to fill the counter */
+	MUST(n == sizeof(one)); /* it would take 2^64 unanswered rings to fill the counter */
 }
 
 int inbox_open(struct inbox **out, struct loop *loop)
@@ -104,7 +107,7 @@ void inbox_close(struct inbox **slot)
 	if (!in)
 		return;
 	while (drain(in))
-		;                                         /* an item may have pushed another one, so *slot is still set */
+		; /* an item may have pushed another one, so *slot is still set */
 	*slot = NULL;
 	loop_unwatch(in->loop, &in->woken);
 	if (in->wake >= 0)

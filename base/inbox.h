@@ -8,9 +8,11 @@
 struct inbox;
 struct inbox_item {
 	struct cds_wfcq_node node;
-	void (*run)(struct inbox_item *item);             /* owner's thread; owns item from here on */
+	void (*run)(struct inbox_item *item); /* owner's thread; owns item from here on */
 };
 
 int inbox_open(struct inbox **out, struct loop *loop) MUST_CHECK;
-void inbox_push(struct inbox *in, struct inbox_item *item);  /* takes item until item->run(item); cannot fail, never waits */
-void inbox_close(struct inbox **in);                      /* owner thread, after the last push; runs what is left; sets *in = NULL */
+/* takes item until item->run(item); cannot fail, never waits */
+void inbox_push(struct inbox *in, struct inbox_item *item);
+/* owner thread, after the last push; runs what is left; sets *in = NULL */
+void inbox_close(struct inbox **in);

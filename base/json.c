@@ -83,18 +83,22 @@ static void say_jansson(const json_error_t *error, char *why, size_t why_size)
 
 	switch (json_error_code(error)) {
 	case json_error_duplicate_key:
-		(void)snprintf(why, why_size, "line %d, column %d: a key occurs twice", error->line, error->column);
+		(void)snprintf(why, why_size, "line %d, column %d: a key occurs twice", error->line,
+		               error->column);
 		break;
 	case json_error_end_of_input_expected:
-		(void)snprintf(why, why_size, "line %d, column %d: something follows the end", error->line, error->column);
+		(void)snprintf(why, why_size, "line %d, column %d: something follows the end",
+		               error->line, error->column);
 		break;
 	default:
-		(void)snprintf(why, why_size, "line %d, column %d: %.*s", error->line, error->column, n, error->text);
+		(void)snprintf(why, why_size, "line %d, column %d: %.*s", error->line,
+		               error->column, n, error->text);
 		break;
 	}
 }
 
-int json_read(json_t **out, struct str text, size_t most, unsigned depth, char *why, size_t why_size)
+int json_read(json_t **out, struct str text, size_t most, unsigned depth, char *why,
+              size_t why_size)
 {
 	const char *found = NULL;
 	json_error_t error;

@@ -7,10 +7,11 @@
 
 enum { JSON_DEPTH = 16 };
 
-int json_read(json_t **out, struct str text, size_t most, unsigned depth, char *why, size_t why_size) MUST_CHECK;
+int json_read(json_t **out, struct str text, size_t most, unsigned depth, char *why,
+              size_t why_size) MUST_CHECK;
 /* Typed look-ups: false when the key is missing or of another type; out untouched then. */
-bool json_get_str(const json_t *object, const char *key, struct str *out);          /* borrowed */
+bool json_get_str(const json_t *object, const char *key, struct str *out); /* borrowed */
 bool json_get_int(const json_t *object, const char *key, int64_t *out);
 bool json_get_bool(const json_t *object, const char *key, bool *out);
 struct buf;
-int json_write(struct buf *out, const json_t *value) MUST_CHECK;                    /* compact, appended */
+int json_write(struct buf *out, const json_t *value) MUST_CHECK; /* compact, appended */

@@ -11,7 +11,7 @@ static inline void list_init(struct list *l)
 	l->next = l->prev = l;
 }
 
-static inline bool list_empty(const struct list *l)      /* also: this node is in no list */
+static inline bool list_empty(const struct list *l) /* also: this node is in no list */
 {
 	return l->next == l;
 }
@@ -29,7 +29,7 @@ static inline void list_add_head(struct list *head, struct list *node)
 	list_add_tail(head->next, node);
 }
 
-static inline void list_del(struct list *node)           /* harmless on a node that is in no list */
+static inline void list_del(struct list *node) /* harmless on a node that is in no list */
 {
 	node->prev->next = node->next;
 	node->next->prev = node->prev;
@@ -37,7 +37,8 @@ static inline void list_del(struct list *node)           /* harmless on a node t
 }
 
 #define list_entry(node, type, member) container_of(node, type, member)
-#define list_first(head, type, member) (list_empty(head) ? NULL : list_entry((head)->next, type, member))
+#define list_first(head, type, member) \
+	(list_empty(head) ? NULL : list_entry((head)->next, type, member))
 /* The body may delete `item`, nothing else of the list. */
 #define list_each(item, head, type, member) \
 	for (struct list *item##_n = (head)->next, *item##_s = item##_n->next; \

@@ -13,19 +13,20 @@
 #include "base/clock.h"
 
 enum {
-	LOG_LINE = 2048,                                  /* below PIPE_BUF: lines of several threads do not mix in a pipe */
+	LOG_LINE = 2048, /* below PIPE_BUF: lines of several threads do not mix in a pipe */
 	LOG_HEAD = 64,
 	ESC_PLACES = 4,
 	ESC_SIZE = 300,
 	ESC_SHOWN = 256,
 };
 
-static const char *const level_names[] = { [LOG_DEBUG] = "DEBUG", [LOG_INFO] = "INFO", [LOG_WARN] = "WARN",
-	                                   [LOG_ERROR] = "ERROR" };
+static const char *const level_names[] = {
+	[LOG_DEBUG] = "DEBUG", [LOG_INFO] = "INFO", [LOG_WARN] = "WARN", [LOG_ERROR] = "ERROR"
+};
 
-static enum log_level least_level = LOG_INFO;             /* these two: before threads, then only read */
+static enum log_level least_level = LOG_INFO; /* these two: before threads, then only read */
 static const char *program_name = "mbus";
-static uint64_t dropped;                                  /* atomic */
+static uint64_t dropped; /* atomic */
 
 void log_start(const char *program, enum log_level least)
 {
@@ -46,9 +47,11 @@ uint64_t log_dropped(void)
 /* ---- At most LOG_RATE lines a second and site. Two threads that race for a new second may let a line more through ---- */
 static bool site_allows(struct log_site *site, uint32_t *suppressed)
 {
-	int64_t second = clock_mono_ms() / 1000, seen = __atomic_load_n(&site->second, __ATOMIC_RELAXED);
+	int64_t second = clock_mono_ms() / 1000,
+		seen = __atomic_load_n(&site->second, __ATOMIC_RELAXED);
 
-	if (seen != second && __atomic_compare_exchange_n(&site->second, &seen, second, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	if (seen != second && __atomic_compare_exchange_n(&site->second, &seen, second, false,
+	                                                  __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		__atomic_store_n(&site->lines, 0, __ATOMIC_RELAXED);
 	if (__atomic_fetch_add(&site->lines, 1, __ATOMIC_RELAXED) >= LOG_RATE) {
 		__atomic_fetch_add(&site->suppressed, 1, __ATOMIC_RELAXED);
@@ -66,7 +69,7 @@ struct line {
 
 PRINTF_LIKE(2, 0) static void add_v(struct line *l, const char *format, va_list args)
 {
-	size_t room = sizeof(l->text) - 1 - l->n;         /* 1 for the newline */
+	size_t room = sizeof(l->text) - 1 - l->n; /* 1 for the newline */
 	int n = vsnprintf(l->text + l->n, room, format, args);
 
 	if (n < 0)
@@ -92,21 +95,25 @@ PRINTF_LIKE(2, 3) static void add(struct line *l, const char *format, ...)
  * Days to dates by eras of 400 years that begin in March, so that the leap day is the last of its year. */
 static void add_time(struct line *l, int64_t wall_ms)
 {
-	int64_t day = wall_ms / 86400000, ms = wall_ms % 86400000, era, of_era, year, of_year, month;
+	int64_t day = wall_ms / 86400000, ms = wall_ms % 86400000, era, of_era, year, of_year,
+		month;
 
 	if (ms < 0) {
 		ms += 86400000;
 		day--;
 	}
-	day += 719468;                                    /* from 0000-03-01 */
+	day += 719468; /* from 0000-03-01 */
 	era = (day >= 0 ? day : day - 146096) / 146097;
 	of_era = day - era * 146097;
 	year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
 	of_year = of_era - (365 * year + year / 4 - year / 100);
 	month = (5 * of_year + 2) / 153;
-	add(l, "%04" PRId64 "-%02" PRId64 "-%02" PRId64 "T%02" PRId64 ":%02" PRId64 ":%02" PRId64 ".%03" PRId64 "Z",
-	    year + era * 400 + (month >= 10), month < 10 ? month + 3 : month - 9, of_year - (153 * month + 2) / 5 + 1,
-	    ms / 3600000, ms / 60000 % 60, ms / 1000 % 60, ms % 1000);
+	add(l,
+	    "%04" PRId64 "-%02" PRId64 "-%02" PRId64 "T%02" PRId64 ":%02" PRId64 ":%02" PRId64
+	    ".%03" PRId64 "Z",
+	    year + era * 400 + (month >= 10), month < 10 ? month + 3 : month - 9,
+	    of_year - (153 * month + 2) / 5 + 1, ms / 3600000, ms / 60000 % 60, ms / 1000 % 60,
+	    ms % 1000);
 }
 
 /* For lines about nobody in particular: which program, and which of its threads. */
@@ -138,7 +145,8 @@ static void emit(const struct line *l)
 		__atomic_fetch_add(&dropped, 1, __ATOMIC_RELAXED);
 }
 
-void log_line(struct log_site *site, enum log_level level, const char *subject, const char *event, const char *format, ...)
+void log_line(struct log_site *site, enum log_level level, const char *subject, const char *event,
+              const char *format, ...)
 {
 	int saved = errno;
 	uint32_t suppressed = 0;
@@ -179,7 +187,10 @@ static size_t utf8_at(struct str s, uint32_t *code)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	const unsigned char *p = (const unsigned char *)s.p;
-	size_t n = p[0] >= 0xf0 && p[0] < 0xf8 ? 4 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xc0 && p[0] < 0xe0 ? 2 : 0;
+	size_t n = p[0] >= 0xf0 && p[0] < 0xf8   ? 4
+	           : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+	           : p[0] >= 0xc0 && p[0] < 0xe0 ? 2
+	                                         : 0;
 
 	if (n == 0 || n > s.n)
 		return 0;
@@ -198,10 +209,11 @@ static bool code_hides(uint32_t code)
 	static const struct {
 		uint32_t from, to;
 	} hidden[] = {
-		{ 0x80, 0xa0 },     { 0xad, 0xad },     { 0x34f, 0x34f },   { 0x61c, 0x61c },   { 0x115f, 0x1160 },
-		{ 0x1680, 0x1680 }, { 0x17b4, 0x17b5 }, { 0x180b, 0x180f }, { 0x2000, 0x200f }, { 0x2028, 0x202f },
-		{ 0x205f, 0x206f }, { 0x3000, 0x3000 }, { 0x3164, 0x3164 }, { 0xe000, 0xf8ff }, { 0xfe00, 0xfe0f },
-		{ 0xfeff, 0xfeff }, { 0xffa0, 0xffa0 }, { 0xfff0, 0xffff }, { 0xe0000, 0x10ffff },
+		{ 0x80, 0xa0 },     { 0xad, 0xad },     { 0x34f, 0x34f },      { 0x61c, 0x61c },
+		{ 0x115f, 0x1160 }, { 0x1680, 0x1680 }, { 0x17b4, 0x17b5 },    { 0x180b, 0x180f },
+		{ 0x2000, 0x200f }, { 0x2028, 0x202f }, { 0x205f, 0x206f },    { 0x3000, 0x3000 },
+		{ 0x3164, 0x3164 }, { 0xe000, 0xf8ff }, { 0xfe00, 0xfe0f },    { 0xfeff, 0xfeff },
+		{ 0xffa0, 0xffa0 }, { 0xfff0, 0xffff }, { 0xe0000, 0x10ffff },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(hidden); i++) {

@@ -20,14 +20,14 @@ struct loop {
 	/* The loop's thread */
 	int epoll;
 	int64_t now, wall;
-	int fetched, at;                                  /* events[at] is being handled, those up to fetched will be */
+	int fetched, at; /* events[at] is being handled, those up to fetched will be */
 	struct epoll_event events[LOOP_EVENTS];
 	struct list hooks;
 	struct wheel wheel;
 	struct watch woken;
 	/* Any thread and signal handlers: loop_stop() */
-	int wake;                                         /* eventfd; never changes */
-	int stop;                                         /* atomic */
+	int wake; /* eventfd; never changes */
+	int stop; /* atomic */
 };
 
 /* ---- File descriptors ---- */
@@ -53,7 +53,8 @@ static int watch_error(int number)
 	}
 }
 
-int loop_watch(struct loop *l, struct watch *w, int fd, unsigned events, void (*ready)(struct watch *, unsigned))
+int loop_watch(struct loop *l, struct watch *w, int fd, unsigned events,
+               void (*ready)(struct watch *, unsigned))
 {
 	struct epoll_event e = { .events = to_epoll(events), .data.ptr = w };
 
@@ -131,7 +132,7 @@ static void fire_timers(struct loop *l)
 		more = wheel_step(&l->wheel, until);
 		while ((t = list_first(&l->wheel.due, struct timer, node))) {
 			timer_stop(t);
-			t->fire(t);                       /* may free t, set it, stop others */
+			t->fire(t); /* may free t, set it, stop others */
 		}
 	} while (more);
 }
@@ -178,7 +179,7 @@ static void run_hooks(struct loop *l)
 
 	while ((h = list_first(&l->hooks, struct hook, node))) {
 		list_del(&h->node);
-		h->run(h);                                /* may free h */
+		h->run(h); /* may free h */
 	}
 }
 
@@ -228,7 +229,7 @@ void loop_stop(struct loop *l)
 
 	__atomic_store_n(&l->stop, 1, __ATOMIC_RELEASE);
 	if (write(l->wake, &one, sizeof(one)) < 0)
-		MUST(errno == EAGAIN);                    /* the counter is full: it wakes anyway */
+		MUST(errno == EAGAIN); /* the counter is full: it wakes anyway */
 	errno = saved;
 }
 
@@ -254,7 +255,7 @@ int loop_open(struct loop **out)
 	wheel_init(&l->wheel, l->now);
 	l->wake = -1;
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
-	err = -E_LIMIT;                                   /* of descriptors */
+	err = -E_LIMIT; /* of descriptors */
 	if (l->epoll < 0)
 		goto fail;
 	l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

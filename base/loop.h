@@ -9,29 +9,33 @@
 struct loop;
 
 /* ---- File descriptors ---- */
-enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };  /* HANGUP is always reported, with READ set too */
+/* HANGUP is always reported, with READ set too */
+enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
 
-struct watch {                                            /* embedded in the owner; the owner closes fd itself */
+struct watch { /* embedded in the owner; the owner closes fd itself */
 	void (*ready)(struct watch *w, unsigned events);
 	int fd;
-	unsigned events;                                  /* what is asked for now; 0 = only HANGUP */
+	unsigned events; /* what is asked for now; 0 = only HANGUP */
 };
 
 int loop_watch(struct loop *l, struct watch *w, int fd, unsigned events,
-               void (*ready)(struct watch *, unsigned)) MUST_CHECK;    /* 0 or -E_* */
-void loop_rewatch(struct loop *l, struct watch *w, unsigned events);   /* no system call when nothing changes */
-void loop_unwatch(struct loop *l, struct watch *w);       /* safe inside any callback; events already fetched are dropped; twice is fine */
+               void (*ready)(struct watch *, unsigned)) MUST_CHECK; /* 0 or -E_* */
+/* no system call when nothing changes */
+void loop_rewatch(struct loop *l, struct watch *w, unsigned events);
+/* safe inside any callback; events already fetched are dropped; twice is fine */
+void loop_unwatch(struct loop *l, struct watch *w);
 
 /* ---- Timers: 8 ms ticks, O(1), may fire up to two ticks late, never early ---- */
 struct timer {
 	struct list node;
-	int64_t due;                                      /* loop time in ms; 0 = not set */
+	int64_t due; /* loop time in ms; 0 = not set */
 	void (*fire)(struct timer *t);
 };
 
 void timer_init(struct timer *t, void (*fire)(struct timer *));
-void timer_set(struct loop *l, struct timer *t, int64_t in_ms);        /* (re)starts; in_ms < 0 counts as 0 */
-void timer_stop(struct timer *t);                         /* harmless when not set */
+/* (re)starts; in_ms < 0 counts as 0 */
+void timer_set(struct loop *l, struct timer *t, int64_t in_ms);
+void timer_stop(struct timer *t); /* harmless when not set */
 static inline bool timer_is_set(const struct timer *t)
 {
 	return t->due != 0;
@@ -44,14 +48,16 @@ struct hook {
 };
 
 void hook_init(struct hook *h, void (*run)(struct hook *));
-void loop_at_end(struct loop *l, struct hook *h);         /* from a hook: runs in this same turn, after the others */
+/* from a hook: runs in this same turn, after the others */
+void loop_at_end(struct loop *l, struct hook *h);
 void hook_cancel(struct hook *h);
 
 /* ---- Life ---- */
 int loop_open(struct loop **out) MUST_CHECK;
-void loop_run(struct loop *l);                            /* until loop_stop(); may be run again */
-void loop_turn(struct loop *l, int64_t most_ms);          /* one turn, waiting at most so long; tests and shutdown */
-void loop_stop(struct loop *l);                           /* any thread and signal handlers */
-void loop_close(struct loop **l);                         /* watches and timers must be gone or never touched again */
-int64_t loop_now(const struct loop *l);                   /* monotonic ms at the start of this turn */
-int64_t loop_wall(const struct loop *l);                  /* wall-clock ms at the start of this turn */
+void loop_run(struct loop *l); /* until loop_stop(); may be run again */
+/* one turn, waiting at most so long; tests and shutdown */
+void loop_turn(struct loop *l, int64_t most_ms);
+void loop_stop(struct loop *l);         /* any thread and signal handlers */
+void loop_close(struct loop **l);       /* watches and timers must be gone or never touched again */
+int64_t loop_now(const struct loop *l); /* monotonic ms at the start of this turn */
+int64_t loop_wall(const struct loop *l); /* wall-clock ms at the start of this turn */

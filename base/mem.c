@@ -6,8 +6,8 @@
 
 /* Per thread, so that a test that fails its own allocations does not fail those of threads it started. */
 static _Thread_local struct {
-	unsigned long count;                              /* allocations asked since mem_fail_at() */
-	unsigned long at;                                 /* the one that fails; 0 = none */
+	unsigned long count; /* allocations asked since mem_fail_at() */
+	unsigned long at;    /* the one that fails; 0 = none */
 	bool forever;
 } fault;
 
@@ -58,7 +58,7 @@ void *mem_realloc(void *p, size_t n)
 {
 	if (fault_strikes())
 		return NULL;
-	return realloc(p, n ? n : 1);                     /* realloc(p, 0) would free p */
+	return realloc(p, n ? n : 1); /* realloc(p, 0) would free p */
 }
 
 void mem_free(void *p)

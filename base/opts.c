@@ -41,7 +41,7 @@ struct line {
 	int argc, at;
 	const char *config;
 	bool check, help, version;
-	bool values;                                      /* second pass: set the options; the first looks for our own */
+	bool values; /* second pass: set the options; the first looks for our own */
 };
 
 static enum own own_option(struct str name)
@@ -98,7 +98,7 @@ static int own_argument(struct line *l, enum own own, struct str name)
 	case OWN_CONFIG:
 		if (!value_of(l, false, &name, &value) || value.n == 0)
 			return complain(l, name, "needs a file");
-		l->config = value.p;                      /* argv's, terminated */
+		l->config = value.p; /* argv's, terminated */
 		return 0;
 	case OWN_CHECK:
 		l->check = true;
@@ -125,7 +125,8 @@ static int argument(struct line *l)
 			l->help = true;
 			return 0;
 		}
-		fprintf(stderr, "%s: %s is not an option; --help lists them\n", l->set->program, log_esc(whole));
+		fprintf(stderr, "%s: %s is not an option; --help lists them\n", l->set->program,
+		        log_esc(whole));
 		return -E_INVALID;
 	}
 	name = plain = str_skip(whole, 2);
@@ -170,7 +171,8 @@ enum opt_outcome opts_read(const struct opt_set *set, int argc, char **argv)
 		printf("%s %s\n", set->program, mbus_version());
 		return OPT_EXIT_OK;
 	}
-	if (opt_presets(set, why, sizeof(why)) || (l.config && opt_read_file(set, l.config, why, sizeof(why)))) {
+	if (opt_presets(set, why, sizeof(why)) ||
+	    (l.config && opt_read_file(set, l.config, why, sizeof(why)))) {
 		fprintf(stderr, "%s\n", why);
 		goto bad;
 	}

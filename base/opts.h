@@ -17,24 +17,24 @@
 enum opt_type { OPT_BOOL, OPT_INT, OPT_MSEC, OPT_SIZE, OPT_TEXT, OPT_ENUM };
 
 struct opt {
-	const char *name;                                 /* "auth_timeout" in the file, --auth-timeout on the command line */
+	const char *name; /* "auth_timeout" in the file, --auth-timeout on the command line */
 	enum opt_type type;
-	size_t offset;                                    /* of the field in the program's config struct:
+	size_t offset;            /* of the field in the program's config struct:
 	                                                     bool, int64_t (INT, MSEC, SIZE), char * (TEXT), int (ENUM) */
-	const char *preset;                               /* default, written as in the file; NULL for TEXT = unset */
-	int64_t min, max;                                 /* for numbers, in ms or bytes; both 0: anything from 0 on */
-	const char *const *words;                         /* for ENUM: NULL-terminated, value = index */
-	const char *help;                                 /* one sentence, with the unit */
-	bool secret;                                      /* never printed; value may be file:PATH */
+	const char *preset;       /* default, written as in the file; NULL for TEXT = unset */
+	int64_t min, max;         /* for numbers, in ms or bytes; both 0: anything from 0 on */
+	const char *const *words; /* for ENUM: NULL-terminated, value = index */
+	const char *help;         /* one sentence, with the unit */
+	bool secret;              /* never printed; value may be file:PATH */
 };
 
 struct opt_set {
-	const char *program;                              /* "mbus-proxy" */
-	const char *section;                              /* "proxy" */
-	const char *summary;                              /* for --help */
+	const char *program; /* "mbus-proxy" */
+	const char *section; /* "proxy" */
+	const char *summary; /* for --help */
 	const struct opt *table;
 	size_t count;
-	void *config;                                     /* the program's struct, zeroed before */
+	void *config; /* the program's struct, zeroed before */
 };
 
 enum opt_outcome { OPT_RUN, OPT_EXIT_OK, OPT_EXIT_BAD };
@@ -42,6 +42,8 @@ enum opt_outcome { OPT_RUN, OPT_EXIT_OK, OPT_EXIT_BAD };
 /* Presets, then --config FILE, then --name value / --name=value. Handles --help, --version, --check-config (prints "FILE: ok").
  * Prints what is wrong to stderr. */
 enum opt_outcome opts_read(const struct opt_set *set, int argc, char **argv);
-int opts_read_text(const struct opt_set *set, const char *file, struct str text, char *why, size_t why_size);  /* pure part; fuzzed */
-void opts_free(const struct opt_set *set);                /* TEXT fields */
+/* pure part; fuzzed */
+int opts_read_text(const struct opt_set *set, const char *file, struct str text, char *why,
+                   size_t why_size);
+void opts_free(const struct opt_set *set); /* TEXT fields */
 const char *mbus_version(void);

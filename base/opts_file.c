@@ -10,26 +10,28 @@
 
 enum { INCLUDE_DEPTH = 8, INCLUDE_FILES = 100, PATH_MOST = 4096 };
 
-static const struct str programs[] = { STR_INIT("core"), STR_INIT("proxy"), STR_INIT("admin"), STR_INIT("ctl") };
+static const struct str programs[] = { STR_INIT("core"), STR_INIT("proxy"), STR_INIT("admin"),
+	                               STR_INIT("ctl") };
 
-enum place { NOWHERE, MINE, OTHERS };                     /* before the first section; in this program's; in another's */
+/* before the first section; in this program's; in another's */
+enum place { NOWHERE, MINE, OTHERS };
 
 struct reader {
 	const struct opt_set *set;
-	bool *seen;                                       /* per row of the table: it has a value already */
+	bool *seen; /* per row of the table: it has a value already */
 	unsigned depth, files;
 	enum place place;
 	char *why;
 	size_t why_size;
 };
 
-struct spot {                                             /* where in which file */
+struct spot { /* where in which file */
 	const char *file;
 	unsigned line;
 };
 
-__attribute__((format(printf, 4, 5))) static int complain(const struct reader *r, const struct spot *at, int err,
-                                                          const char *format, ...)
+__attribute__((format(printf, 4, 5))) static int
+complain(const struct reader *r, const struct spot *at, int err, const char *format, ...)
 {
 	char text[OPT_WHY];
 	va_list args;
@@ -68,7 +70,9 @@ static int section_line(struct reader *r, const struct spot *at, struct str line
 			return 0;
 		}
 	}
-	return complain(r, at, -E_INVALID, "[%s] is no section; there are [core], [proxy], [admin] and [ctl]", log_esc(name));
+	return complain(r, at, -E_INVALID,
+	                "[%s] is no section; there are [core], [proxy], [admin] and [ctl]",
+	                log_esc(name));
 }
 
 /* ---- key = value ---- */
@@ -94,7 +98,8 @@ static const char *unquote(struct str *value)
 		return "the closing quote is missing";
 	for (size_t i = 1; i < value->n; i++) {
 		if (value->p[i] == '#' && (value->p[i - 1] == ' ' || value->p[i - 1] == '\t'))
-			return "a comment needs a line of its own (or put the value in \"quotes\" to keep the #)";
+			return "a comment needs a line of its own (or put the value in \"quotes\" "
+			       "to keep the #)";
 	}
 	return NULL;
 }
@@ -116,13 +121,18 @@ static int key_line(struct reader *r, const struct spot *at, struct str line)
 	int err;
 
 	if (!equals)
-		return complain(r, at, -E_INVALID, "neither \"key = value\" nor [section] nor include");  /* may be a secret: not shown */
+		/* may be a secret: not shown */
+		return complain(r, at, -E_INVALID,
+		                "neither \"key = value\" nor [section] nor include");
 	key = trim(str_make(line.p, (size_t)(equals - line.p)));
 	value = trim(str_make(equals + 1, line.n - 1 - (size_t)(equals - line.p)));
 	if (!key_ok(key))
-		return complain(r, at, -E_INVALID, "%s: a key is made of a-z, 0-9 and _", log_esc(key));
+		return complain(r, at, -E_INVALID, "%s: a key is made of a-z, 0-9 and _",
+		                log_esc(key));
 	if (r->place == NOWHERE)
-		return complain(r, at, -E_INVALID, "%s: comes before the first section; write [%s] above it", log_esc(key), r->set->section);
+		return complain(r, at, -E_INVALID,
+		                "%s: comes before the first section; write [%s] above it",
+		                log_esc(key), r->set->section);
 	wrong = unquote(&value);
 	if (wrong)
 		return complain(r, at, -E_INVALID, "%s: %s", log_esc(key), wrong);
@@ -130,8 +140,8 @@ static int key_line(struct reader *r, const struct spot *at, struct str line)
 		return 0;
 	o = opt_find(r->set, key);
 	if (!o)
-		return complain(r, at, -E_INVALID, "%s: [%s] has no such key; %s --help lists them", log_esc(key), r->set->section,
-		                r->set->program);
+		return complain(r, at, -E_INVALID, "%s: [%s] has no such key; %s --help lists them",
+		                log_esc(key), r->set->section, r->set->program);
 	if (r->seen[o - r->set->table])
 		return complain(r, at, -E_INVALID, "%s: has a value already", o->name);
 	r->seen[o - r->set->table] = true;
@@ -153,11 +163,14 @@ static int include_line(struct reader *r, const struct spot *at, struct str path
 	if (path.n == 0)
 		return complain(r, at, -E_INVALID, "include needs a path");
 	if (r->depth >= INCLUDE_DEPTH)
-		return complain(r, at, -E_LIMIT, "include: more than %d files deep; does a file include itself?", INCLUDE_DEPTH);
+		return complain(r, at, -E_LIMIT,
+		                "include: more than %d files deep; does a file include itself?",
+		                INCLUDE_DEPTH);
 	if (++r->files > INCLUDE_FILES)
 		return complain(r, at, -E_LIMIT, "include: more than %d files", INCLUDE_FILES);
 	folder_of(at->file, folder, sizeof(folder));
-	if ((size_t)snprintf(full, sizeof(full), "%s%.*s", path.p[0] == '/' ? "" : folder, STR_ARG(path)) >= sizeof(full))
+	if ((size_t)snprintf(full, sizeof(full), "%s%.*s", path.p[0] == '/' ? "" : folder,
+	                     STR_ARG(path)) >= sizeof(full))
 		return complain(r, at, -E_LIMIT, "include: the path is too long");
 	err = opt_slurp(full, OPT_FILE_MOST, &text, &n, why, sizeof(why));
 	if (err)
@@ -165,8 +178,8 @@ static int include_line(struct reader *r, const struct spot *at, struct str path
 	r->depth++;
 	err = read_text(r, full, str_make(text, n));
 	r->depth--;
-	r->place = place;                                 /* a section of the included file ends with it */
-	mem_wipe(text, n);                                /* may hold secrets */
+	r->place = place;  /* a section of the included file ends with it */
+	mem_wipe(text, n); /* may hold secrets */
 	mem_free(text);
 	return err;
 }
@@ -183,7 +196,8 @@ static int one_line(struct reader *r, const struct spot *at, struct str line)
 		return complain(r, at, -E_INVALID, "a NUL byte; is this a text file?");
 	if (line.p[0] == '[')
 		return section_line(r, at, line);
-	if (str_starts(line, include) && line.n > include.n && (line.p[include.n] == ' ' || line.p[include.n] == '\t') &&
+	if (str_starts(line, include) && line.n > include.n &&
+	    (line.p[include.n] == ' ' || line.p[include.n] == '\t') &&
 	    trim(str_skip(line, include.n)).p[0] != '=')
 		return include_line(r, at, trim(str_skip(line, include.n)));
 	return key_line(r, at, line);
@@ -195,7 +209,7 @@ static int read_text(struct reader *r, const char *file, struct str text)
 	int err = 0;
 
 	if (str_starts(text, STR("\xef\xbb\xbf")))
-		text = str_skip(text, 3);                 /* an editor's byte order mark */
+		text = str_skip(text, 3); /* an editor's byte order mark */
 	while (text.n && !err) {
 		const char *end = memchr(text.p, '\n', text.n);
 		size_t n = end ? (size_t)(end - text.p) : text.n;
@@ -207,7 +221,8 @@ static int read_text(struct reader *r, const char *file, struct str text)
 	return err;
 }
 
-int opts_read_text(const struct opt_set *set, const char *file, struct str text, char *why, size_t why_size)
+int opts_read_text(const struct opt_set *set, const char *file, struct str text, char *why,
+                   size_t why_size)
 {
 	struct reader r = { .set = set, .why = why, .why_size = why_size };
 	int err;

@@ -10,8 +10,10 @@ struct row {
 
 static void kind_text(const struct opt *o, char *out, size_t size)
 {
-	static const char *const kinds[] = { [OPT_BOOL] = "on|off", [OPT_INT] = "number",  [OPT_MSEC] = "duration",
-		                             [OPT_SIZE] = "size",   [OPT_TEXT] = "text",   [OPT_ENUM] = "" };
+	static const char *const kinds[] = {
+		[OPT_BOOL] = "on|off", [OPT_INT] = "number", [OPT_MSEC] = "duration",
+		[OPT_SIZE] = "size",   [OPT_TEXT] = "text",  [OPT_ENUM] = ""
+	};
 	int n = snprintf(out, size, "%s", o->secret ? "secret" : kinds[o->type]);
 
 	for (size_t i = 0; o->type == OPT_ENUM && o->words[i] && n >= 0 && (size_t)n < size; i++)
@@ -26,7 +28,8 @@ static void row_from(const struct opt *o, struct row *r)
 			*c = '-';
 	}
 	kind_text(o, r->kind, sizeof(r->kind));
-	(void)snprintf(r->preset, sizeof(r->preset), "%s", o->preset && o->preset[0] && !o->secret ? o->preset : "-");
+	(void)snprintf(r->preset, sizeof(r->preset), "%s",
+	               o->preset && o->preset[0] && !o->secret ? o->preset : "-");
 }
 
 void opt_print_help(const struct opt_set *set)
@@ -55,13 +58,18 @@ void opt_print_help(const struct opt_set *set)
 		preset = (int)size_max((size_t)preset, strlen(row.preset));
 	}
 	printf("%s %s: %s\n\n", set->program, mbus_version(), set->summary);
-	printf("In a file the options are lines \"name = value\" in the section [%s], with _ for -.\n", set->section);
-	printf("Durations: 500ms 3s 5m 1h 2d. Sizes: 512 64k 16m 1g. A secret may be file:PATH.\n\n");
+	printf(
+	    "In a file the options are lines \"name = value\" in the section [%s], with _ for -.\n",
+	    set->section);
+	printf(
+	    "Durations: 500ms 3s 5m 1h 2d. Sizes: 512 64k 16m 1g. A secret may be file:PATH.\n\n");
 	printf("  %-*s  %-*s  %-*s  meaning\n", name, r.name, kind, r.kind, preset, r.preset);
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
-		printf("  %-*s  %-*s  %-*s  %s\n", name, own[i].name, kind, own[i].kind, preset, own[i].preset, own_help[i]);
+		printf("  %-*s  %-*s  %-*s  %s\n", name, own[i].name, kind, own[i].kind, preset,
+		       own[i].preset, own_help[i]);
 	for (size_t i = 0; i < set->count; i++) {
 		row_from(&set->table[i], &r);
-		printf("  %-*s  %-*s  %-*s  %s\n", name, r.name, kind, r.kind, preset, r.preset, set->table[i].help);
+		printf("  %-*s  %-*s  %-*s  %s\n", name, r.name, kind, r.kind, preset, r.preset,
+		       set->table[i].help);
 	}
 }

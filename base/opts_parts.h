@@ -5,8 +5,10 @@
 enum { OPT_WHY = 512, OPT_FILE_MOST = 1 << 20 };
 
 /* Sets the field of one option; folder is where file:PATH begins ("" = here). why gets the reason alone, without place and key. */
-int opt_set_value(const struct opt_set *set, const struct opt *o, struct str value, const char *folder, char *why, size_t why_size);
-const struct opt *opt_find(const struct opt_set *set, struct str name);    /* '-' and '_' are the same; NULL */
+int opt_set_value(const struct opt_set *set, const struct opt *o, struct str value,
+                  const char *folder, char *why, size_t why_size);
+/* '-' and '_' are the same; NULL */
+const struct opt *opt_find(const struct opt_set *set, struct str name);
 int opt_presets(const struct opt_set *set, char *why, size_t why_size);
 bool opt_is_bool_word(struct str s);
 

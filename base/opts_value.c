@@ -19,17 +19,23 @@ struct unit {
 	int64_t factor;
 };
 
-static const struct unit times[] = { { STR_INIT("ms"), 1 },       { STR_INIT("s"), 1000 },     { STR_INIT("m"), 60000 },
-	                             { STR_INIT("h"), 3600000 },  { STR_INIT("d"), 86400000 } };
-static const struct unit sizes[] = { { STR_INIT(""), 1 }, { STR_INIT("k"), 1 << 10 }, { STR_INIT("m"), 1 << 20 },
+static const struct unit times[] = { { STR_INIT("ms"), 1 },
+	                             { STR_INIT("s"), 1000 },
+	                             { STR_INIT("m"), 60000 },
+	                             { STR_INIT("h"), 3600000 },
+	                             { STR_INIT("d"), 86400000 } };
+static const struct unit sizes[] = { { STR_INIT(""), 1 },
+	                             { STR_INIT("k"), 1 << 10 },
+	                             { STR_INIT("m"), 1 << 20 },
 	                             { STR_INIT("g"), 1 << 30 } };
 static const struct unit plain[] = { { STR_INIT(""), 1 } };
 
 static const struct {
 	struct str word;
 	bool value;
-} bool_words[] = { { STR_INIT("on"), true },   { STR_INIT("yes"), true }, { STR_INIT("true"), true },
-	           { STR_INIT("off"), false }, { STR_INIT("no"), false }, { STR_INIT("false"), false } };
+} bool_words[] = { { STR_INIT("on"), true },   { STR_INIT("yes"), true },
+	           { STR_INIT("true"), true }, { STR_INIT("off"), false },
+	           { STR_INIT("no"), false },  { STR_INIT("false"), false } };
 
 /* What is wrong with a value is said with the value, but never with a secret one. */
 static const char *shown(const struct opt *o, struct str value)
@@ -61,7 +67,7 @@ static bool number_from(struct str s, const struct unit *units, size_t count, in
 		if (str_eq(units[i].name, str_skip(s, digits)))
 			return !__builtin_mul_overflow(value, units[i].factor, out);
 	}
-	if (n == 0 && digits == s.n) {                    /* nothing needs no unit */
+	if (n == 0 && digits == s.n) { /* nothing needs no unit */
 		*out = 0;
 		return true;
 	}
@@ -69,17 +75,19 @@ static bool number_from(struct str s, const struct unit *units, size_t count, in
 }
 
 /* Back into the largest unit that says it exactly. */
-static void number_text(int64_t value, const struct unit *units, size_t count, char *out, size_t size)
+static void number_text(int64_t value, const struct unit *units, size_t count, char *out,
+                        size_t size)
 {
 	size_t i = count - 1;
 
 	while (i > 0 && (value == 0 || value % units[i].factor))
 		i--;
-	(void)snprintf(out, size, "%" PRId64 "%.*s", value / units[i].factor, STR_ARG(units[i].name));
+	(void)snprintf(out, size, "%" PRId64 "%.*s", value / units[i].factor,
+	               STR_ARG(units[i].name));
 }
 
-static int set_number(const struct opt *o, struct str value, const struct unit *units, size_t count, const char *what,
-                      int64_t *out, char *why, size_t why_size)
+static int set_number(const struct opt *o, struct str value, const struct unit *units, size_t count,
+                      const char *what, int64_t *out, char *why, size_t why_size)
 {
 	bool unbounded = o->min == 0 && o->max == 0;
 	int64_t n, max = unbounded ? INT64_MAX : o->max;
@@ -95,7 +103,8 @@ static int set_number(const struct opt *o, struct str value, const struct unit *
 		if (unbounded)
 			(void)snprintf(why, why_size, "%s is less than 0", shown(o, value));
 		else
-			(void)snprintf(why, why_size, "%s is not between %s and %s", shown(o, value), least, most);
+			(void)snprintf(why, why_size, "%s is not between %s and %s",
+			               shown(o, value), least, most);
 		return -E_INVALID;
 	}
 	*out = n;
@@ -120,7 +129,8 @@ static int set_bool(const struct opt *o, struct str value, bool *out, char *why,
 			return 0;
 		}
 	}
-	(void)snprintf(why, why_size, "%s is neither on, yes, true nor off, no, false", shown(o, value));
+	(void)snprintf(why, why_size, "%s is neither on, yes, true nor off, no, false",
+	               shown(o, value));
 	return -E_INVALID;
 }
 
@@ -186,13 +196,15 @@ fail:
 	return err;
 }
 
-static int secret_from_file(struct str path, const char *folder, char **out, char *why, size_t why_size)
+static int secret_from_file(struct str path, const char *folder, char **out, char *why,
+                            size_t why_size)
 {
 	char full[4096], *text;
 	size_t n;
 	int err;
 
-	if ((size_t)snprintf(full, sizeof(full), "%s%.*s", path.n && path.p[0] == '/' ? "" : folder, STR_ARG(path)) >= sizeof(full)) {
+	if ((size_t)snprintf(full, sizeof(full), "%s%.*s", path.n && path.p[0] == '/' ? "" : folder,
+	                     STR_ARG(path)) >= sizeof(full)) {
 		(void)snprintf(why, why_size, "the path is too long");
 		return -E_LIMIT;
 	}
@@ -216,7 +228,8 @@ static int secret_from_file(struct str path, const char *folder, char **out, cha
 }
 
 /* Empty means unset: programs see NULL, never "". */
-static int set_text(const struct opt *o, struct str value, const char *folder, char **out, char *why, size_t why_size)
+static int set_text(const struct opt *o, struct str value, const char *folder, char **out,
+                    char *why, size_t why_size)
 {
 	static const struct str in_file = STR_INIT("file:");
 	char *text = NULL;
@@ -240,7 +253,8 @@ static int set_text(const struct opt *o, struct str value, const char *folder, c
 }
 
 /* ---- All of them ---- */
-int opt_set_value(const struct opt_set *set, const struct opt *o, struct str value, const char *folder, char *why, size_t why_size)
+int opt_set_value(const struct opt_set *set, const struct opt *o, struct str value,
+                  const char *folder, char *why, size_t why_size)
 {
 	void *at = field(set, o);
 
@@ -250,9 +264,11 @@ int opt_set_value(const struct opt_set *set, const struct opt *o, struct str val
 	case OPT_INT:
 		return set_number(o, value, plain, ARRAY_LEN(plain), "a number", at, why, why_size);
 	case OPT_MSEC:
-		return set_number(o, value, times, ARRAY_LEN(times), "a duration (use ms, s, m, h or d)", at, why, why_size);
+		return set_number(o, value, times, ARRAY_LEN(times),
+		                  "a duration (use ms, s, m, h or d)", at, why, why_size);
 	case OPT_SIZE:
-		return set_number(o, value, sizes, ARRAY_LEN(sizes), "a size (use bytes, k, m or g)", at, why, why_size);
+		return set_number(o, value, sizes, ARRAY_LEN(sizes),
+		                  "a size (use bytes, k, m or g)", at, why, why_size);
 	case OPT_TEXT:
 		return set_text(o, value, folder, at, why, why_size);
 	case OPT_ENUM:
@@ -266,9 +282,11 @@ int opt_presets(const struct opt_set *set, char *why, size_t why_size)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		const struct opt *o = &set->table[i];
-		int err = o->preset ? opt_set_value(set, o, str_c(o->preset), "", why, why_size) : 0;
+		int err =
+		    o->preset ? opt_set_value(set, o, str_c(o->preset), "", why, why_size) : 0;
 
-		MUST(err == 0 || err == -E_NOMEM);        /* a preset that is not valid is our own mistake */
+		/* a preset that is not valid is our own mistake */
+		MUST(err == 0 || err == -E_NOMEM);
 		if (err)
 			return err;
 	}

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 static _Thread_local bool entered;
-static char quiet;                                        /* only its address is used, by TSan */
+static char quiet; /* only its address is used, by TSan */
 
 void rcu_thread_enter(void)
 {
@@ -49,7 +49,7 @@ void rcu_turn_done(void)
 }
 
 #ifdef RCU_TSAN
-static unsigned long waiting;                             /* atomic: frees that are still to come */
+static unsigned long waiting; /* atomic: frees that are still to come */
 
 struct told {
 	struct rcu_head head;
@@ -71,7 +71,7 @@ void rcu_free_later(struct rcu_head *head, void (*free_fn)(struct rcu_head *))
 {
 	struct told *t = mem_alloc(sizeof(*t));
 
-	MUST(t);                                          /* an instrumented build has no other place to remember free_fn */
+	MUST(t); /* an instrumented build has no other place to remember free_fn */
 	t->inner = head;
 	t->free_fn = free_fn;
 	RCU_TOLD(&quiet);
@@ -96,6 +96,6 @@ void rcu_free_later(struct rcu_head *head, void (*free_fn)(struct rcu_head *))
 
 void rcu_drain(void)
 {
-	rcu_barrier();                                    /* takes this thread offline itself */
+	rcu_barrier(); /* takes this thread offline itself */
 }
 #endif

@@ -50,13 +50,19 @@ static int listen_error(int number, const char **why)
 		int number, err;
 		const char *why;
 	} known[] = {
-		{ EADDRINUSE, E_BUSY, "the port is in use; choose another one in the configuration (or `make run PORT_OFFSET=N`), "
-		                      "or stop who has it (`ss -ltnp` shows it)" },
-		{ EACCES, E_DENIED, "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another port in the configuration "
-		                    "(or `make run PORT_OFFSET=N`)" },
-		{ EADDRNOTAVAIL, E_NOTFOUND, "this machine has no such address; use 0.0.0.0, :: or one that `ip address` shows" },
-		{ EAFNOSUPPORT, E_INVALID, "this machine does not speak that kind of address; use 0.0.0.0 for IPv4 only" },
-		{ EMFILE, E_LIMIT, "too many open files; raise the limit (`ulimit -n`, LimitNOFILE=)" },
+		{ EADDRINUSE, E_BUSY,
+		  "the port is in use; choose another one in the configuration "
+		  "(or `make run PORT_OFFSET=N`), or stop who has it (`ss -ltnp` shows it)" },
+		{ EACCES, E_DENIED,
+		  "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another port "
+		  "in the configuration (or `make run PORT_OFFSET=N`)" },
+		{ EADDRNOTAVAIL, E_NOTFOUND,
+		  "this machine has no such address; "
+		  "use 0.0.0.0, :: or one that `ip address` shows" },
+		{ EAFNOSUPPORT, E_INVALID,
+		  "this machine does not speak that kind of address; use 0.0.0.0 for IPv4 only" },
+		{ EMFILE, E_LIMIT,
+		  "too many open files; raise the limit (`ulimit -n`, LimitNOFILE=)" },
 		{ ENFILE, E_LIMIT, "too many open files on this machine; raise fs.file-max" },
 	};
 
@@ -82,7 +88,8 @@ static int listen_options(int fd, int family, bool reuse_port)
 		return -1;
 	if (reuse_port && set_on(fd, SOL_SOCKET, SO_REUSEPORT) < 0)
 		return -1;
-	if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int)) < 0)
+	if (family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int)) < 0)
 		return -1;
 	/* Accepted sockets inherit it: no system call per connection. */
 	return set_on(fd, IPPROTO_TCP, TCP_NODELAY);
@@ -101,7 +108,8 @@ int sock_listen_tcp(int *out, const char *host, uint16_t port, bool reuse_port, 
 	fd = socket(a.base.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return listen_error(errno, why);
-	if (listen_options(fd, a.base.sa_family, reuse_port) < 0 || bind(fd, &a.base, n) < 0 || listen(fd, BACKLOG) < 0) {
+	if (listen_options(fd, a.base.sa_family, reuse_port) < 0 || bind(fd, &a.base, n) < 0 ||
+	    listen(fd, BACKLOG) < 0) {
 		err = listen_error(errno, why);
 		sock_close(&fd);
 		return err;
@@ -143,7 +151,7 @@ static bool accept_may_go_on(int number)
 	switch (number) {
 	case EINTR:
 	case ECONNABORTED:
-	case EPERM:                                       /* a firewall said no */
+	case EPERM: /* a firewall said no */
 	case EPROTO:
 	case ENOPROTOOPT:
 	case EHOSTDOWN:
@@ -191,7 +199,7 @@ int sock_peer_uid(int fd, uid_t *uid)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
 		return -E_IO;
-	if (n != sizeof(cred) || cred.uid == (uid_t)-1)   /* not a Unix socket */
+	if (n != sizeof(cred) || cred.uid == (uid_t)-1) /* not a Unix socket */
 		return -E_INVALID;
 	*uid = cred.uid;
 	return 0;

@@ -4,24 +4,28 @@
 
 #include "base/base.h"
 
-struct sock_addr {                                        /* a peer, printable and comparable */
-	uint8_t bytes[16];                                /* IPv6, or IPv4 mapped (::ffff:a.b.c.d) */
+struct sock_addr {         /* a peer, printable and comparable */
+	uint8_t bytes[16]; /* IPv6, or IPv4 mapped (::ffff:a.b.c.d) */
 	uint16_t port;
-	bool local;                                       /* a Unix socket: bytes and port are zero */
+	bool local; /* a Unix socket: bytes and port are zero */
 };
 
-enum { SOCK_TEXT = 64 };                                  /* room for sock_text */
+enum { SOCK_TEXT = 64 }; /* room for sock_text */
 
 /* host: "0.0.0.0", "::" (both families), "127.0.0.1", "::1"; port 0 = any (see sock_port). reuse_port: one socket per worker.
  * The kernel lets every process of the same user join such a port: open it once without reuse_port first, and close that
  * again, or a second start would silently take half of the clients.
  * On error *why is a static sentence that names the cause and the way out ("port in use ...", "ports below 1024 need ..."). */
-int sock_listen_tcp(int *fd, const char *host, uint16_t port, bool reuse_port, const char **why) MUST_CHECK;
+int sock_listen_tcp(int *fd, const char *host, uint16_t port, bool reuse_port,
+                    const char **why) MUST_CHECK;
 /* Binds path with mode; refuses a path somebody listens on (-E_BUSY), replaces a stale socket that we own (attack B05). */
 int sock_listen_unix(int *fd, const char *path, mode_t mode, const char **why) MUST_CHECK;
-int sock_dial_unix(int *fd, const char *path) MUST_CHECK; /* connected, or -E_NOTFOUND (nobody listens) / -E_BUSY / -E_DENIED / -E_IO */
-int sock_accept(int listener, int *fd, struct sock_addr *peer) MUST_CHECK;  /* 0, -E_AGAIN, -E_LIMIT (no descriptors), -E_IO; TCP_NODELAY set */
-int sock_peer_uid(int fd, uid_t *uid) MUST_CHECK;         /* SO_PEERCRED; never the pid (attack B03) */
-uint16_t sock_port(int fd);                               /* bound port, 0 if none */
-void sock_text(const struct sock_addr *a, char out[SOCK_TEXT]);  /* "192.0.2.7", "2001:db8::1", "local": no port */
-void sock_close(int *fd);                                 /* closes if >= 0, sets -1 */
+/* connected, or -E_NOTFOUND (nobody listens) / -E_BUSY / -E_DENIED / -E_IO */
+int sock_dial_unix(int *fd, const char *path) MUST_CHECK;
+/* 0, -E_AGAIN, -E_LIMIT (no descriptors), -E_IO; TCP_NODELAY set */
+int sock_accept(int listener, int *fd, struct sock_addr *peer) MUST_CHECK;
+int sock_peer_uid(int fd, uid_t *uid) MUST_CHECK; /* SO_PEERCRED; never the pid (attack B03) */
+uint16_t sock_port(int fd);                       /* bound port, 0 if none */
+/* "192.0.2.7", "2001:db8::1", "local": no port */
+void sock_text(const struct sock_addr *a, char out[SOCK_TEXT]);
+void sock_close(int *fd); /* closes if >= 0, sets -1 */

@@ -41,9 +41,9 @@ static int dial(int *out, const struct sockaddr_un *a)
 	sock_close(&fd);
 	switch (number) {
 	case ENOENT:
-	case ECONNREFUSED:                                /* a socket file that nobody listens on */
+	case ECONNREFUSED: /* a socket file that nobody listens on */
 		return -E_NOTFOUND;
-	case EAGAIN:                                      /* its queue is full */
+	case EAGAIN: /* its queue is full */
 		return -E_BUSY;
 	case EACCES:
 	case EPERM:
@@ -87,11 +87,13 @@ static int remove_stale(const struct sockaddr_un *a, const char **why)
 	if (lstat(a->sun_path, &st) < 0)
 		return errno == ENOENT ? 0 : -E_IO;
 	if (!S_ISSOCK(st.st_mode)) {
-		*why = "the path is taken by something that is not a socket; move it away or choose another path";
+		*why = "the path is taken by something that is not a socket; move it away or "
+		       "choose another path";
 		return -E_EXISTS;
 	}
 	if (st.st_uid != geteuid()) {
-		*why = "the path is a socket of another user; choose a folder that only this service can write to";
+		*why = "the path is a socket of another user; choose a folder that only this "
+		       "service can write to";
 		return -E_DENIED;
 	}
 	err = dial(&fd, a);

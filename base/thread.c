@@ -14,7 +14,7 @@ struct thread {
 	pthread_t id;
 	void (*main)(void *arg);
 	void *arg;
-	char name[16];                                    /* the kernel's limit */
+	char name[16]; /* the kernel's limit */
 };
 
 static void *thread_main(void *arg)

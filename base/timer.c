@@ -73,7 +73,9 @@ static bool level_find(struct wheel *w, unsigned level, unsigned *slot, uint64_t
 	unsigned hand = here % WHEEL_SLOTS;
 
 	while (w->used[level]) {
-		uint64_t turned = hand ? w->used[level] >> hand | w->used[level] << (WHEEL_SLOTS - hand) : w->used[level];
+		uint64_t turned = hand ? w->used[level] >> hand | w->used[level]
+		                                                      << (WHEEL_SLOTS - hand)
+		                       : w->used[level];
 		unsigned ahead = (unsigned)__builtin_ctzll(turned);
 
 		*slot = (hand + ahead) % WHEEL_SLOTS;
@@ -113,7 +115,7 @@ bool wheel_step(struct wheel *w, uint64_t until)
 	w->used[level] &= ~((uint64_t)1 << slot);
 	from = &w->slot[level][slot];
 	list_add_head(from, &moving);
-	list_del(from);                                   /* moving is the head now */
+	list_del(from); /* moving is the head now */
 	while ((t = list_first(&moving, struct timer, node))) {
 		list_del(&t->node);
 		wheel_place(w, t, due_tick(t));

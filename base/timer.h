@@ -10,16 +10,19 @@
 enum { TICK_MS = 8, WHEEL_LEVELS = 5, WHEEL_SLOTS = 64 };
 
 struct wheel {
-	uint64_t tick;                                    /* every slot that starts at or before it has been emptied */
-	uint64_t used[WHEEL_LEVELS];                      /* a bit per slot; may be set for an empty slot, after timer_stop() */
+	uint64_t tick; /* every slot that starts at or before it has been emptied */
+	/* a bit per slot; may be set for an empty slot, after timer_stop() */
+	uint64_t used[WHEEL_LEVELS];
 	struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
-	struct list due;                                  /* fire now; a fired timer may stop another one that waits here */
+	struct list due; /* fire now; a fired timer may stop another one that waits here */
 };
 
 void wheel_init(struct wheel *w, int64_t now_ms);
-void wheel_add(struct wheel *w, struct timer *t, uint64_t not_before);  /* by t->due; never before the tick not_before */
-bool wheel_step(struct wheel *w, uint64_t until);         /* moves to the next slot in use, fills due; false: none until then */
-int64_t wheel_next_ms(struct wheel *w);                   /* when it must be looked at next, or -1: holds no timer */
+/* by t->due; never before the tick not_before */
+void wheel_add(struct wheel *w, struct timer *t, uint64_t not_before);
+/* moves to the next slot in use, fills due; false: none until then */
+bool wheel_step(struct wheel *w, uint64_t until);
+int64_t wheel_next_ms(struct wheel *w); /* when it must be looked at next, or -1: holds no timer */
 
 static inline uint64_t tick_floor(int64_t ms)
 {

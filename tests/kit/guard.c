@@ -14,8 +14,8 @@
 static struct guard {
 	struct guard *next;
 	uint8_t *p;
-	size_t size;                                      /* with the unmapped page */
-} *guards, *spares;
+	size_t size; /* with the unmapped page */
+} * guards, *spares;
 
 static struct guard *guard_take(size_t room, size_t page)
 {
@@ -39,7 +39,8 @@ static struct guard *guard_take(size_t room, size_t page)
 
 void *guard_put(const void *p, size_t n)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), room = size_max((n + page - 1) / page, 1) * page;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE),
+	       room = size_max((n + page - 1) / page, 1) * page;
 	struct guard *g = guard_take(room, page);
 	uint8_t *to = g->p + room - n;
 
@@ -90,7 +91,7 @@ static bool next_cut(struct split *s, size_t last)
 	if (s->rest.p)
 		guard_drop(s->rest);
 	s->first = s->rest = STR_NONE;
-	s->cut++;                                         /* from SIZE_MAX to 0 in the first round */
+	s->cut++; /* from SIZE_MAX to 0 in the first round */
 	return s->cut <= last;
 }
 
@@ -162,7 +163,8 @@ const char *temp_file(const char *name, const char *content)
 	char *path = paths[turn++ % ARRAY_LEN(paths)];
 	FILE *f;
 
-	MUST((size_t)snprintf(path, sizeof(paths[0]), "%s/%s", temp_dir(), name) < sizeof(paths[0]));
+	MUST((size_t)snprintf(path, sizeof(paths[0]), "%s/%s", temp_dir(), name) <
+	     sizeof(paths[0]));
 	if (!content)
 		return path;
 	f = fopen(path, "w");

@@ -55,7 +55,7 @@ _Noreturn void kit_failed(const char *how, const char *what, const char *file, i
 {
 	print_error("%s %s\n", what, how);
 	_fail(file, line);
-	abort();                                          /* cmocka jumps out of _fail(), but does not tell the compiler */
+	abort(); /* cmocka jumps out of _fail(), but does not tell the compiler */
 }
 
 void kit_contains(const char *text, const char *part, const char *what, const char *file, int line)
@@ -101,12 +101,13 @@ bool kit_child_aborted(int child)
 {
 	int status = 0;
 
-	return waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+	return waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+	       WTERMSIG(status) == SIGABRT;
 }
 
 /* ---- Running ---- */
 static struct {
-	const char *name;                                 /* the test that runs */
+	const char *name; /* the test that runs */
 	bool body_done;
 	size_t passed;
 } now;
@@ -192,7 +193,8 @@ int kit_main(const struct kit_test *tests, size_t count, const char *file, int a
 	hash_start_with(0x0706050403020100, 0x0f0e0d0c0b0a0908);
 	failed = _cmocka_run_group_tests(file, rows, used, NULL, NULL);
 	fflush(stderr);
-	printf("%zu passed, %d failed, %zu skipped\n", now.passed, failed, used - now.passed - (size_t)failed);
+	printf("%zu passed, %d failed, %zu skipped\n", now.passed, failed,
+	       used - now.passed - (size_t)failed);
 	free(rows);
 	return failed || used == 0;
 }

@@ -26,12 +26,17 @@
 enum { KIT_SECONDS = 120 };
 
 /* ---- Claims; all usable from the test's own thread only (cmocka jumps out of the test) ---- */
-#define IS(value, expected) kit_is((int64_t)(value), (int64_t)(expected), #value, __FILE__, __LINE__)
+#define IS(value, expected) \
+	kit_is((int64_t)(value), (int64_t)(expected), #value, __FILE__, __LINE__)
 #define IS_STR(value, literal) kit_is_str((value), STR(literal), #value, __FILE__, __LINE__)
-#define IS_BYTES(value, expected) kit_is_str((value), (expected), #value, __FILE__, __LINE__)  /* both struct str */
-#define YES(condition) ((condition) ? (void)0 : kit_failed("is false", #condition, __FILE__, __LINE__))
-#define NO(condition) ((condition) ? kit_failed("is true", #condition, __FILE__, __LINE__) : (void)0)
-#define CONTAINS(text, part) kit_contains((text), (part), #text, __FILE__, __LINE__)         /* both char * */
+#define IS_BYTES(value, expected) \
+	kit_is_str((value), (expected), #value, __FILE__, __LINE__) /* both struct str */
+#define YES(condition) \
+	((condition) ? (void)0 : kit_failed("is false", #condition, __FILE__, __LINE__))
+#define NO(condition) \
+	((condition) ? kit_failed("is true", #condition, __FILE__, __LINE__) : (void)0)
+#define CONTAINS(text, part) \
+	kit_contains((text), (part), #text, __FILE__, __LINE__) /* both char * */
 #define SKIP() skip()
 
 /* The statement must end the process by abort(), as MUST does. It runs in a child, whose stderr is thrown away. */
@@ -48,7 +53,8 @@ enum { KIT_SECONDS = 120 };
 
 /* ---- Bytes that end right before an unmapped page: reading or writing one too far is a crash, without a sanitizer too ----
  * Freed after the test; guard_reset() frees all of them earlier. */
-void *guard_put(const void *p, size_t n);                 /* a writable copy of n bytes; n = 0 gives the page's edge */
+/* a writable copy of n bytes; n = 0 gives the page's edge */
+void *guard_put(const void *p, size_t n);
 struct str guard_str(struct str s);
 void guard_reset(void);
 
@@ -59,10 +65,12 @@ struct split {
 	struct str whole, first, rest;
 	size_t cut;
 };
-#define each_split(s, bytes) for (struct split s = { .whole = (bytes), .cut = SIZE_MAX }; kit_next_split(&s);)
+#define each_split(s, bytes) \
+	for (struct split s = { .whole = (bytes), .cut = SIZE_MAX }; kit_next_split(&s);)
 
 /* Every proper prefix, shortest (empty) first, at the edge of a guard page: each_prefix(p, whole) use(p.first); */
-#define each_prefix(p, bytes) for (struct split p = { .whole = (bytes), .cut = SIZE_MAX }; kit_next_prefix(&p);)
+#define each_prefix(p, bytes) \
+	for (struct split p = { .whole = (bytes), .cut = SIZE_MAX }; kit_next_prefix(&p);)
 
 /* Runs the body with the 1st, then the 2nd, ... allocation of this thread failing, until the body asks for no more than
  * that many; so the last round is without failure. `n` is the number of the failing one. The body may be left by a failed
@@ -71,12 +79,13 @@ struct split {
 
 /* ---- Randomness: the same every run, unless MBUS_SEED is set; the seed in use is printed once ---- */
 uint64_t any(void);
-uint64_t any_below(uint64_t limit);                       /* 0 .. limit - 1 */
+uint64_t any_below(uint64_t limit); /* 0 .. limit - 1 */
 void any_bytes(void *p, size_t n);
 
 /* ---- A fresh folder, removed after the test with what is in it ---- */
 const char *temp_dir(void);
-const char *temp_file(const char *name, const char *content);  /* in temp_dir(); content may be NULL: only the path. Valid for the test */
+/* in temp_dir(); content may be NULL: only the path. Valid for the test */
+const char *temp_file(const char *name, const char *content);
 
 /* ---- The table of tests: RUN(a, b, c) ---- */
 struct kit_test {
@@ -87,15 +96,15 @@ struct kit_test {
 int kit_main(const struct kit_test *tests, size_t count, const char *file, int argc, char **argv);
 
 /* A macro may not call itself; it may be found again in the rescans that KIT_X* force: 340 tests are possible. */
-#define KIT_ROW(test) { #test, test },
-#define KIT_PARENS ()
-#define KIT_X1(...) KIT_X2(KIT_X2(KIT_X2(KIT_X2(__VA_ARGS__))))
-#define KIT_X2(...) KIT_X3(KIT_X3(KIT_X3(KIT_X3(__VA_ARGS__))))
-#define KIT_X3(...) KIT_X4(KIT_X4(KIT_X4(KIT_X4(__VA_ARGS__))))
-#define KIT_X4(...) KIT_X5(KIT_X5(KIT_X5(KIT_X5(__VA_ARGS__))))
-#define KIT_X5(...) __VA_ARGS__
-#define KIT_ROWS(first, ...) KIT_ROW(first) __VA_OPT__(KIT_AGAIN KIT_PARENS (__VA_ARGS__))
-#define KIT_AGAIN() KIT_ROWS
+#define KIT_ROW(test)        { #test, test },
+#define KIT_PARENS           ()
+#define KIT_X1(...)          KIT_X2(KIT_X2(KIT_X2(KIT_X2(__VA_ARGS__))))
+#define KIT_X2(...)          KIT_X3(KIT_X3(KIT_X3(KIT_X3(__VA_ARGS__))))
+#define KIT_X3(...)          KIT_X4(KIT_X4(KIT_X4(KIT_X4(__VA_ARGS__))))
+#define KIT_X4(...)          KIT_X5(KIT_X5(KIT_X5(KIT_X5(__VA_ARGS__))))
+#define KIT_X5(...)          __VA_ARGS__
+#define KIT_ROWS(first, ...) KIT_ROW(first) __VA_OPT__(KIT_AGAIN KIT_PARENS(__VA_ARGS__))
+#define KIT_AGAIN()          KIT_ROWS
 #define RUN(...) \
 	int main(int argc, char **argv) \
 	{ \
@@ -105,7 +114,8 @@ int kit_main(const struct kit_test *tests, size_t count, const char *file, int a
 
 /* ---- Behind the macros ---- */
 void kit_is(int64_t value, int64_t expected, const char *what, const char *file, int line);
-void kit_is_str(struct str value, struct str expected, const char *what, const char *file, int line);
+void kit_is_str(struct str value, struct str expected, const char *what, const char *file,
+                int line);
 _Noreturn void kit_failed(const char *how, const char *what, const char *file, int line);
 void kit_contains(const char *text, const char *part, const char *what, const char *file, int line);
 bool kit_next_split(struct split *s);

@@ -16,8 +16,16 @@ static void digits_become_a_number(void)
 
 static void what_is_not_only_digits_or_too_large_is_no_number(void)
 {
-	static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "1a", "0x10", "1.0", "18446744073709551616",
-	                                   "99999999999999999999" };
+	static const char *const bad[] = { "",
+		                           "-1",
+		                           "+1",
+		                           " 1",
+		                           "1 ",
+		                           "1a",
+		                           "0x10",
+		                           "1.0",
+		                           "18446744073709551616",
+		                           "99999999999999999999" };
 	uint64_t v = 7;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -83,7 +91,8 @@ static void a_zero_size_still_gives_a_pointer(void)
 
 static void an_array_whose_size_overflows_is_refused(void)
 {
-	volatile size_t half = SIZE_MAX / 2 + 1;          /* volatile: the compiler would warn about what is tested */
+	/* volatile: the compiler would warn about what is tested */
+	volatile size_t half = SIZE_MAX / 2 + 1;
 
 	YES(mem_array(half, 2) == NULL);
 	YES(mem_array(half, half) == NULL);
@@ -103,7 +112,8 @@ static void only_the_chosen_allocation_fails(void)
 	kept = p[0];
 	mem_fail_at(1, true);
 	YES(mem_realloc(kept, 100) == NULL);
-	YES(mem_zalloc(1) == NULL && mem_array(1, 1) == NULL && mem_dup("a", 1) == NULL && str_dup_z(STR("a")) == NULL);
+	YES(mem_zalloc(1) == NULL && mem_array(1, 1) == NULL && mem_dup("a", 1) == NULL &&
+	    str_dup_z(STR("a")) == NULL);
 	mem_fail_at(0, false);
 	mem_free(kept);
 	mem_free(p[2]);
@@ -114,7 +124,8 @@ static void each_alloc_failure_ends_with_a_round_without_failure(void)
 	unsigned long rounds = 0;
 	bool whole = false;
 
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		void *a = mem_alloc(1), *b = mem_alloc(1);
 
 		rounds++;
@@ -142,7 +153,8 @@ static void the_kit_cuts_everywhere_and_guards_the_edge(void)
 	size_t rounds = 0;
 	const char *edge = guard_put("x", 1);
 
-	each_split(s, STR("abc")) {
+	each_split(s, STR("abc"))
+	{
 		IS(s.first.n, rounds);
 		IS(s.first.n + s.rest.n, 3);
 		YES(memcmp(s.rest.p, &"abc"[s.cut], s.rest.n) == 0);
@@ -150,14 +162,14 @@ static void the_kit_cuts_everywhere_and_guards_the_edge(void)
 	}
 	IS(rounds, 4);
 	rounds = 0;
-	each_prefix(p, STR("abc"))
-		IS(p.first.n, rounds++);
+	each_prefix(p, STR("abc")) IS(p.first.n, rounds++);
 	IS(rounds, 3);
 	IS(edge[0], 'x');
 }
 
-RUN(digits_become_a_number, what_is_not_only_digits_or_too_large_is_no_number, every_error_has_its_text,
-    must_ends_the_program_only_when_it_does_not_hold, a_copied_slice_is_terminated, slices_compare_by_bytes_and_length,
-    a_zero_size_still_gives_a_pointer, an_array_whose_size_overflows_is_refused, only_the_chosen_allocation_fails,
-    each_alloc_failure_ends_with_a_round_without_failure, wiped_memory_is_zero,
-    the_kit_cuts_everywhere_and_guards_the_edge)
+RUN(digits_become_a_number, what_is_not_only_digits_or_too_large_is_no_number,
+    every_error_has_its_text, must_ends_the_program_only_when_it_does_not_hold,
+    a_copied_slice_is_terminated, slices_compare_by_bytes_and_length,
+    a_zero_size_still_gives_a_pointer, an_array_whose_size_overflows_is_refused,
+    only_the_chosen_allocation_fails, each_alloc_failure_ends_with_a_round_without_failure,
+    wiped_memory_is_zero, the_kit_cuts_everywhere_and_guards_the_edge)

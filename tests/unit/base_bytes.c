@@ -39,7 +39,8 @@ static void numbers_come_out_in_their_byte_order(void)
 
 static void too_little_moves_nothing_and_writes_nothing(void)
 {
-	each_prefix(p, STR("\xff\xff\xff\xff\xff\xff\xff\xff")) {
+	each_prefix(p, STR("\xff\xff\xff\xff\xff\xff\xff\xff"))
+	{
 		struct take t = at(p.first);
 		uint64_t u64 = 7;
 		uint32_t u32 = 7;
@@ -100,12 +101,13 @@ static void what_is_written_can_be_taken_again(void)
 	IS(buf_len(&b), 1 + 2 + 4 + 2 + 4 + 8 + 4);
 	t = take_from(buf_data(&b), buf_len(&b));
 	YES(take_u8(&t, &u8) && take_u16(&t, &u16[0]) && take_u32(&t, &u32[0]));
-	YES(take_le16(&t, &u16[1]) && take_le32(&t, &u32[1]) && take_le64(&t, &u64) && take_bytes(&t, 4, &s));
+	YES(take_le16(&t, &u16[1]) && take_le32(&t, &u32[1]) && take_le64(&t, &u64) &&
+	    take_bytes(&t, 4, &s));
 	IS(u8, 0xfe);
 	YES(u16[0] == 0xfedc && u16[1] == 0xfedc && u32[0] == 0xfedcba98 && u32[1] == 0xfedcba98);
 	YES(u64 == 0xfedcba9876543210);
 	IS_STR(s, "text");
-	IS(buf_data(&b)[1], 0xfe);                        /* big-endian first */
+	IS(buf_data(&b)[1], 0xfe); /* big-endian first */
 	buf_free(&b);
 	IS(b.cap, 0);
 }
@@ -167,7 +169,7 @@ static void without_memory_a_buf_is_broken_and_keeps_what_it_had(void)
 	buf_bytes(&b, large, sizeof(large));
 	mem_fail_at(0, false);
 	NO(buf_ok(&b));
-	buf_u8(&b, 1);                                    /* dropped, though there would be room */
+	buf_u8(&b, 1); /* dropped, though there would be room */
 	YES(buf_reserve(&b, 1) == NULL);
 	IS_STR(buf_str(&b), "kept");
 	buf_cut(&b, 2);
@@ -204,7 +206,7 @@ static void reserved_room_is_committed_in_part(void)
 	YES(b.cap >= 100);
 	YES(buf_reserve(&b, 0) != NULL);
 	buf_free(&b);
-	YES(buf_reserve(&b, 0) != NULL);                  /* from nothing, too */
+	YES(buf_reserve(&b, 0) != NULL); /* from nothing, too */
 	buf_free(&b);
 }
 
@@ -232,8 +234,9 @@ static void using_more_than_there_is_is_our_own_mistake(void)
 	buf_free(&b);
 }
 
-RUN(numbers_come_out_in_their_byte_order, too_little_moves_nothing_and_writes_nothing, bytes_are_borrowed_not_copied,
-    what_is_written_can_be_taken_again, consumed_bytes_make_room_without_growing,
-    appending_and_consuming_agree_with_a_plain_copy, without_memory_a_buf_is_broken_and_keeps_what_it_had,
+RUN(numbers_come_out_in_their_byte_order, too_little_moves_nothing_and_writes_nothing,
+    bytes_are_borrowed_not_copied, what_is_written_can_be_taken_again,
+    consumed_bytes_make_room_without_growing, appending_and_consuming_agree_with_a_plain_copy,
+    without_memory_a_buf_is_broken_and_keeps_what_it_had,
     absurd_sizes_break_the_buf_and_nothing_else, reserved_room_is_committed_in_part,
     printed_text_is_added_without_its_terminator, using_more_than_there_is_is_our_own_mistake)

@@ -38,7 +38,7 @@ static void another_key_gives_another_hash(void)
 	YES(mixed != hash_mix(1, 2));
 	hash_start_with(0x0706050403020100, 0x0f0e0d0c0b0a0908);
 	YES(a == hash_bytes("abc", 3));
-	hash_start();                                     /* has a key already: keeps it */
+	hash_start(); /* has a key already: keeps it */
 	YES(a == hash_bytes("abc", 3));
 }
 
@@ -88,7 +88,7 @@ static void nodes_of_one_hash_are_told_apart_by_the_caller(void)
 
 	IS(map_add(&m, &a.node, 77), 0);
 	IS(map_add(&m, &b.node, 77), 0);
-	IS(map_add(&m, &other.node, 77 + 8), 0);          /* the same bucket */
+	IS(map_add(&m, &other.node, 77 + 8), 0); /* the same bucket */
 	YES(find(&m, 77, 1) == &a);
 	YES(find(&m, 77, 2) == &b);
 	YES(find(&m, 77, 3) == NULL);
@@ -108,7 +108,7 @@ static void the_table_agrees_with_an_array(void)
 
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		unsigned k = (unsigned)any_below(COUNT);
-		uint64_t hash = hash_mix(k % 1000, 0);    /* three keys share each hash */
+		uint64_t hash = hash_mix(k % 1000, 0); /* three keys share each hash */
 		struct thing *t = &things[k];
 
 		t->key = k;
@@ -184,7 +184,7 @@ static void only_the_first_memory_is_needed(void)
 	mem_fail_at(1, true);
 	IS(map_add(&m, &things[0].node, 5), -E_NOMEM);
 	IS(m.count, 0);
-	mem_fail_at(2, true);                             /* it cannot grow: slower, not broken */
+	mem_fail_at(2, true); /* it cannot grow: slower, not broken */
 	for (unsigned i = 0; i < COUNT; i++)
 		IS(map_add(&m, &things[i].node, i), 0);
 	map_trim(&m);
@@ -236,14 +236,16 @@ static void a_list_keeps_its_order_and_lets_go_while_walked(void)
 	}
 	IS(seen, 123);
 	YES(list_empty(&items[1].node));
-	list_del(&items[1].node);                         /* twice is harmless */
+	list_del(&items[1].node); /* twice is harmless */
 	seen = 0;
 	list_each(item, &head, struct item, node)
 		seen = seen * 10 + item->n;
 	IS(seen, 13);
 }
 
-RUN(hashing_agrees_with_known_values, another_key_gives_another_hash, mixing_is_hashing_both_numbers,
-    an_empty_table_has_nothing, nodes_of_one_hash_are_told_apart_by_the_caller, the_table_agrees_with_an_array,
-    a_walk_may_delete_what_it_stands_on, trimming_gives_memory_back, only_the_first_memory_is_needed,
-    deleting_what_is_not_there_is_our_own_mistake, a_list_keeps_its_order_and_lets_go_while_walked)
+RUN(hashing_agrees_with_known_values, another_key_gives_another_hash,
+    mixing_is_hashing_both_numbers, an_empty_table_has_nothing,
+    nodes_of_one_hash_are_told_apart_by_the_caller, the_table_agrees_with_an_array,
+    a_walk_may_delete_what_it_stands_on, trimming_gives_memory_back,
+    only_the_first_memory_is_needed, deleting_what_is_not_there_is_our_own_mistake,
+    a_list_keeps_its_order_and_lets_go_while_walked)

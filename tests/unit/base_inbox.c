@@ -66,7 +66,7 @@ static void items_run_in_the_order_they_were_pushed(void)
 	open_both();
 	for (unsigned i = 0; i < 100; i++)
 		inbox_push(inbox, &word_new(0, i)->item);
-	IS(total, 0);                                     /* not before the owner's turn */
+	IS(total, 0); /* not before the owner's turn */
 	loop_turn(loop, 1000);
 	IS(total, 100);
 	IS(wrong, 0);
@@ -132,7 +132,8 @@ static void many_threads_lose_nothing_and_keep_their_order(void)
 static void opening_an_inbox_without_memory_leaves_nothing(void)
 {
 	IS(loop_open(&loop), 0);
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		int err = inbox_open(&inbox, loop);
 
 		IS(err, n == 1 ? -E_NOMEM : 0);
@@ -170,7 +171,7 @@ static void a_thread_has_its_name_and_takes_no_signals(void)
 	IS_STR(str_c(told.name), "a name that is ");
 	YES(told.term_blocked);
 	(void)pthread_sigmask(SIG_SETMASK, NULL, &mask);
-	IS(sigismember(&mask, SIGTERM), 0);               /* ours is as it was */
+	IS(sigismember(&mask, SIGTERM), 0); /* ours is as it was */
 }
 
 static void starting_a_thread_without_memory_is_an_error(void)
@@ -205,7 +206,7 @@ static void fact_free(struct rcu_head *head)
 {
 	struct fact *f = container_of(head, struct fact, rcu);
 
-	f->value = f->twice = 1;                          /* a reader that still holds it would see nonsense */
+	f->value = f->twice = 1; /* a reader that still holds it would see nonsense */
 	mem_free(f);
 	__atomic_fetch_add(&freed, 1, __ATOMIC_RELAXED);
 }
@@ -227,7 +228,8 @@ static void read_fact(struct hook *h)
 	for (unsigned i = 0; i < 10; i++) {
 		const struct fact *f = rcu_dereference(fact);
 
-		(void)sched_yield();                      /* time enough for the writer to replace it, and to free it wrongly */
+		/* time enough for the writer to replace it, and to free it wrongly */
+		(void)sched_yield();
 		if (f->twice != 2 * f->value)
 			__atomic_fetch_add(&inconsistent, 1, __ATOMIC_RELAXED);
 	}
@@ -279,7 +281,7 @@ static void readers_never_see_what_is_freed_and_everything_is_freed(void)
 }
 
 /* A turn that does not end until it is told to. */
-static int turn_state;                                    /* atomic: 0 not begun, 1 holds the fact, 2 may end */
+static int turn_state; /* atomic: 0 not begun, 1 holds the fact, 2 may end */
 
 static void hold_fact(struct hook *h)
 {
@@ -326,7 +328,7 @@ static void nothing_is_freed_while_a_turn_may_hold_it(void)
 
 static void sleeper_main(void *arg)
 {
-	loop_run(arg);                                    /* no timer, no watch: it sleeps until it is stopped */
+	loop_run(arg); /* no timer, no watch: it sleeps until it is stopped */
 }
 
 static void a_loop_that_sleeps_does_not_hold_back_frees(void)
@@ -339,7 +341,7 @@ static void a_loop_that_sleeps_does_not_hold_back_frees(void)
 	IS(thread_start(&t, "sleeper", sleeper_main, l), 0);
 	usleep(20000);
 	rcu_free_later(&fact_new(1)->rcu, fact_free);
-	rcu_drain();                                      /* would wait for ever */
+	rcu_drain(); /* would wait for ever */
 	IS(__atomic_load_n(&freed, __ATOMIC_RELAXED), 1);
 	loop_stop(l);
 	thread_join(&t);
@@ -359,8 +361,10 @@ static void sleeping_means_nothing_in_a_thread_that_does_not_read(void)
 	DIES(rcu_thread_leave());
 }
 
-RUN(items_run_in_the_order_they_were_pushed, what_an_item_pushes_runs_in_the_next_turn, closing_runs_what_is_left,
-    many_threads_lose_nothing_and_keep_their_order, opening_an_inbox_without_memory_leaves_nothing,
-    a_thread_has_its_name_and_takes_no_signals, starting_a_thread_without_memory_is_an_error,
-    sleeping_means_nothing_in_a_thread_that_does_not_read, readers_never_see_what_is_freed_and_everything_is_freed,
+RUN(items_run_in_the_order_they_were_pushed, what_an_item_pushes_runs_in_the_next_turn,
+    closing_runs_what_is_left, many_threads_lose_nothing_and_keep_their_order,
+    opening_an_inbox_without_memory_leaves_nothing, a_thread_has_its_name_and_takes_no_signals,
+    starting_a_thread_without_memory_is_an_error,
+    sleeping_means_nothing_in_a_thread_that_does_not_read,
+    readers_never_see_what_is_freed_and_everything_is_freed,
     nothing_is_freed_while_a_turn_may_hold_it, a_loop_that_sleeps_does_not_hold_back_frees)

@@ -32,9 +32,13 @@ static void good_text_becomes_a_value(void)
 	int64_t i;
 	bool b;
 
-	IS(json_read(&value, guard_str(STR(" {\"s\":\"\xc3\xa4\\\\u0000\",\"i\":-5,\"b\":true,\"n\":null} \n")), 4096, 1, why, sizeof(why)), 0);
+	IS(json_read(
+	       &value,
+	       guard_str(STR(" {\"s\":\"\xc3\xa4\\\\u0000\",\"i\":-5,\"b\":true,\"n\":null} \n")),
+	       4096, 1, why, sizeof(why)),
+	   0);
 	YES(json_get_str(value, "s", &s));
-	IS_STR(s, "\xc3\xa4\\u0000");                     /* an escaped backslash, not an escaped NUL */
+	IS_STR(s, "\xc3\xa4\\u0000"); /* an escaped backslash, not an escaped NUL */
 	YES(json_get_int(value, "i", &i));
 	IS(i, -5);
 	YES(json_get_bool(value, "b", &b));
@@ -49,9 +53,13 @@ static void another_type_or_no_key_is_no_answer(void)
 	int64_t i = 7;
 	bool b = true;
 
-	IS(json_read(&value, STR("{\"s\":1,\"i\":1.5,\"b\":0,\"n\":null}"), 4096, 1, why, sizeof(why)), 0);
-	NO(json_get_str(value, "s", &s) || json_get_str(value, "n", &s) || json_get_str(value, "none", &s));
-	NO(json_get_int(value, "i", &i) || json_get_int(value, "b2", &i) || json_get_int(NULL, "i", &i));
+	IS(json_read(&value, STR("{\"s\":1,\"i\":1.5,\"b\":0,\"n\":null}"), 4096, 1, why,
+	             sizeof(why)),
+	   0);
+	NO(json_get_str(value, "s", &s) || json_get_str(value, "n", &s) ||
+	   json_get_str(value, "none", &s));
+	NO(json_get_int(value, "i", &i) || json_get_int(value, "b2", &i) ||
+	   json_get_int(NULL, "i", &i));
 	NO(json_get_bool(value, "b", &b) || json_get_bool(value, "n", &b));
 	IS_STR(s, "kept");
 	IS(i, 7);
@@ -64,9 +72,30 @@ static void another_type_or_no_key_is_no_answer(void)
 
 static void what_is_not_strict_json_is_refused(void)
 {
-	static const char *const bad[] = { "", " ", "{", "[1,]", "{\"a\":1,}", "{a:1}", "'a'", "[01]", "[1] x", "[1][2]", "{}}", "1", "\"a\"",
-	                                   "null", "[NaN]", "[\"\\x\"]", "[\"\x01\"]", "[\"\xff\"]", "[\"\xc0\xaf\"]", "[\"\\ud800\"]",
-	                                   "[99999999999999999999]", "// c\n[1]", "[\"a", "[\"\\" };
+	static const char *const bad[] = { "",
+		                           " ",
+		                           "{",
+		                           "[1,]",
+		                           "{\"a\":1,}",
+		                           "{a:1}",
+		                           "'a'",
+		                           "[01]",
+		                           "[1] x",
+		                           "[1][2]",
+		                           "{}}",
+		                           "1",
+		                           "\"a\"",
+		                           "null",
+		                           "[NaN]",
+		                           "[\"\\x\"]",
+		                           "[\"\x01\"]",
+		                           "[\"\xff\"]",
+		                           "[\"\xc0\xaf\"]",
+		                           "[\"\\ud800\"]",
+		                           "[99999999999999999999]",
+		                           "// c\n[1]",
+		                           "[\"a",
+		                           "[\"\\" };
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		IS(try(bad[i]), -E_INVALID);
@@ -96,7 +125,8 @@ static void nesting_is_counted_before_it_is_parsed(void)
 	IS(try_depth(STR("[[1]]"), 2), 0);
 	IS(try_depth(STR("[[1]]"), 1), -E_LIMIT);
 	IS(try_depth(STR("{\"a\":{\"b\":[1]}}"), 2), -E_LIMIT);
-	IS(try_depth(STR("[\"[[[[[[\",[2],\"\\\"[[[\"]"), 2), 0);  /* brackets in strings do not count */
+	/* brackets in strings do not count */
+	IS(try_depth(STR("[\"[[[[[[\",[2],\"\\\"[[[\"]"), 2), 0);
 	CONTAINS((try_depth(STR("[[[["), 2), why), "nested too deeply");
 	IS(try_depth(STR("]]]][1]"), 1), -E_INVALID);
 }
@@ -124,9 +154,12 @@ static void a_refusal_never_quotes_the_input(void)
 
 static void every_truncation_is_refused(void)
 {
-	each_prefix(p, STR("{\"acl\":[{\"uri\":\"mqtt\\u00e4\",\"topic\":\"a/#\",\"n\":[-1.5e3,true,null]}]}"))
-		IS(try_depth(p.first, JSON_DEPTH), -E_INVALID);
-	IS(json_read(&(json_t *){ NULL }, STR("["), 10, 4, NULL, 0), -E_INVALID);  /* nobody wants to know why */
+	each_prefix(
+	    p,
+	    STR("{\"acl\":[{\"uri\":\"mqtt\\u00e4\",\"topic\":\"a/#\",\"n\":[-1.5e3,true,null]}]}"))
+	    IS(try_depth(p.first, JSON_DEPTH), -E_INVALID);
+	/* nobody wants to know why */
+	IS(json_read(&(json_t *){ NULL }, STR("["), 10, 4, NULL, 0), -E_INVALID);
 }
 
 static void writing_and_reading_give_the_same(void)
@@ -138,7 +171,8 @@ static void writing_and_reading_give_the_same(void)
 	IS(json_read(&value, str_c(text), 4096, 4, why, sizeof(why)), 0);
 	buf_str_add(&out, STR("before "));
 	IS(json_write(&out, value), 0);
-	YES(str_eq(str_skip(buf_str(&out), 7), str_c(text)));  /* compact, and in the order it came */
+	/* compact, and in the order it came */
+	YES(str_eq(str_skip(buf_str(&out), 7), str_c(text)));
 	json_decref(value);
 	buf_free(&out);
 	IS(json_write(&out, NULL), -E_INVALID);
@@ -147,10 +181,12 @@ static void writing_and_reading_give_the_same(void)
 
 static void reading_and_writing_survive_every_lack_of_memory(void)
 {
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		json_t *value = NULL;
 		struct buf out = { 0 };
-		int err = json_read(&value, STR("{\"a\":[1,\"two\",{\"b\":true}],\"c\":\"d\"}"), 4096, 4, why, sizeof(why));
+		int err = json_read(&value, STR("{\"a\":[1,\"two\",{\"b\":true}],\"c\":\"d\"}"),
+		                    4096, 4, why, sizeof(why));
 
 		YES(err == 0 || err == -E_NOMEM);
 		if (!err) {
@@ -163,7 +199,8 @@ static void reading_and_writing_survive_every_lack_of_memory(void)
 	}
 }
 
-RUN(good_text_becomes_a_value, another_type_or_no_key_is_no_answer, what_is_not_strict_json_is_refused,
-    doubled_keys_are_refused, nul_in_any_form_is_refused, nesting_is_counted_before_it_is_parsed, length_is_checked_first,
-    a_refusal_never_quotes_the_input, every_truncation_is_refused, writing_and_reading_give_the_same,
-    reading_and_writing_survive_every_lack_of_memory)
+RUN(good_text_becomes_a_value, another_type_or_no_key_is_no_answer,
+    what_is_not_strict_json_is_refused, doubled_keys_are_refused, nul_in_any_form_is_refused,
+    nesting_is_counted_before_it_is_parsed, length_is_checked_first,
+    a_refusal_never_quotes_the_input, every_truncation_is_refused,
+    writing_and_reading_give_the_same, reading_and_writing_survive_every_lack_of_memory)

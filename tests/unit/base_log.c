@@ -14,7 +14,7 @@
 static int pipe_ends[2], real_stderr;
 static char said[65536];
 
-static void catch(void)
+static void catch (void)
 {
 	IS(pipe2(pipe_ends, O_CLOEXEC), 0);
 	(void)fcntl(pipe_ends[0], F_SETFL, O_NONBLOCK);
@@ -47,13 +47,14 @@ static void set_wall(int64_t ms)
 
 static void a_line_has_time_level_subject_event_and_facts(void)
 {
-	catch();
+	catch ();
 	set_wall(1772360102113);
 	LOG_INFO("conn=w2.1f3a cid=7", "close", "why=%s age=%ds", "keepalive", 93);
 	release();
 	/* The test may have been a few milliseconds late. */
 	YES(str_starts(str_c(said), STR("2026-03-01T10:15:02.")));
-	IS_STR(str_skip(str_c(said), 23), "Z INFO conn=w2.1f3a cid=7 ev=close why=keepalive age=93s\n");
+	IS_STR(str_skip(str_c(said), 23),
+	       "Z INFO conn=w2.1f3a cid=7 ev=close why=keepalive age=93s\n");
 }
 
 static void dates_are_right_at_the_edges(void)
@@ -62,14 +63,18 @@ static void dates_are_right_at_the_edges(void)
 		int64_t ms;
 		const char *date;
 	} dates[] = {
-		{ 0, "1970-01-01T00:00:00" },           { 951782400000, "2000-02-29T00:00:00" },
-		{ 951868799000, "2000-02-29T23:59:59" }, { 951868800000, "2000-03-01T00:00:00" },
-		{ 1735689599000, "2024-12-31T23:59:59" }, { 4107542400000, "2100-03-01T00:00:00" },
-		{ 4107456000000, "2100-02-28T00:00:00" }, { 253402300799000, "9999-12-31T23:59:59" },
+		{ 0, "1970-01-01T00:00:00" },
+		{ 951782400000, "2000-02-29T00:00:00" },
+		{ 951868799000, "2000-02-29T23:59:59" },
+		{ 951868800000, "2000-03-01T00:00:00" },
+		{ 1735689599000, "2024-12-31T23:59:59" },
+		{ 4107542400000, "2100-03-01T00:00:00" },
+		{ 4107456000000, "2100-02-28T00:00:00" },
+		{ 253402300799000, "9999-12-31T23:59:59" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dates); i++) {
-		catch();
+		catch ();
 		set_wall(dates[i].ms);
 		LOG_WARN("x=1", "date", "%s", "");
 		release();
@@ -79,7 +84,7 @@ static void dates_are_right_at_the_edges(void)
 
 static void a_line_about_nobody_names_program_and_thread(void)
 {
-	catch();
+	catch ();
 	LOG_ERROR("", "start", "port=%d", 1883);
 	LOG_ERROR("", "bare", "%s", "");
 	release();
@@ -90,7 +95,7 @@ static void a_line_about_nobody_names_program_and_thread(void)
 
 static void lines_below_the_level_are_not_written(void)
 {
-	catch();
+	catch ();
 	LOG_DEBUG("x=1", "quiet", "%s", "");
 	log_start("mbus-test", LOG_ERROR);
 	LOG_WARN("x=1", "quiet", "%s", "");
@@ -118,12 +123,12 @@ static size_t count(const char *word)
 
 static void one_site_writes_so_many_lines_a_second_and_then_says_how_many_it_kept(void)
 {
-	catch();
-	clock_shift(1000 - clock_mono_ms() % 1000, 0);    /* at the start of a second */
+	catch ();
+	clock_shift(1000 - clock_mono_ms() % 1000, 0); /* at the start of a second */
 	storm(LOG_RATE + 100);
 	clock_shift(3000, 0);
 	storm(1);
-	LOG_INFO("x=1", "other", "%s", "");               /* another site is not touched */
+	LOG_INFO("x=1", "other", "%s", ""); /* another site is not touched */
 	release();
 	IS(count("ev=storm"), LOG_RATE + 1);
 	IS(count("suppressed=100 i=0"), 1);
@@ -136,18 +141,18 @@ static void a_full_stderr_costs_the_line_not_the_loop(void)
 	static const char filling[4096];
 	uint64_t before = log_dropped();
 
-	catch();
+	catch ();
 	(void)fcntl(pipe_ends[1], F_SETFL, O_NONBLOCK);
 	while (write(pipe_ends[1], filling, sizeof(filling)) > 0)
 		;
-	(void)fcntl(pipe_ends[1], F_SETFL, 0);            /* a blocking one, as a program inherits it */
+	(void)fcntl(pipe_ends[1], F_SETFL, 0); /* a blocking one, as a program inherits it */
 	errno = 77;
 	LOG_INFO("x=1", "lost", "%s", "");
 	IS(errno, 77);
 	release();
 	IS(log_dropped(), before + 1);
 	clock_shift(0, 0);
-	catch();
+	catch ();
 	LOG_INFO("x=1", "back", "%s", "");
 	release();
 	CONTAINS(said, "ev=back");
@@ -158,7 +163,7 @@ static void a_long_line_is_cut_and_no_fact_starts_a_line_of_its_own(void)
 	static char many[5000];
 
 	memset(many, 'm', sizeof(many) - 1);
-	catch();
+	catch ();
 	LOG_INFO("x=1", "long", "v=%s", many);
 	LOG_INFO("x=1", "split", "v=%s", "a\nb\x1b[31m\x7f");
 	release();
@@ -179,7 +184,7 @@ static void lines_of_several_threads_stay_whole(void)
 {
 	struct thread *t[4];
 
-	catch();
+	catch ();
 	for (size_t i = 0; i < ARRAY_LEN(t); i++)
 		IS(thread_start(&t[i], "writer", write_lines, NULL), 0);
 	for (size_t i = 0; i < ARRAY_LEN(t); i++)
@@ -204,13 +209,13 @@ static void what_would_mislead_a_reader_is_escaped(void)
 {
 	IS_STR(ESC("a b"), "a\\x20b");
 	IS_STR(ESC("\n\x1b\0\x7f\"'\\`"), "\\x0a\\x1b\\x00\\x7f\\x22\\x27\\x5c\\x60");
-	IS_STR(ESC("\xe2\x80\xae"), "\\xe2\\x80\\xae");   /* right-to-left override */
-	IS_STR(ESC("\xe2\x81\xa6"), "\\xe2\\x81\\xa6");   /* isolate */
-	IS_STR(ESC("\xd8\x9c"), "\\xd8\\x9c");            /* Arabic letter mark */
-	IS_STR(ESC("\xe2\x80\xa8"), "\\xe2\\x80\\xa8");   /* line separator */
-	IS_STR(ESC("\xc2\x85"), "\\xc2\\x85");            /* NEL, a C1 control */
+	IS_STR(ESC("\xe2\x80\xae"), "\\xe2\\x80\\xae"); /* right-to-left override */
+	IS_STR(ESC("\xe2\x81\xa6"), "\\xe2\\x81\\xa6"); /* isolate */
+	IS_STR(ESC("\xd8\x9c"), "\\xd8\\x9c");          /* Arabic letter mark */
+	IS_STR(ESC("\xe2\x80\xa8"), "\\xe2\\x80\\xa8"); /* line separator */
+	IS_STR(ESC("\xc2\x85"), "\\xc2\\x85");          /* NEL, a C1 control */
 	IS_STR(ESC("\xef\xbb\xbf"), "\\xef\\xbb\\xbf");
-	IS_STR(ESC("\xf3\xa0\x81\x81"), "\\xf3\\xa0\\x81\\x81");  /* a tag, invisible */
+	IS_STR(ESC("\xf3\xa0\x81\x81"), "\\xf3\\xa0\\x81\\x81"); /* a tag, invisible */
 }
 
 static void bytes_that_are_no_utf8_are_escaped_one_by_one(void)
@@ -244,14 +249,18 @@ static void long_names_are_cut(void)
 
 static void four_escaped_names_may_stand_in_one_line(void)
 {
-	const char *a = log_esc(STR("a")), *b = log_esc(STR("b")), *c = log_esc(STR("c")), *d = log_esc(STR("d"));
+	const char *a = log_esc(STR("a")), *b = log_esc(STR("b")), *c = log_esc(STR("c")),
+		   *d = log_esc(STR("d"));
 
-	IS(a[0] * 1000000 + b[0] * 10000 + c[0] * 100 + d[0], 'a' * 1000000 + 'b' * 10000 + 'c' * 100 + 'd');
+	IS(a[0] * 1000000 + b[0] * 10000 + c[0] * 100 + d[0],
+	   'a' * 1000000 + 'b' * 10000 + 'c' * 100 + 'd');
 }
 
 RUN(a_line_has_time_level_subject_event_and_facts, dates_are_right_at_the_edges,
     a_line_about_nobody_names_program_and_thread, lines_below_the_level_are_not_written,
-    one_site_writes_so_many_lines_a_second_and_then_says_how_many_it_kept, a_full_stderr_costs_the_line_not_the_loop,
+    one_site_writes_so_many_lines_a_second_and_then_says_how_many_it_kept,
+    a_full_stderr_costs_the_line_not_the_loop,
     a_long_line_is_cut_and_no_fact_starts_a_line_of_its_own, lines_of_several_threads_stay_whole,
     plain_names_are_shown_as_they_are, what_would_mislead_a_reader_is_escaped,
-    bytes_that_are_no_utf8_are_escaped_one_by_one, long_names_are_cut, four_escaped_names_may_stand_in_one_line)
+    bytes_that_are_no_utf8_are_escaped_one_by_one, long_names_are_cut,
+    four_escaped_names_may_stand_in_one_line)

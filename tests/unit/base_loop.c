@@ -15,7 +15,7 @@
 struct side {
 	struct watch watch;
 	struct loop *loop;
-	struct side *other;                               /* ended by this one's callback */
+	struct side *other; /* ended by this one's callback */
 	unsigned calls, last;
 	bool read_it, end_it, freed_here;
 };
@@ -161,11 +161,11 @@ static void a_callback_may_free_the_owner_of_another_watch(void)
 	a.other = b;
 	a.freed_here = true;
 	IS(write(pair_a[1], "x", 1), 1);
-	loop_turn(loop, 1000);                            /* only a is ready */
+	loop_turn(loop, 1000); /* only a is ready */
 	IS(a.calls, 1);
 	YES(a.other == NULL);
 	IS(write(pair_b[1], "x", 1), 1);
-	loop_turn(loop, 0);                               /* ASan would see b used */
+	loop_turn(loop, 0); /* ASan would see b used */
 	loop_unwatch(loop, &a.watch);
 	finish(pair_a);
 	finish(pair_b);
@@ -215,7 +215,7 @@ static void unwatching_twice_or_what_was_never_watched_is_harmless(void)
 	loop_unwatch(loop, &s.watch);
 	loop_unwatch(loop, &never);
 	loop_rewatch(loop, &s.watch, LOOP_WRITE);
-	IS(s.watch.fd, pair[0]);                          /* still there for the owner to close */
+	IS(s.watch.fd, pair[0]); /* still there for the owner to close */
 	finish(pair);
 	close_loop();
 }
@@ -260,7 +260,7 @@ static void more_ready_watches_than_one_turn_fetches_are_all_served(void)
 /* ---- Hooks ---- */
 struct step {
 	struct hook hook;
-	struct step *asks;                                /* asked for by this one's run */
+	struct step *asks; /* asked for by this one's run */
 	unsigned runs, place;
 };
 
@@ -296,7 +296,8 @@ static void a_hook_runs_once_a_turn_however_often_it_is_asked_for(void)
 
 static void a_hook_asked_for_by_a_hook_runs_in_the_same_turn_after_the_others(void)
 {
-	struct step a = { .runs = 0 }, b = { .runs = 0 }, late = { .runs = 0 }, gone = { .runs = 0 };
+	struct step a = { .runs = 0 }, b = { .runs = 0 }, late = { .runs = 0 },
+		    gone = { .runs = 0 };
 
 	open_loop();
 	place = 0;
@@ -347,7 +348,7 @@ static void another_thread_stops_a_loop_that_sleeps(void)
 	pthread_t id;
 
 	open_loop();
-	for (int round = 0; round < 2; round++) {         /* it may be run again */
+	for (int round = 0; round < 2; round++) { /* it may be run again */
 		IS(pthread_create(&id, NULL, stop_later, loop), 0);
 		loop_run(loop);
 		pthread_join(id, NULL);
@@ -365,7 +366,7 @@ static void a_signal_handler_stops_a_loop(void)
 {
 	open_loop();
 	signal(SIGUSR1, on_signal);
-	raise(SIGUSR1);                                   /* before the run: counts too */
+	raise(SIGUSR1); /* before the run: counts too */
 	loop_run(loop);
 	signal(SIGUSR1, SIG_DFL);
 	close_loop();
@@ -373,7 +374,8 @@ static void a_signal_handler_stops_a_loop(void)
 
 static void an_open_that_runs_out_of_memory_leaves_nothing_behind(void)
 {
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		struct loop *l = NULL;
 		int err = loop_open(&l);
 
@@ -385,10 +387,12 @@ static void an_open_that_runs_out_of_memory_leaves_nothing_behind(void)
 
 RUN(bytes_left_unread_are_reported_again, only_what_is_asked_for_is_reported,
     a_hangup_is_reported_even_when_nothing_is_asked_for,
-    an_event_fetched_already_never_reaches_a_watch_that_was_ended, a_callback_may_free_the_owner_of_another_watch,
-    a_watch_paused_in_this_turn_is_not_called_in_it, unwatching_twice_or_what_was_never_watched_is_harmless,
-    watching_what_cannot_be_watched_is_an_error, more_ready_watches_than_one_turn_fetches_are_all_served,
+    an_event_fetched_already_never_reaches_a_watch_that_was_ended,
+    a_callback_may_free_the_owner_of_another_watch, a_watch_paused_in_this_turn_is_not_called_in_it,
+    unwatching_twice_or_what_was_never_watched_is_harmless,
+    watching_what_cannot_be_watched_is_an_error,
+    more_ready_watches_than_one_turn_fetches_are_all_served,
     a_hook_runs_once_a_turn_however_often_it_is_asked_for,
-    a_hook_asked_for_by_a_hook_runs_in_the_same_turn_after_the_others, the_loop_reads_both_clocks_once_a_turn,
-    another_thread_stops_a_loop_that_sleeps, a_signal_handler_stops_a_loop,
-    an_open_that_runs_out_of_memory_leaves_nothing_behind)
+    a_hook_asked_for_by_a_hook_runs_in_the_same_turn_after_the_others,
+    the_loop_reads_both_clocks_once_a_turn, another_thread_stops_a_loop_that_sleeps,
+    a_signal_handler_stops_a_loop, an_open_that_runs_out_of_memory_leaves_nothing_behind)

@@ -22,14 +22,16 @@ static const char *const modes[] = { "durable", "quick", NULL };
 static const struct opt table[] = {
 	{ "tls", OPT_BOOL, AT(tls), "off", 0, 0, NULL, "Whether to speak TLS.", false },
 	{ "workers", OPT_INT, AT(workers), "2", 1, 64, NULL, "How many threads.", false },
-	{ "auth_timeout", OPT_MSEC, AT(timeout), "3s", 100, 60000, NULL, "How long to wait.", false },
+	{ "auth_timeout", OPT_MSEC, AT(timeout), "3s", 100, 60000, NULL, "How long to wait.",
+	  false },
 	{ "queue", OPT_SIZE, AT(queue), "64k", 1024, 1 << 30, NULL, "Bytes waiting.", false },
 	{ "any", OPT_INT, AT(any), "0", 0, 0, NULL, "Anything.", false },
 	{ "mqtt", OPT_TEXT, AT(mqtt), "0.0.0.0:1883", 0, 0, NULL, "Where to listen.", false },
 	{ "key", OPT_TEXT, AT(key), NULL, 0, 0, NULL, "A secret.", true },
 	{ "mode", OPT_ENUM, AT(mode), "durable", 0, 0, modes, "How to keep.", false },
 };
-static const struct opt_set set = { "mbus-proxy", "proxy", "the public door", table, ARRAY_LEN(table), &conf };
+static const struct opt_set set = { "mbus-proxy", "proxy",          "the public door",
+	                            table,        ARRAY_LEN(table), &conf };
 
 static char why[600];
 
@@ -52,7 +54,8 @@ static int read_conf(struct str text)
 /* ---- Values ---- */
 static void every_type_has_its_words(void)
 {
-	GOOD("tls = yes\nworkers=64\n\tauth_timeout =\t500ms\nqueue = 2m\nmqtt = [::]:1883\nkey=k\nmode = quick");
+	GOOD("tls = yes\nworkers=64\n\tauth_timeout =\t500ms\nqueue = 2m\nmqtt = "
+	     "[::]:1883\nkey=k\nmode = quick");
 	IS(conf.tls, true);
 	IS(conf.workers, 64);
 	IS(conf.timeout, 500);
@@ -77,7 +80,8 @@ static void units_multiply(void)
 	GOOD("any = 9223372036854775807");
 	IS(conf.any, INT64_MAX);
 	for (size_t i = 0; i < 3; i++) {
-		static const char *const off[] = { "[proxy]\ntls=off", "[proxy]\ntls=no", "[proxy]\ntls=false" };
+		static const char *const off[] = { "[proxy]\ntls=off", "[proxy]\ntls=no",
+			                           "[proxy]\ntls=false" };
 
 		IS(read_conf(str_c(off[i])), 0);
 		IS(conf.tls, false);
@@ -86,10 +90,13 @@ static void units_multiply(void)
 
 static void wrong_values_are_refused_by_place_key_and_reason(void)
 {
-	BAD("[proxy]\nauth_timeout = 5x", "2: auth_timeout: 5x is not a duration (use ms, s, m, h or d)");
-	BAD("[proxy]\nauth_timeout = 5", "2: auth_timeout: 5 is not a duration (use ms, s, m, h or d)");
+	BAD("[proxy]\nauth_timeout = 5x",
+	    "2: auth_timeout: 5x is not a duration (use ms, s, m, h or d)");
+	BAD("[proxy]\nauth_timeout = 5",
+	    "2: auth_timeout: 5 is not a duration (use ms, s, m, h or d)");
 	BAD("[proxy]\nauth_timeout = 2m", "2: auth_timeout: 2m is not between 100ms and 1m");
-	BAD("[proxy]\nauth_timeout = 999999999999d", "2: auth_timeout: 999999999999d is not a duration (use ms, s, m, h or d)");
+	BAD("[proxy]\nauth_timeout = 999999999999d",
+	    "2: auth_timeout: 999999999999d is not a duration (use ms, s, m, h or d)");
 	BAD("[proxy]\n\nworkers = 0", "3: workers: 0 is not between 1 and 64");
 	BAD("[proxy]\nworkers = 2k", "2: workers: 2k is not a number");
 	BAD("[proxy]\nworkers = 0x2", "2: workers: 0x2 is not a number");
@@ -115,7 +122,8 @@ static void quotes_keep_what_would_be_lost(void)
 	GOOD("mqtt = a/#");
 	IS_STR(str_c(conf.mqtt), "a/#");
 	opts_free(&set);
-	BAD("[proxy]\nmqtt = a # b", "2: mqtt: a comment needs a line of its own (or put the value in \"quotes\" to keep the #)");
+	BAD("[proxy]\nmqtt = a # b", "2: mqtt: a comment needs a line of its own (or put the value "
+	                             "in \"quotes\" to keep the #)");
 	BAD("[proxy]\nmqtt = \"a", "2: mqtt: the closing quote is missing");
 }
 
@@ -128,14 +136,16 @@ static void a_secret_may_lie_in_a_file_of_its_own(void)
 	IS(opts_read_text(&set, main_file, STR("[proxy]\nkey = file:key"), why, sizeof(why)), 0);
 	IS_STR(str_c(conf.key), "s3cret");
 	opts_free(&set);
-	IS(opts_read_text(&set, main_file, STR("[proxy]\nkey = file:none"), why, sizeof(why)), -E_NOTFOUND);
+	IS(opts_read_text(&set, main_file, STR("[proxy]\nkey = file:none"), why, sizeof(why)),
+	   -E_NOTFOUND);
 	CONTAINS(why, "m.conf:2: key: cannot open ");
 	CONTAINS(why, "/none: No such file");
 	(void)temp_file("key", "two\nlines\n");
-	IS(opts_read_text(&set, main_file, STR("[proxy]\nkey = file:key"), why, sizeof(why)), -E_INVALID);
+	IS(opts_read_text(&set, main_file, STR("[proxy]\nkey = file:key"), why, sizeof(why)),
+	   -E_INVALID);
 	CONTAINS(why, "must hold one line of text");
 	NO(strstr(why, "two"));
-	GOOD("mqtt = file:key");                          /* only secrets are read from files */
+	GOOD("mqtt = file:key"); /* only secrets are read from files */
 	IS_STR(str_c(conf.mqtt), "file:key");
 	opts_free(&set);
 }
@@ -143,7 +153,9 @@ static void a_secret_may_lie_in_a_file_of_its_own(void)
 /* ---- Files ---- */
 static void sections_of_other_programs_are_checked_only_for_shape(void)
 {
-	IS(read_conf(STR("[core]\nhomes = 4\n[ proxy ]\r\nworkers = 3\r\n[admin]\nworkers = lots\n[ctl]\n")), 0);
+	IS(read_conf(STR(
+	       "[core]\nhomes = 4\n[ proxy ]\r\nworkers = 3\r\n[admin]\nworkers = lots\n[ctl]\n")),
+	   0);
 	IS(conf.workers, 3);
 	BAD("[core]\nhomes\n", "2: neither \"key = value\" nor [section] nor include");
 	BAD("[core]\nHomes = 1\n", "2: Homes: a key is made of a-z, 0-9 and _");
@@ -154,7 +166,8 @@ static void what_nobody_knows_is_refused(void)
 	BAD("[proxi]\n", "1: [proxi] is no section; there are [core], [proxy], [admin] and [ctl]");
 	BAD("[proxy\n", "1: a section ends with ]");
 	BAD("[", "1: a section ends with ]");
-	BAD("# c\n[proxy]\nworker = 2", "3: worker: [proxy] has no such key; mbus-proxy --help lists them");
+	BAD("# c\n[proxy]\nworker = 2",
+	    "3: worker: [proxy] has no such key; mbus-proxy --help lists them");
 	BAD("workers = 2", "1: workers: comes before the first section; write [proxy] above it");
 	BAD("[proxy]\n = 2", "2: -: a key is made of a-z, 0-9 and _");
 	BAD("[proxy]\nkey s3cret", "2: neither \"key = value\" nor [section] nor include");
@@ -163,16 +176,19 @@ static void what_nobody_knows_is_refused(void)
 
 static void a_doubled_key_is_refused(void)
 {
-	BAD("[proxy]\nworkers = 2\n[core]\nworkers = 1\n[proxy]\nworkers = 2", "6: workers: has a value already");
+	BAD("[proxy]\nworkers = 2\n[core]\nworkers = 1\n[proxy]\nworkers = 2",
+	    "6: workers: has a value already");
 }
 
 static void a_bad_secret_is_not_shown(void)
 {
 	static struct conf other;
-	static const struct opt secret[] = { { "pin", OPT_INT, AT(any), NULL, 1, 9, NULL, "A secret number.", true } };
+	static const struct opt secret[] = { { "pin", OPT_INT, AT(any), NULL, 1, 9, NULL,
+		                               "A secret number.", true } };
 	static const struct opt_set pins = { "mbus-proxy", "proxy", "", secret, 1, &other };
 
-	IS(opts_read_text(&pins, "m.conf", STR("[proxy]\npin = 12345"), why, sizeof(why)), -E_INVALID);
+	IS(opts_read_text(&pins, "m.conf", STR("[proxy]\npin = 12345"), why, sizeof(why)),
+	   -E_INVALID);
 	IS_STR(str_c(why), "m.conf:2: pin: the value is not between 1 and 9");
 }
 
@@ -186,10 +202,12 @@ static void an_included_file_is_found_beside_the_one_that_names_it(void)
 	(void)temp_file("sub/a.conf", "workers = 5\ninclude b.conf\n[core]\nhomes = 1\n");
 	(void)temp_file("sub/b.conf", "queue = 8k\n");
 	memset(&conf, 0, sizeof(conf));
-	IS(opts_read_text(&set, main_file, STR("[proxy]\ninclude sub/a.conf\nmode = quick\n"), why, sizeof(why)), 0);
+	IS(opts_read_text(&set, main_file, STR("[proxy]\ninclude sub/a.conf\nmode = quick\n"), why,
+	                  sizeof(why)),
+	   0);
 	IS(conf.workers, 5);
 	IS(conf.queue, 8192);
-	IS(conf.mode, 1);                                 /* the section of the including file goes on */
+	IS(conf.mode, 1); /* the section of the including file goes on */
 }
 
 static void what_is_wrong_in_an_included_file_names_that_file(void)
@@ -197,9 +215,11 @@ static void what_is_wrong_in_an_included_file_names_that_file(void)
 	const char *main_file = temp_file("m.conf", NULL);
 
 	(void)temp_file("bad.conf", "\nworkers = x\n");
-	IS(opts_read_text(&set, main_file, STR("[proxy]\ninclude bad.conf"), why, sizeof(why)), -E_INVALID);
+	IS(opts_read_text(&set, main_file, STR("[proxy]\ninclude bad.conf"), why, sizeof(why)),
+	   -E_INVALID);
 	CONTAINS(why, "/bad.conf:2: workers: x is not a number");
-	IS(opts_read_text(&set, main_file, STR("include none.conf"), why, sizeof(why)), -E_NOTFOUND);
+	IS(opts_read_text(&set, main_file, STR("include none.conf"), why, sizeof(why)),
+	   -E_NOTFOUND);
 	CONTAINS(why, "m.conf:1: include: cannot open ");
 	IS(opts_read_text(&set, main_file, STR("include ."), why, sizeof(why)), -E_INVALID);
 	CONTAINS(why, "is not a regular file");
@@ -228,13 +248,16 @@ static void a_fifo_in_place_of_a_file_does_not_hold_the_start(void)
 	const char *fifo = temp_file("fifo", NULL);
 
 	IS(mkfifo(fifo, 0600), 0);
-	IS(opts_read_text(&set, temp_file("m.conf", NULL), STR("include fifo"), why, sizeof(why)), -E_INVALID);
+	IS(opts_read_text(&set, temp_file("m.conf", NULL), STR("include fifo"), why, sizeof(why)),
+	   -E_INVALID);
 	CONTAINS(why, "is not a regular file");
 }
 
 static void every_prefix_of_a_file_is_read_without_running_over_its_end(void)
 {
-	each_prefix(p, STR("\xef\xbb\xbf[proxy]\r\n# x\ntls = on\nmqtt = \"a\"\nauth_timeout = 10s\n[core]\ninclude x\n")) {
+	each_prefix(p, STR("\xef\xbb\xbf[proxy]\r\n# x\ntls = on\nmqtt = \"a\"\nauth_timeout = "
+	                   "10s\n[core]\ninclude x\n"))
+	{
 		memset(&conf, 0, sizeof(conf));
 		(void)opts_read_text(&set, "m.conf", p.first, why, sizeof(why));
 		opts_free(&set);
@@ -245,7 +268,8 @@ static void every_prefix_of_a_file_is_read_without_running_over_its_end(void)
 
 static void reading_survives_every_lack_of_memory(void)
 {
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		int err = read_conf(STR("[proxy]\nmqtt = a\nkey = b\nworkers = 2"));
 
 		YES(err == 0 || err == -E_NOMEM);
@@ -295,7 +319,9 @@ static enum opt_outcome run_args(int argc, const char *const *args)
 	said[n] = '\0';
 	return outcome;
 }
-#define ARGS(...) run_args((int)ARRAY_LEN(((const char *[]){ "x", ##__VA_ARGS__ })), (const char *[]){ "x", ##__VA_ARGS__, NULL })
+#define ARGS(...) \
+	run_args((int)ARRAY_LEN(((const char *[]){ "x", ##__VA_ARGS__ })), \
+	         (const char *[]){ "x", ##__VA_ARGS__, NULL })
 
 static void without_arguments_the_presets_hold(void)
 {
@@ -341,12 +367,13 @@ static void wrong_arguments_end_the_start_with_one_line(void)
 	IS_STR(str_c(said), "mbus-proxy: --config: needs a file\n");
 	IS(ARGS("--config", "/none/at/all"), OPT_EXIT_BAD);
 	IS_STR(str_c(said), "cannot open /none/at/all: No such file or directory\n");
-	YES(conf.mqtt == NULL);                           /* nothing is left to free */
+	YES(conf.mqtt == NULL); /* nothing is left to free */
 }
 
 static void check_config_says_ok_or_what_is_wrong(void)
 {
-	const char *good = temp_file("good.conf", "[proxy]\nworkers = 3\n"), *bad = temp_file("bad.conf", "[proxy]\nworkers = z\n");
+	const char *good = temp_file("good.conf", "[proxy]\nworkers = 3\n"),
+		   *bad = temp_file("bad.conf", "[proxy]\nworkers = z\n");
 	char wanted[300];
 
 	IS(ARGS("--check-config", "--config", good), OPT_EXIT_OK);
@@ -369,13 +396,15 @@ static void help_lists_every_option_with_default_and_meaning(void)
 	IS_STR(str_c(said), "mbus-proxy " MBUS_VERSION "\n");
 }
 
-RUN(every_type_has_its_words, units_multiply, wrong_values_are_refused_by_place_key_and_reason, an_empty_text_is_unset,
-    quotes_keep_what_would_be_lost, a_secret_may_lie_in_a_file_of_its_own,
-    sections_of_other_programs_are_checked_only_for_shape, what_nobody_knows_is_refused, a_doubled_key_is_refused,
-    a_bad_secret_is_not_shown, an_included_file_is_found_beside_the_one_that_names_it,
+RUN(every_type_has_its_words, units_multiply, wrong_values_are_refused_by_place_key_and_reason,
+    an_empty_text_is_unset, quotes_keep_what_would_be_lost, a_secret_may_lie_in_a_file_of_its_own,
+    sections_of_other_programs_are_checked_only_for_shape, what_nobody_knows_is_refused,
+    a_doubled_key_is_refused, a_bad_secret_is_not_shown,
+    an_included_file_is_found_beside_the_one_that_names_it,
     what_is_wrong_in_an_included_file_names_that_file, a_file_that_includes_itself_is_refused,
     a_fifo_in_place_of_a_file_does_not_hold_the_start,
-    every_prefix_of_a_file_is_read_without_running_over_its_end, reading_survives_every_lack_of_memory,
-    without_arguments_the_presets_hold, the_command_line_wins_over_the_file_and_that_over_the_presets,
+    every_prefix_of_a_file_is_read_without_running_over_its_end,
+    reading_survives_every_lack_of_memory, without_arguments_the_presets_hold,
+    the_command_line_wins_over_the_file_and_that_over_the_presets,
     wrong_arguments_end_the_start_with_one_line, check_config_says_ok_or_what_is_wrong,
     help_lists_every_option_with_default_and_meaning)

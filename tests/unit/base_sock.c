@@ -18,7 +18,9 @@ static const char *why;
 
 static int dial_tcp(uint16_t port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		                 .sin_port = htons(port),
+		                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	MUST(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
@@ -65,11 +67,11 @@ static void the_double_colon_listens_to_both_families(void)
 	char text[SOCK_TEXT];
 
 	if (sock_listen_tcp(&listener, "::", 0, false, &why))
-		SKIP();                                   /* a machine without IPv6 */
+		SKIP(); /* a machine without IPv6 */
 	client = dial_tcp(sock_port(listener));
 	IS(sock_accept(listener, &fd, &peer), 0);
 	sock_text(&peer, text);
-	IS_STR(str_c(text), "127.0.0.1");                 /* the same peer looks the same through either door */
+	IS_STR(str_c(text), "127.0.0.1"); /* the same peer looks the same through either door */
 	sock_close(&fd);
 	close(client);
 	sock_close(&listener);
@@ -102,7 +104,8 @@ static void workers_share_a_port_that_a_stranger_probes_as_taken(void)
 
 static void an_address_that_is_none_is_refused(void)
 {
-	static const char *const bad[] = { "", "localhost", "1.2.3", "1.2.3.4:5", "[::1]", "::g", "256.0.0.1" };
+	static const char *const bad[] = { "",      "localhost", "1.2.3",    "1.2.3.4:5",
+		                           "[::1]", "::g",       "256.0.0.1" };
 	int fd = -1;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -121,7 +124,10 @@ static int listen_low_without_rights(void)
 	if (child == 0) {
 		if (setgid(65534) < 0 || setuid(65534) < 0)
 			_exit(77);
-		_exit(sock_listen_tcp(&fd, "127.0.0.1", 1, false, &why) == -E_DENIED && strstr(why, "CAP_NET_BIND_SERVICE") ? 0 : 1);
+		_exit(sock_listen_tcp(&fd, "127.0.0.1", 1, false, &why) == -E_DENIED &&
+		              strstr(why, "CAP_NET_BIND_SERVICE")
+		          ? 0
+		          : 1);
 	}
 	(void)waitpid(child, &status, 0);
 	return WEXITSTATUS(status);
@@ -155,7 +161,7 @@ static void without_descriptors_the_client_waits_and_nobody_spins(void)
 	IS(setrlimit(RLIMIT_NOFILE, &tight), 0);
 	IS(sock_accept(listener, &fd, &peer), -E_LIMIT);
 	IS(setrlimit(RLIMIT_NOFILE, &before), 0);
-	IS(sock_accept(listener, &fd, &peer), 0);         /* it is still there */
+	IS(sock_accept(listener, &fd, &peer), 0); /* it is still there */
 	sock_close(&fd);
 	close(client);
 	sock_close(&listener);
@@ -168,7 +174,9 @@ static void addresses_print_as_people_write_them(void)
 
 	sock_text(&a, text);
 	IS_STR(str_c(text), "2001:db8::1");
-	a = (struct sock_addr){ .bytes = { [10] = 0xff, [11] = 0xff, [12] = 192, [13] = 0, [14] = 2, [15] = 7 } };
+	a = (struct sock_addr){
+		.bytes = { [10] = 0xff, [11] = 0xff, [12] = 192, [13] = 0, [14] = 2, [15] = 7 }
+	};
 	sock_text(&a, text);
 	IS_STR(str_c(text), "192.0.2.7");
 	a = (struct sock_addr){ .local = true };
@@ -226,7 +234,7 @@ static void a_path_somebody_listens_on_is_refused(void)
 	IS(sock_listen_unix(&second, path, 0600, &why), -E_BUSY);
 	CONTAINS(why, "another program listens");
 	IS(second, -1);
-	IS(sock_accept(first, &fd, &peer), 0);            /* the probe; the first one is untouched */
+	IS(sock_accept(first, &fd, &peer), 0); /* the probe; the first one is untouched */
 	sock_close(&fd);
 	IS(sock_dial_unix(&fd, path), 0);
 	sock_close(&fd);
@@ -239,7 +247,7 @@ static void a_stale_socket_is_replaced(void)
 	int fd;
 
 	IS(sock_listen_unix(&fd, path, 0600, &why), 0);
-	sock_close(&fd);                                  /* as after a crash: the file stays */
+	sock_close(&fd); /* as after a crash: the file stays */
 	IS(sock_dial_unix(&fd, path), -E_NOTFOUND);
 	IS(sock_listen_unix(&fd, path, 0600, &why), 0);
 	sock_close(&fd);
@@ -247,7 +255,8 @@ static void a_stale_socket_is_replaced(void)
 
 static void what_is_no_socket_is_never_removed(void)
 {
-	const char *file = temp_file("file", "precious"), *link = temp_file("link", NULL), *path = temp_file("s", NULL);
+	const char *file = temp_file("file", "precious"), *link = temp_file("link", NULL),
+		   *path = temp_file("s", NULL);
 	int fd = -1, live;
 
 	IS(sock_listen_unix(&fd, file, 0600, &why), -E_EXISTS);
@@ -255,7 +264,7 @@ static void what_is_no_socket_is_never_removed(void)
 	IS(access(file, F_OK), 0);
 	IS(sock_listen_unix(&live, path, 0600, &why), 0);
 	sock_close(&live);
-	IS(symlink(path, link), 0);                       /* a link to a stale socket is not a socket */
+	IS(symlink(path, link), 0); /* a link to a stale socket is not a socket */
 	IS(sock_listen_unix(&fd, link, 0600, &why), -E_EXISTS);
 	IS(access(path, F_OK), 0);
 }
@@ -309,10 +318,11 @@ static void only_unix_sockets_tell_who_is_there(void)
 	sock_close(&listener);
 }
 
-RUN(a_client_is_accepted_with_its_address, the_double_colon_listens_to_both_families, a_port_in_use_names_the_way_out,
-    workers_share_a_port_that_a_stranger_probes_as_taken, an_address_that_is_none_is_refused,
-    a_low_port_without_rights_names_the_way_out, without_descriptors_the_client_waits_and_nobody_spins,
-    addresses_print_as_people_write_them, a_unix_socket_has_its_mode_and_knows_who_dials,
-    the_mode_holds_whatever_the_umask_says, a_path_somebody_listens_on_is_refused, a_stale_socket_is_replaced,
-    what_is_no_socket_is_never_removed, a_socket_of_another_user_is_left_alone, a_path_that_cannot_be_is_explained,
-    only_unix_sockets_tell_who_is_there)
+RUN(a_client_is_accepted_with_its_address, the_double_colon_listens_to_both_families,
+    a_port_in_use_names_the_way_out, workers_share_a_port_that_a_stranger_probes_as_taken,
+    an_address_that_is_none_is_refused, a_low_port_without_rights_names_the_way_out,
+    without_descriptors_the_client_waits_and_nobody_spins, addresses_print_as_people_write_them,
+    a_unix_socket_has_its_mode_and_knows_who_dials, the_mode_holds_whatever_the_umask_says,
+    a_path_somebody_listens_on_is_refused, a_stale_socket_is_replaced,
+    what_is_no_socket_is_never_removed, a_socket_of_another_user_is_left_alone,
+    a_path_that_cannot_be_is_explained, only_unix_sockets_tell_who_is_there)

@@ -13,7 +13,7 @@ struct alarm {
 	int64_t at, wanted;
 	unsigned place;
 	struct alarm *stops;
-	int64_t again;                                    /* set itself so, < 0: not */
+	int64_t again; /* set itself so, < 0: not */
 	bool frees_itself;
 };
 
@@ -30,7 +30,7 @@ static void fire(struct timer *t)
 	NO(timer_is_set(t));
 	if (a->stops)
 		timer_stop(&a->stops->timer);
-	if (a->again >= 0 && a->fired < 1000)             /* a test that would never end is no test */
+	if (a->again >= 0 && a->fired < 1000) /* a test that would never end is no test */
 		timer_set(loop, t, a->again);
 	if (a->frees_itself) {
 		mem_free(a);
@@ -47,7 +47,7 @@ static void alarm_init(struct alarm *a)
 
 static int64_t shifted;
 
-static void pass(int64_t ms)                              /* the loop sees the time only in its turn */
+static void pass(int64_t ms) /* the loop sees the time only in its turn */
 {
 	shifted += ms;
 	clock_shift(shifted, 0);
@@ -95,7 +95,7 @@ static void the_loop_wakes_by_itself_for_a_timer(void)
 		turns++;
 	}
 	YES(a.at >= a.wanted);
-	YES(turns <= 3);                                  /* no ticking; at most a wake to move it down a level */
+	YES(turns <= 3); /* no ticking; at most a wake to move it down a level */
 	loop_close(&loop);
 }
 
@@ -140,7 +140,7 @@ static void a_timer_may_set_itself_to_nothing_without_holding_the_turn(void)
 	alarm_init(&a);
 	a.again = 0;
 	timer_set(loop, &a.timer, -5);
-	for (unsigned turn = 0; turn < 64; turn++) {      /* some of them exactly on a tick */
+	for (unsigned turn = 0; turn < 64; turn++) { /* some of them exactly on a tick */
 		before = a.fired;
 		pass(1);
 		YES(a.fired <= before + 1);
@@ -185,7 +185,9 @@ static void a_timer_may_free_its_owner(void)
 
 static void timers_missed_in_a_long_turn_fire_in_the_order_of_their_times(void)
 {
-	static const int64_t in_ms[] = { 90000, 20, 5000, 700000, 40, 80, 9000000, 600, 3000000000 };
+	static const int64_t in_ms[] = {
+		90000, 20, 5000, 700000, 40, 80, 9000000, 600, 3000000000
+	};
 	struct alarm a[ARRAY_LEN(in_ms)];
 
 	open_loop();
@@ -229,7 +231,7 @@ static void the_wheel_agrees_with_a_plain_list(void)
 {
 	enum { COUNT = 64, ROUNDS = 20000 };
 	static struct timer timers[COUNT];
-	static int64_t due[COUNT];                        /* 0: not set */
+	static int64_t due[COUNT]; /* 0: not set */
 	struct wheel *w = mem_alloc(sizeof(*w));
 	int64_t now = 123456789;
 
@@ -270,8 +272,9 @@ static void the_wheel_agrees_with_a_plain_list(void)
 	mem_free(w);
 }
 
-RUN(a_timer_fires_once_in_time_and_never_early, the_loop_wakes_by_itself_for_a_timer, a_stopped_timer_does_not_fire,
-    a_timer_set_again_forgets_its_first_time, a_timer_may_set_itself_to_nothing_without_holding_the_turn,
+RUN(a_timer_fires_once_in_time_and_never_early, the_loop_wakes_by_itself_for_a_timer,
+    a_stopped_timer_does_not_fire, a_timer_set_again_forgets_its_first_time,
+    a_timer_may_set_itself_to_nothing_without_holding_the_turn,
     a_timer_may_stop_another_that_is_due_in_the_same_turn, a_timer_may_free_its_owner,
-    timers_missed_in_a_long_turn_fire_in_the_order_of_their_times, a_time_beyond_the_wheel_is_kept_too,
-    the_wheel_agrees_with_a_plain_list)
+    timers_missed_in_a_long_turn_fire_in_the_order_of_their_times,
+    a_time_beyond_the_wheel_is_kept_too, the_wheel_agrees_with_a_plain_list)
