@@ -50,6 +50,7 @@ int group_join(struct subscription *sub, struct str key)
 	if (!g)
 		return -E_NOMEM;
 	sub->group = g;
+	sub->chosen = ++c->home->chosen;        /* a newcomer's turn comes after those who wait */
 	list_add_tail(&g->members, &sub->member);
 	return 0;
 }

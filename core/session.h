@@ -150,8 +150,7 @@ void inbound_clear(struct session *s);
 
 /* ---- subscription.c ---- */
 bool sub_wants(const struct subscription *sub, const struct msg *m);
-void sub_drop(struct subscription *sub);                                /* out of tree, group and session; freed */
-void subs_clear(struct session *s);
+void subs_clear(struct session *s);                                     /* the session ends, or starts anew */
 
 /* ---- group.c ---- */
 int group_join(struct subscription *sub, struct str key) MUST_CHECK;    /* 0 or -E_NOMEM */

@@ -170,17 +170,17 @@ static void sub_free(struct subscription *sub, bool in_session)
 	mem_free(sub);
 }
 
-void sub_drop(struct subscription *sub)
+static void sub_drop(struct subscription *sub, bool session_ends)
 {
 	if (sub->group)
-		group_leave(sub, sub->session->state != SESSION_LIVE);
+		group_leave(sub, session_ends);
 	sub_free(sub, true);
 }
 
 void subs_clear(struct session *s)
 {
 	map_each(n, &s->subs)
-		sub_drop(container_of(n, struct subscription, node));
+		sub_drop(container_of(n, struct subscription, node), true);
 	map_free(&s->subs);
 }
 
@@ -306,7 +306,7 @@ bool session_unsubscribe(struct port *p, struct link_unsubscribe *u)
 		if (!sub)
 			continue;
 		h->counters.unsubscribed++;
-		sub_drop(sub);
+		sub_drop(sub, false);
 	}
 	map_trim(&s->subs);
 	p->ops->suback(p, LINK_UNSUBACK, u->packet_id, h->codes, count);
