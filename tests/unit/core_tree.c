@@ -136,7 +136,7 @@ static void what_no_filter_can_be_is_refused(void)
 	IS(tree_add(t, &o.leaf, str_make(deep, 130)), -E_INVALID);      /* 131 levels */
 	YES(tree_empty(t));
 	IS(tree_add(t, &o.leaf, str_make(deep, 129)), 0);
-	IS(tree_nodes(t), 130);
+	IS(tree_nodes(t), 1);
 	tree_match(t, str_make(deep, 129), count_hit, NULL);
 	IS(o.hits, 1);
 	tree_match(t, str_make(deep, 130), count_hit, NULL);            /* deeper than any filter */
@@ -145,19 +145,27 @@ static void what_no_filter_can_be_is_refused(void)
 	tree_free(&t);
 }
 
-static void deleting_the_last_filter_leaves_no_node(void)
+static void a_filter_that_leaves_another_halfway_splits_its_node(void)
 {
 	struct tree *t;
-	struct owned a, b;
+	struct owned a, b, c;
 
 	IS(tree_new(&t), 0);
-	put(t, &a, "x/y/z", true);
+	put(t, &a, "x/y/z/u", true);
+	IS(tree_nodes(t), 1);
 	put(t, &b, "x/y/+/#", true);
-	IS(tree_nodes(t), 5);
-	tree_del(t, &a.leaf);
+	IS(tree_nodes(t), 3);                           /* x/y, z/u, +/# */
+	put(t, &c, "x", true);
 	IS(tree_nodes(t), 4);
+	IS(hits(t, "x/y/z/u"), 2);
+	IS(hits(t, "x/y/z"), 1);
+	IS(hits(t, "x"), 1);
+	IS(hits(t, "x/y"), 0);
+	tree_del(t, &c.leaf);
 	tree_del(t, &b.leaf);
-	tree_del(t, &b.leaf);                           /* harmless */
+	IS(hits(t, "x/y/z/u"), 1);
+	tree_del(t, &a.leaf);
+	tree_del(t, &a.leaf);                           /* harmless */
 	YES(tree_empty(t));
 	tree_free(&t);
 }
@@ -252,7 +260,7 @@ static void thousands_of_siblings_are_found_and_forgotten(void)
 		sprintf(text, "dev/%u/t", i);
 		put(t, &all[i], text, false);
 	}
-	IS(tree_nodes(t), 1 + 2 * COUNT);
+	IS(tree_nodes(t), 1 + COUNT);
 	for (unsigned i = 0; i < COUNT; i += 7) {
 		sprintf(text, "dev/%u/t", i);
 		IS(hits(t, text), 1);
@@ -295,6 +303,32 @@ static void without_memory_nothing_changes(void)
 		YES(tree_empty(t));
 		tree_free(&t);
 	}
+}
+
+/* At each of 130 levels a `+` waits while the walk goes down the literal side: as many steps as there can be. */
+static void the_deepest_walk_hits_all(void)
+{
+	enum { LEVELS = 130 };
+	static struct owned all[LEVELS + 1];
+	char text[2 * LEVELS];
+	struct tree *t;
+
+	IS(tree_new(&t), 0);
+	for (unsigned i = 0; i <= LEVELS; i++) {        /* one `+` each; the last has none */
+		for (unsigned k = 0; k < LEVELS; k++)
+			memcpy(text + 2 * k, k == i ? "+/" : "x/", 2);
+		all[i] = (struct owned){ .leaf.system = true };
+		IS(tree_add(t, &all[i].leaf, str_make(text, 2 * LEVELS - 1)), 0);
+	}
+	for (unsigned k = 0; k < LEVELS; k++)
+		memcpy(text + 2 * k, "x/", 2);
+	tree_match(t, str_make(text, 2 * LEVELS - 1), count_hit, NULL);
+	for (unsigned i = 0; i <= LEVELS; i++)
+		IS(all[i].hits, 1);
+	for (unsigned i = 0; i <= LEVELS; i++)
+		tree_del(t, &all[i].leaf);
+	YES(tree_empty(t));
+	tree_free(&t);
 }
 
 /* Every mix of `+` and the literal level down to a depth: 2^12 filters, all of which one name matches. */
@@ -392,5 +426,5 @@ static void a_name_is_found_in_trees_of_any_size(void)
 RUN(a_filter_matches_its_own_name_once, plus_stands_for_one_level_even_an_empty_one, hash_matches_its_parent_and_everything_below,
     a_root_wildcard_never_reaches_a_dollar_name, a_root_wildcard_reaches_flespi_only_with_the_mark,
     marked_and_unmarked_leaves_of_one_filter_are_told_apart, what_no_filter_can_be_is_refused,
-    deleting_the_last_filter_leaves_no_node, a_tree_with_filters_is_not_freed, any_change_keeps_the_tree_equal_to_a_plain_list,
-    thousands_of_siblings_are_found_and_forgotten, without_memory_nothing_changes, all_mixes_of_plus_are_each_hit_once, a_name_is_found_in_trees_of_any_size)
+    a_filter_that_leaves_another_halfway_splits_its_node, a_tree_with_filters_is_not_freed, any_change_keeps_the_tree_equal_to_a_plain_list,
+    the_deepest_walk_hits_all, thousands_of_siblings_are_found_and_forgotten, without_memory_nothing_changes, all_mixes_of_plus_are_each_hit_once, a_name_is_found_in_trees_of_any_size)
