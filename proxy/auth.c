@@ -1,75 +1,11 @@
-/* auth.c - the authentication thread's heart: what becomes of a credential, and the fast path of workers.
- *
- *   asked -> yes          listed; fresh for auth_cache, refreshed ahead while connections use it, forgotten when it lapses unused
- *         -> no           listed: its connections are told, remembered for auth_no; else: remembered in auth_refused
- *         -> unavailable  listed: keeps its last yes for its connections until auth_stale; else: rests 0.2 to 2 s
- *   end by its clock, revoked by a push, longer unavailable than auth_stale: auth_end
- *
- * A verdict is never changed, only replaced. A revocation for which memory is short is not lost: the credential admits nobody new from that
- * moment (`stale`), and its end is tried again every 100 ms (`owes_end`, `owes_notice`). */
+/* auth.c - authentication as workers see it: the fast path without a lock, starting and stopping the thread. */
 #include "base/base.h"
 #include "proxy/auth.h"
 
-#include <inttypes.h>
-#include <stdatomic.h>
-
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "proxy/auth_parts.h"
 #include "wire/mqtt.h"
-
-enum {
-	REST_MS = 250, REST_MAX_MS = 2000,      /* after an unavailable, less up to 20 % */
-	REST_KEEP_MS = 4000,                    /* how long a failed credential is kept after its rest, so that the next rest is longer */
-	OWED_MS = 100, UNUSED_LOOK_MS = 2000, ENDED_LOOK_MS = 1000, SWEEP_MS = 1000,
-	STALE_MAX_MS = 3600 * 1000,
-};
-
-/* ---- Small things ---- */
-uint32_t auth_random(struct auth *a)            /* for spreading load, not for secrets: splitmix64 */
-{
-	uint64_t x = a->random += 0x9e3779b97f4a7c15u;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return (uint32_t)(x >> 32);
-}
-
-int64_t auth_jitter(struct auth *a, int64_t ms, unsigned percent)
-{
-	int64_t span = ms / 100 * percent;
-
-	return span > 0 ? ms - (int64_t)(auth_random(a) % ((uint64_t)span + 1)) : ms;
-}
-
-static int64_t least(int64_t x, int64_t y)
-{
-	return x < y ? x : y;
-}
-
-static int64_t most(int64_t x, int64_t y)
-{
-	return x > y ? x : y;
-}
-
-/* Milliseconds until the token ends by the wall clock; far away when it never does. */
-static int64_t ends_in(const struct auth *a, const struct token_info *info)
-{
-	if (info->expire == 0 || info->expire > INT64_MAX / 2000)
-		return INT64_MAX / 4;
-	return info->expire * 1000 - loop_wall(a->loop);
-}
-
-bool auth_info_valid(const struct auth *a, const struct token_info *info)
-{
-	return info->enabled && !info->customer_blocked && ends_in(a, info) > 0;
-}
-
-static bool is_yes(const struct verdict *v)
-{
-	return v->reason == RC_SUCCESS;
-}
 
 /* ---- The fast path: any worker ---- */
 int auth_known_reason(struct known *k, int64_t now, struct token **out)
@@ -82,7 +18,7 @@ int auth_known_reason(struct known *k, int64_t now, struct token **out)
 	v = auth_verdict(&k->token);
 	if (now >= v->fresh_until)
 		return -1;
-	if (!is_yes(v))
+	if (v->reason != RC_SUCCESS)
 		return v->reason;
 	if (!known_try_get(k))
 		return -1;
@@ -125,281 +61,6 @@ const struct auth_counters *auth_counters(const struct auth *a)
 	return &a->counters;
 }
 
-/* ---- What comes next for a credential ---- */
-void auth_arm(struct auth *a, struct known *k)
-{
-	const struct verdict *v = k->token.verdict;
-	bool idle = k->state == KNOWN_IDLE, used = known_in_use(k);
-	int64_t now = loop_now(a->loop), at;
-
-	MUST(k->listed);
-	if (k->owes_end || k->owes_notice)
-		at = now + OWED_MS;
-	else if (!used && !idle)
-		at = now + ENDED_LOOK_MS;       /* the answer decides */
-	else if (!used)
-		at = atomic_load_explicit(&k->stale, memory_order_relaxed) ? now :
-		     least(v->fresh_until, most(k->refresh_at, now + UNUSED_LOOK_MS));
-	else if (!is_yes(v))
-		at = now + ENDED_LOOK_MS;
-	else
-		at = idle ? least(v->stale_until, k->refresh_at) : v->stale_until;
-	if (is_yes(v))
-		at = least(at, now + ends_in(a, &v->info));
-	timer_set(a->loop, &k->timer, at - now);
-}
-
-void auth_later(struct auth *a, struct known *k)
-{
-	int64_t at = most(k->rest_until, loop_now(a->loop) + REST_MS);
-
-	if (a->breaker.state == BREAKER_OPEN)
-		at = most(at, a->breaker.retry_at);
-	/* Spread over a second, or all would come in the same turn. */
-	k->refresh_at = most(k->refresh_at, at + (int64_t)(auth_random(a) % 1000));
-	auth_arm(a, k);
-}
-
-/* Tells the connections and the core what the present verdict of k is. */
-static void tell(struct auth *a, struct known *k)
-{
-	const struct verdict *v = k->token.verdict;
-	struct acl *acl = is_yes(v) ? v->info.acl : NULL;
-
-	k->owes_notice = auth_notify(a, &k->token, k->customer, k->id, acl, v->reason) != 0;
-}
-
-static bool publish_no(struct auth *a, struct known *k, uint8_t reason)
-{
-	struct verdict *v = verdict_new(reason);
-
-	if (!v)
-		return false;
-	/* "No answer" is for those who are here now; it is never remembered against who comes next. */
-	v->fresh_until = loop_now(a->loop) + (reason == RC_SERVER_UNAVAILABLE ? 0 : a->config->auth_no);
-	v->stale_until = v->fresh_until;
-	known_publish(k, v);
-	return true;
-}
-
-void auth_end(struct auth *a, struct known *k, uint8_t reason)
-{
-	k->owes_end = 0;
-	if (publish_no(a, k, reason)) {
-		LOG_INFO("auth", "ended", "cid=%" PRIu64 " token=%" PRIu64 " reason=0x%02x", k->customer, k->id, reason);
-		tell(a, k);
-	} else {
-		atomic_store_explicit(&k->stale, true, memory_order_release);
-		k->owes_end = reason;
-	}
-	auth_arm(a, k);
-}
-
-static bool same_rights(const struct token_info *x, const struct token_info *y)
-{
-	return acl_same(x->acl, y->acl) && str_eq(str_c(x->ips), str_c(y->ips)) && memcmp(&x->limits, &y->limits, sizeof(x->limits)) == 0;
-}
-
-void auth_changed(struct auth *a, struct known *k, struct verdict *v)
-{
-	const struct verdict *old = k->token.verdict;
-	bool same = is_yes(old) && same_rights(&old->info, &v->info);
-
-	known_publish(k, v);                    /* old stays readable until the end of this turn */
-	if (!same)
-		tell(a, k);
-	auth_arm(a, k);
-}
-
-void auth_mark_stale(struct auth *a, struct known *k)
-{
-	atomic_store_explicit(&k->stale, true, memory_order_release);
-	k->refresh_at = loop_now(a->loop);
-	if (known_in_use(k))
-		auth_ask_refresh(a, k);
-	auth_arm(a, k);
-}
-
-static void known_tick(struct timer *t)
-{
-	struct known *k = container_of(t, struct known, timer);
-	struct auth *a = k->auth;
-	const struct verdict *v = k->token.verdict;
-	int64_t now = loop_now(a->loop);
-	bool used = known_in_use(k);
-
-	if (!k->listed) {
-		auth_table_forget(&a->table, k);        /* it has rested long enough */
-		return;
-	}
-	if (k->owes_end) {
-		auth_end(a, k, k->owes_end);
-		return;
-	}
-	if (k->owes_notice)
-		tell(a, k);
-	if (is_yes(v) && ends_in(a, &v->info) <= 0) {
-		auth_end(a, k, RC_NOT_AUTHORIZED);
-		return;
-	}
-	if (is_yes(v) && used && now >= v->stale_until) {
-		auth_end(a, k, RC_SERVER_UNAVAILABLE);
-		return;
-	}
-	if (!used && k->state == KNOWN_IDLE && !k->owes_notice &&
-	    (now >= v->fresh_until || atomic_load_explicit(&k->stale, memory_order_relaxed))) {
-		auth_table_forget(&a->table, k);
-		return;
-	}
-	if (used && is_yes(v) && now >= k->refresh_at)
-		auth_ask_refresh(a, k);
-	auth_arm(a, k);
-}
-
-void auth_adopt(struct auth *a, struct known *k)
-{
-	k->auth = a;
-	timer_init(&k->timer, known_tick);
-}
-
-/* ---- Answers ---- */
-static struct verdict *yes_verdict(struct auth *a, struct known *k, struct token_info *info)    /* takes what is in info */
-{
-	int64_t now = loop_now(a->loop), life;
-	struct verdict *v = verdict_new(RC_SUCCESS);
-
-	if (!v) {
-		token_info_free(info);
-		return NULL;
-	}
-	v->info = *info;
-	life = least(auth_jitter(a, a->config->auth_cache, 20), ends_in(a, info));
-	v->fresh_until = now + life;
-	v->stale_until = now + most(life, least(a->config->auth_stale, STALE_MAX_MS));
-	k->refresh_at = now + life * 4 / 5;
-	if (a->config->auth_poll > 0)
-		k->refresh_at = least(k->refresh_at, now + auth_jitter(a, a->config->auth_poll, 20));
-	return v;
-}
-
-static void said_nothing(struct auth *a, struct known *k)
-{
-	unsigned doublings = k->failures < 4 ? k->failures : 4;
-	int64_t rest = auth_jitter(a, least((int64_t)REST_MS << doublings, REST_MAX_MS), 20);
-
-	k->failures++;
-	k->rest_until = loop_now(a->loop) + rest;
-	auth_ask_waiting(a, k, RC_SERVER_UNAVAILABLE);
-	if (k->listed) {
-		auth_later(a, k);
-		return;
-	}
-	timer_set(a->loop, &k->timer, rest + REST_KEEP_MS);
-	auth_table_rest(&a->table, k, (size_t)most(a->config->auth_queue, 1));          /* may forget k */
-}
-
-static void said_no(struct auth *a, struct known *k, uint8_t reason)
-{
-	struct auth_ask *first = list_first(&k->waiting, struct auth_ask, waiting);
-
-	k->failures = 0;
-	k->rest_until = 0;
-	if (k->listed) {
-		auth_table_renew(&a->table, k);
-		if (is_yes(k->token.verdict))
-			auth_end(a, k, reason);
-		else
-			(void)publish_no(a, k, reason); /* nobody has rights by the old one either */
-		auth_ask_waiting(a, k, reason);
-		auth_arm(a, k);
-		return;
-	}
-	if (first) {
-		auth_refused_add(&a->refused, k->digest, reason, loop_now(a->loop) + a->config->auth_no, &first->peer);
-		auth_tidy_in(a, SWEEP_MS);
-	}
-	auth_ask_waiting(a, k, reason);
-	auth_table_forget(&a->table, k);
-}
-
-/* The credential means another token or customer now. Workers have put connections into a namespace by this object, so it is never used for
- * another one: it ends and is forgotten, and who waits may try again and gets a new object. */
-static void change_owner(struct auth *a, struct known *k)
-{
-	if (is_yes(k->token.verdict))
-		auth_end(a, k, RC_NOT_AUTHORIZED);
-	auth_ask_waiting(a, k, RC_SERVER_UNAVAILABLE);
-	if (!k->owes_end && !k->owes_notice)
-		auth_table_forget(&a->table, k);
-}
-
-static bool same_owner(const struct known *k, const struct token_info *info)
-{
-	return !k->listed || (k->customer == info->customer && k->id == info->id);
-}
-
-static void said_yes(struct auth *a, struct known *k, struct token_info *info)
-{
-	struct verdict *v;
-
-	if (!same_owner(k, info)) {
-		token_info_free(info);
-		change_owner(a, k);
-		return;
-	}
-	if (auth_table_group(&a->table, k, info->customer, info->id)) {
-		token_info_free(info);
-		said_nothing(a, k);
-		return;
-	}
-	v = yes_verdict(a, k, info);
-	if (!v) {
-		said_nothing(a, k);
-		return;
-	}
-	if (!k->listed && !auth_table_room(&a->table)) {
-		verdict_free(v);
-		auth_ask_waiting(a, k, RC_SERVER_BUSY);
-		auth_table_forget(&a->table, k);
-		return;
-	}
-	k->failures = 0;
-	k->rest_until = 0;
-	k->owes_end = 0;
-	if (k->listed) {
-		auth_table_renew(&a->table, k);
-		auth_changed(a, k, v);
-	} else {
-		known_publish(k, v);
-		auth_table_list(&a->table, k);
-		auth_refused_drop(&a->refused, k->digest);
-	}
-	auth_ask_waiting(a, k, RC_SUCCESS);
-	auth_arm(a, k);
-}
-
-void auth_answered(struct auth *a, struct known *k, struct auth_reply *reply)
-{
-	bool token = reply->said == SAID_TOKEN;
-
-	if (k->listed && list_empty(&k->waiting) && reply->said != SAID_NOTHING)
-		COUNT(a, refreshed);
-	if (token && k->short_id && reply->info.id != k->short_id) {
-		LOG_WARN("auth", "unavailable", "why=asked_for_token_%" PRIu64 "_told_of_%" PRIu64, k->short_id, reply->info.id);
-		token_info_free(&reply->info);
-		said_nothing(a, k);
-	} else if (token && auth_info_valid(a, &reply->info)) {
-		said_yes(a, k, &reply->info);
-	} else if (token) {
-		token_info_free(&reply->info);
-		said_no(a, k, RC_NOT_AUTHORIZED);
-	} else if (reply->said == SAID_NO) {
-		said_no(a, k, reply->reason);
-	} else {
-		said_nothing(a, k);
-	}
-}
-
 /* ---- Housekeeping: only while there is something to do ---- */
 void auth_tidy_in(struct auth *a, int64_t ms)
 {
@@ -417,7 +78,7 @@ static void tidy(struct timer *t)
 	if (!list_empty(&a->asks))
 		auth_tidy_in(a, AUTH_TIDY_MS);
 	else if (a->refused.count)
-		auth_tidy_in(a, SWEEP_MS);
+		auth_tidy_in(a, AUTH_SWEEP_MS);
 }
 
 /* ---- Life ---- */
@@ -429,9 +90,9 @@ static int parts_open(struct auth *a, const char **why)
 	*why = "authentication: out of memory or descriptors";
 	err = crypt_random(&a->random, sizeof(a->random));
 	if (!err)
-		err = auth_table_open(&a->table, (size_t)most(c->auth_known_max, 1));
+		err = auth_table_open(&a->table, c->auth_known_max > 0 ? (size_t)c->auth_known_max : 1);
 	if (!err)
-		err = auth_refused_open(&a->refused, (size_t)most(c->auth_no_max, 1));
+		err = auth_refused_open(&a->refused, c->auth_no_max > 0 ? (size_t)c->auth_no_max : 1);
 	if (!err)
 		err = loop_open(&a->loop);
 	if (!err)

@@ -27,8 +27,7 @@ struct auth_http {
 	void (*done)(void *arg, void *question, struct auth_reply *reply);
 	void *arg;
 	CURLM *multi;
-	char *url, *unix_path;                  /* unix_path: NULL unless the endpoint is a Unix socket */
-	bool tls;
+	struct auth_target target;
 	struct list idle, busy;                 /* struct call */
 	size_t calls;                           /* made, at most auth_parallel */
 	struct list socks;
@@ -259,8 +258,8 @@ static CURLcode set_bounds(struct call *c)
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)config->auth_connect_timeout);
 	SET(CURLOPT_TIMEOUT_MS, (long)config->auth_timeout);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_PROTOCOLS_STR, c->http->tls ? "https" : "http");
-	SET(CURLOPT_REDIR_PROTOCOLS_STR, c->http->tls ? "https" : "http");
+	SET(CURLOPT_PROTOCOLS_STR, c->http->target.tls ? "https" : "http");
+	SET(CURLOPT_REDIR_PROTOCOLS_STR, c->http->target.tls ? "https" : "http");
 	SET(CURLOPT_PROXY, "");                 /* else http_proxy of the environment counts */
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
@@ -276,14 +275,14 @@ static CURLcode set_target(struct call *c)
 	const struct auth_http *h = c->http;
 	CURLcode bad = CURLE_OK;
 
-	SET(CURLOPT_URL, h->url);
+	SET(CURLOPT_URL, h->target.url);
 	SET(CURLOPT_PRIVATE, (void *)c);
 	SET(CURLOPT_USERAGENT, "mbus-proxy/" MBUS_VERSION);
 	SET(CURLOPT_HTTPHEADER, &c->lines[0]);
-	SET(CURLOPT_HTTP_VERSION, h->tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
-	SET(CURLOPT_PIPEWAIT, h->tls ? 1L : 0L);        /* else a cold start opens a connection for each request */
-	if (h->unix_path)
-		SET(CURLOPT_UNIX_SOCKET_PATH, h->unix_path);
+	SET(CURLOPT_HTTP_VERSION, h->target.tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_PIPEWAIT, h->target.tls ? 1L : 0L);        /* else a cold start opens a connection for each request */
+	if (h->target.unix_path)
+		SET(CURLOPT_UNIX_SOCKET_PATH, h->target.unix_path);
 	if (h->config->auth_ca && h->config->auth_ca[0])
 		SET(CURLOPT_CAINFO, h->config->auth_ca);
 	return bad;
@@ -366,64 +365,6 @@ int auth_http_ask(struct auth_http *h, const struct credential *credential, void
 	return 0;
 }
 
-/* ---- Where the endpoint is ---- */
-/* Digits and dots only after "127.": "127.example.com" is a name like any other. libcurl never asks a resolver for "localhost". */
-static bool is_loopback(const char *host)
-{
-	if (strncmp(host, "127.", 4) == 0)
-		return strspn(host, "0123456789.") == strlen(host);
-	return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
-}
-
-static const char *check_url(struct auth_http *h, CURLU *url)
-{
-	char *scheme = NULL, *host = NULL, *user = NULL;
-	const char *why = NULL;
-
-	if (curl_url_set(url, CURLUPART_URL, h->url, 0) != CURLUE_OK ||
-	    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK || curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
-		why = "auth_url: not a URL; write http://127.0.0.1:9005/auth/info, https://... or unix:/path";
-	else if (curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK)
-		why = "auth_url: a user name in the URL is not supported";
-	else if (strcmp(scheme, "https") == 0)
-		h->tls = true;
-	else if (strcmp(scheme, "http") != 0)
-		why = "auth_url: only http, https and unix: are supported";
-	else if (!h->config->auth_insecure_http && !is_loopback(host))
-		why = "auth_url: plain http would send tokens readable over the network; use https, or set auth_insecure_http = on";
-	curl_free(scheme);
-	curl_free(host);
-	curl_free(user);
-	return why;
-}
-
-static int target_find(struct auth_http *h, const char **why)
-{
-	struct str url = str_c(h->config->auth_url);
-	CURLU *parsed;
-
-	*why = "out of memory";
-	if (str_starts(url, STR("unix:"))) {
-		h->unix_path = str_dup_z(str_skip(url, 5));
-		h->url = str_dup_z(STR("http://localhost/auth/info"));
-		if (!h->unix_path || !h->url)
-			return -E_NOMEM;
-		if (h->unix_path[0] == '/' && strlen(h->unix_path) < 108)
-			return 0;
-		*why = "auth_url: unix: needs an absolute path of at most 107 bytes";
-		return -E_INVALID;
-	}
-	h->url = str_dup_z(url);
-	parsed = curl_url();
-	if (!h->url || !parsed) {
-		curl_url_cleanup(parsed);
-		return -E_NOMEM;
-	}
-	*why = check_url(h, parsed);
-	curl_url_cleanup(parsed);
-	return *why ? -E_INVALID : 0;
-}
-
 /* ---- Life ---- */
 static int multi_open(struct auth_http *h)
 {
@@ -467,7 +408,7 @@ int auth_http_open(struct auth_http **out, struct loop *loop, const struct proxy
 	err = multi_open(h);
 	if (err)
 		goto fail;
-	err = target_find(h, why);
+	err = auth_target_find(&h->target, config, why);
 	if (err)
 		goto fail;
 	err = -E_INVALID;
@@ -505,7 +446,6 @@ void auth_http_close(struct auth_http **slot)
 	timer_stop(&h->timer);
 	hook_cancel(&h->soon);
 	curl_global_cleanup();
-	mem_free(h->url);
-	mem_free(h->unix_path);
+	auth_target_free(&h->target);
 	mem_free(h);
 }

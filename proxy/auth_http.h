@@ -27,3 +27,14 @@ int auth_http_open(struct auth_http **out, struct loop *loop, const struct proxy
 void auth_http_close(struct auth_http **h);     /* what is under way is given up, without done */
 bool auth_http_room(const struct auth_http *h); /* a slot is free (auth_parallel) */
 int auth_http_ask(struct auth_http *h, const struct credential *c, void *question) MUST_CHECK; /* 0, -E_BUSY, -E_NOMEM, -E_IO */
+
+/* ---- auth_url.c: auth_url of the configuration, taken apart ---- */
+struct auth_target {
+	char *url;                              /* what libcurl is given */
+	char *unix_path;                        /* NULL unless the endpoint is a Unix socket */
+	bool tls;
+};
+
+/* 0, or -E_INVALID, -E_NOMEM with a static sentence; free it in either case. Plain http only to this machine, unless auth_insecure_http. */
+int auth_target_find(struct auth_target *t, const struct proxy_config *config, const char **why) MUST_CHECK;
+void auth_target_free(struct auth_target *t);   /* zeroed is fine */

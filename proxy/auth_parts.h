@@ -1,9 +1,10 @@
 /* auth_parts.h - between the files of authentication only.
  *
- *   auth.c          life, the fast path, and what becomes of a credential: yes, no, unavailable, end by time
+ *   auth.c          life, and the fast path of workers
+ *   auth_known.c    what becomes of a credential: yes, no, unavailable, end by time
  *   auth_ask.c      asks of workers: merged, queued, bounded, answered
  *   auth_push.c     what the platform tells, and telling the workers
- *   auth_table, auth_refused   what is remembered        auth_http   the door to libcurl        breaker   when to leave it alone */
+ *   auth_table, auth_refused   what is remembered     auth_http, auth_url   the door to libcurl     breaker   when to leave it alone */
 #pragma once
 #include <stdatomic.h>
 
@@ -15,7 +16,7 @@
 #include "proxy/breaker.h"
 #include "proxy/config.h"
 
-enum { AUTH_WORKERS_MAX = 64, AUTH_PUSHES = 1024, AUTH_PAYLOAD_MAX = 64 * 1024, AUTH_AGAIN_MAX = 3, AUTH_TIDY_MS = 100 };
+enum { AUTH_WORKERS_MAX = 64, AUTH_PUSHES = 1024, AUTH_PAYLOAD_MAX = 64 * 1024, AUTH_AGAIN_MAX = 3, AUTH_TIDY_MS = 100, AUTH_SWEEP_MS = 1000 };
 
 enum push_scope { PUSH_TOKEN, PUSH_CUSTOMER, PUSH_ALL };
 struct push {                                   /* one that was applied: answers of requests that began before it are too old */
@@ -63,8 +64,11 @@ struct auth {
 bool credential_ok(const struct credential *c, bool any_form);          /* may be looked up and put into a header */
 
 /* auth.c */
-void auth_adopt(struct auth *a, struct known *k);               /* just added to the table */
 int auth_known_reason(struct known *k, int64_t now, struct token **out);        /* as auth_look; any RCU reader */
+void auth_tidy_in(struct auth *a, int64_t ms);                  /* housekeeping within so long */
+
+/* auth_known.c */
+void auth_adopt(struct auth *a, struct known *k);               /* just added to the table */
 void auth_answered(struct auth *a, struct known *k, struct auth_reply *reply);  /* takes what is in reply */
 void auth_end(struct auth *a, struct known *k, uint8_t reason); /* no more rights: verdict and notice */
 void auth_changed(struct auth *a, struct known *k, struct verdict *v);  /* takes v: another yes for the same customer and id; notice if it differs */
@@ -72,7 +76,6 @@ void auth_mark_stale(struct auth *a, struct known *k);          /* asked again n
 void auth_arm(struct auth *a, struct known *k);                 /* the timer for whatever comes next */
 bool auth_info_valid(const struct auth *a, const struct token_info *info);      /* enabled, not ended, customer not blocked */
 void auth_later(struct auth *a, struct known *k);               /* listed, not asked now after all: the next refresh when the circuit may be closed */
-void auth_tidy_in(struct auth *a, int64_t ms);                  /* housekeeping within so long */
 uint32_t auth_random(struct auth *a);
 int64_t auth_jitter(struct auth *a, int64_t ms, unsigned percent);              /* ms, less up to percent */
 
