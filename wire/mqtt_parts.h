@@ -1,5 +1,5 @@
-/* mqtt_parts.h - what the files of the codec (mqtt_*.c, and link.c for message properties)
- * share; nobody else includes it. Reading parts answers with a reason code like the packets do;
+/* mqtt_parts.h - what the files of the codec (mqtt_*.c, link_*.c for message properties, ws.c for
+ * text and putting) share; nobody else includes it. Reading parts answers with a reason code like the packets do;
  * writing parts is done on reserved memory. */
 #pragma once
 #include "wire/mqtt_read.h"
