@@ -316,7 +316,7 @@ static void start_auth(bool threaded)
 }
 
 /* defaults(); config.x = ...; begin(); ...; end(); */
-static void begin(void)
+static UNUSED_FN void begin(void)
 {
 	ep = endpoint_start(0, NULL);
 	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/auth/info", ep->port);
