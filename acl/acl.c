@@ -46,7 +46,8 @@ enum acl_type acl_type(const struct acl *a)
 
 bool acl_same(const struct acl *a, const struct acl *b)
 {
-	return a == b || (acl_set_same(&a->publish, &b->publish) && acl_set_same(&a->receive, &b->receive));
+	return a == b ||
+	       (acl_set_same(&a->publish, &b->publish) && acl_set_same(&a->receive, &b->receive));
 }
 
 /* ---- May it? ---- */
@@ -74,8 +75,8 @@ bool acl_may_receive(const struct acl *a, struct str topic)
 
 /* ---- The permitted part of a filter ---- */
 
-struct meets {                                   /* where the client's filter meets the grants */
-	struct acl_item *items;                  /* their texts are offsets into `texts` while that grows */
+struct meets {                  /* where the client's filter meets the grants */
+	struct acl_item *items; /* their texts are offsets into `texts` while that grows */
 	unsigned count;
 	struct buf texts;
 };
@@ -92,7 +93,7 @@ static int meet_grants(struct meets *m, const struct acl_set *grants, struct fil
 			return -E_NOMEM;
 		if (!filter_intersect(f, grant, (char *)p, room, &item->f))
 			continue;
-		item->f.text.p = NULL;                   /* the memory may move; found again by found_texts() */
+		item->f.text.p = NULL; /* the memory may move; found again by found_texts() */
 		item->entry = grants->items[i].entry;
 		buf_commit(&m->texts, item->f.text.n);
 		m->count++;
@@ -119,9 +120,10 @@ static int emit_set(const struct acl_set *s, void (*emit)(void *arg, struct filt
 	return (int)s->count;
 }
 
-int acl_intersect(const struct acl *a, struct str filter, void (*emit)(void *arg, struct filter f), void *arg)
+int acl_intersect(const struct acl *a, struct str filter, void (*emit)(void *arg, struct filter f),
+                  void *arg)
 {
-	struct filter f = { filter, true };      /* all that a client writes is marked (topic.h) */
+	struct filter f = { filter, true }; /* all that a client writes is marked (topic.h) */
 	struct acl_set result = { 0 };
 	struct meets m = { 0 };
 	int n;
@@ -160,7 +162,7 @@ const char *acl_quote(char room[ACL_QUOTE], struct str word)
 	bool utf8 = mqtt_name_ok(word);
 
 	while (n < word.n && n > 0 && ((unsigned char)word.p[n] & 0xc0) == 0x80)
-		n--;                                     /* not in the middle of a character */
+		n--; /* not in the middle of a character */
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)word.p[i];
 		bool plain = c < 0x80 ? c >= ' ' && c != '"' && c != '\\' && c != 0x7f : utf8;
@@ -184,8 +186,9 @@ void acl_explain(const struct acl *a, bool publish, struct str topic, char *out,
 	else if (found < 0)
 		(void)snprintf(out, size, "%s %s: no grant", verb, name);
 	else if (a->type != ACL_LISTED)
-		(void)snprintf(out, size, "%s %s: %s token", verb, name, a->type == ACL_MASTER ? "master" : "standard");
+		(void)snprintf(out, size, "%s %s: %s token", verb, name,
+		               a->type == ACL_MASTER ? "master" : "standard");
 	else
 		(void)snprintf(out, size, "%s %s: grant %u (%s)", verb, name, s->items[found].entry,
-			       acl_quote(grant, s->items[found].f.text));
+		               acl_quote(grant, s->items[found].f.text));
 }

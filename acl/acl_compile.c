@@ -15,28 +15,29 @@
 enum action { PUBLISH = 1, SUBSCRIBE = 2 };
 enum ids { IDS_ALL, IDS_SOME };
 
-struct entry {                                   /* one element of `acl`, read but not yet judged as a whole */
+struct entry { /* one element of `acl`, read but not yet judged as a whole */
 	int uri;
 	bool has_topic;
 	struct str topic;
 	unsigned actions;
 	enum ids ids;
-	uint8_t rights[1 + ACL_SUBMODULES];      /* method bits; [0] of the item itself */
+	uint8_t rights[1 + ACL_SUBMODULES]; /* method bits; [0] of the item itself */
 };
 
 struct compile {
 	struct acl *acl;
-	struct acl_item *publish, *receive;      /* grants found so far; room for all there can be */
+	struct acl_item *publish, *receive; /* grants found so far; room for all there can be */
 	unsigned publishes, receives;
-	size_t texts;                            /* used of acl->texts */
-	unsigned index;                          /* of the entry at hand */
+	size_t texts;   /* used of acl->texts */
+	unsigned index; /* of the entry at hand */
 	char *why;
 	size_t why_size;
 };
 
 /* ---- Complaints ---- */
 
-static int complain(const struct compile *c, const char *key, const char *format, ...) PRINTF_LIKE(3, 4);
+static int complain(const struct compile *c, const char *key, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 
 /* key: "" for the entry as a whole, ".topic" for a key of it. */
 static int complain(const struct compile *c, const char *key, const char *format, ...)
@@ -73,11 +74,13 @@ static int read_uri(const struct compile *c, const json_t *value, struct entry *
 		return complain(c, ".uri", "must be a string");
 	e->uri = acl_uri_of(text_of(value));
 	if (e->uri < 0)
-		return complain(c, ".uri", "\"%s\" is not known", acl_quote(quoted, text_of(value)));
+		return complain(c, ".uri", "\"%s\" is not known",
+		                acl_quote(quoted, text_of(value)));
 	return 0;
 }
 
-static int read_method_bits(const struct compile *c, const json_t *value, const char *key, uint8_t *bits)
+static int read_method_bits(const struct compile *c, const json_t *value, const char *key,
+                            uint8_t *bits)
 {
 	char quoted[ACL_QUOTE];
 
@@ -91,7 +94,8 @@ static int read_method_bits(const struct compile *c, const json_t *value, const 
 			return complain(c, key, "must be a list of methods");
 		method = acl_method_of(text_of(word));
 		if (method < 0)
-			return complain(c, key, "\"%s\" is no method", acl_quote(quoted, text_of(word)));
+			return complain(c, key, "\"%s\" is no method",
+			                acl_quote(quoted, text_of(word)));
 		*bits |= (uint8_t)(1u << method);
 	}
 	return 0;
@@ -104,15 +108,18 @@ static int read_methods(const struct compile *c, const json_t *value, struct ent
 
 static int read_submodule(const struct compile *c, const json_t *value, struct entry *e)
 {
-	const json_t *name = json_object_get(value, "name"), *methods = json_object_get(value, "methods");
+	const json_t *name = json_object_get(value, "name"),
+		     *methods = json_object_get(value, "methods");
 	char quoted[ACL_QUOTE];
 	int submodule;
 
-	if (!json_is_object(value) || json_object_size(value) != 2 || !json_is_string(name) || !methods)
+	if (!json_is_object(value) || json_object_size(value) != 2 || !json_is_string(name) ||
+	    !methods)
 		return complain(c, ".submodules", "each must be {\"name\":..,\"methods\":[..]}");
 	submodule = acl_submodule_of(text_of(name));
 	if (submodule < 0)
-		return complain(c, ".submodules", "\"%s\" is not known", acl_quote(quoted, text_of(name)));
+		return complain(c, ".submodules", "\"%s\" is not known",
+		                acl_quote(quoted, text_of(name)));
 	return read_method_bits(c, methods, ".submodules", &e->rights[1 + submodule]);
 }
 
@@ -136,8 +143,10 @@ static int read_ids(const struct compile *c, const json_t *value, struct entry *
 	if (json_is_string(value)) {
 		if (str_eq(text_of(value), STR("all")))
 			return 0;
+		if (!str_eq(text_of(value), STR("in-groups")))
+			return complain(c, ".ids", "%s", form);
 		e->ids = IDS_SOME;
-		return str_eq(text_of(value), STR("in-groups")) ? 0 : complain(c, ".ids", "%s", form);
+		return 0;
 	}
 	if (!json_is_array(value))
 		return complain(c, ".ids", "%s", form);
@@ -168,7 +177,8 @@ static int read_topic(const struct compile *c, const json_t *value, struct entry
 		return complain(c, ".topic", "\"%s\" is reserved, no grant may name it", quoted);
 	l = levels_of(e->topic);
 	if (levels_next(&l, &first) && str_eq(first, STR("$share")))
-		return complain(c, ".topic", "\"%s\": a grant names the filter alone, without $share", quoted);
+		return complain(c, ".topic",
+		                "\"%s\": a grant names the filter alone, without $share", quoted);
 	return 0;
 }
 
@@ -195,7 +205,8 @@ static const struct entry_key {
 	const char *name;
 	int (*read)(const struct compile *c, const json_t *value, struct entry *e);
 } entry_keys[] = {
-	{ "uri", read_uri },     { "methods", read_methods }, { "ids", read_ids }, { "submodules", read_submodules },
+	{ "uri", read_uri },     { "methods", read_methods },
+	{ "ids", read_ids },     { "submodules", read_submodules },
 	{ "topic", read_topic }, { "actions", read_actions },
 };
 
@@ -240,7 +251,8 @@ static int read_entry(const struct compile *c, const json_t *object, struct entr
 	if (!json_is_object(object))
 		return complain(c, "", "must be an object");
 	/* jansson's iterators want a json_t that may be written to; nothing is. */
-	for (i = json_object_iter((json_t *)object); i; i = json_object_iter_next((json_t *)object, i)) {
+	for (i = json_object_iter((json_t *)object); i;
+	     i = json_object_iter_next((json_t *)object, i)) {
 		err = read_key(c, json_object_iter_key(i), json_object_iter_value(i), e);
 		if (err)
 			return err;
@@ -250,7 +262,8 @@ static int read_entry(const struct compile *c, const json_t *object, struct entr
 
 /* ---- Grants ---- */
 
-static void grant(struct acl_item *items, unsigned *count, struct str text, bool system, unsigned entry)
+static void grant(struct acl_item *items, unsigned *count, struct str text, bool system,
+                  unsigned entry)
 {
 	items[(*count)++] = (struct acl_item){ { text, system }, entry };
 }
@@ -259,17 +272,21 @@ static void apply_entry(struct compile *c, const struct entry *e)
 {
 	struct str topic = str_make(c->acl->texts + c->texts, e->topic.n);
 
-	if (e->ids == IDS_ALL) {                 /* fewer items than all of them cannot be told here: no right at all */
+	/* Fewer items than all of them cannot be told here: no right at all. */
+	if (e->ids == IDS_ALL) {
 		for (size_t i = 0; i < ARRAY_LEN(e->rights); i++)
 			c->acl->rest[e->uri][i] |= e->rights[i];
 	}
 	if (e->has_topic) {
+		/* A grant of a token opens no system tree; without a wildcard the mark says nothing. */
+		bool system = e->topic.p[0] != '+' && e->topic.p[0] != '#';
+
 		memcpy(c->acl->texts + c->texts, e->topic.p, e->topic.n);
 		c->texts += e->topic.n;
 		if ((e->actions & PUBLISH) && !acl_is_reserved(topic))
-			grant(c->publish, &c->publishes, topic, topic.p[0] != '+' && topic.p[0] != '#', c->index);
+			grant(c->publish, &c->publishes, topic, system, c->index);
 		if (e->actions & SUBSCRIBE)
-			grant(c->receive, &c->receives, topic, topic.p[0] != '+' && topic.p[0] != '#', c->index);
+			grant(c->receive, &c->receives, topic, system, c->index);
 	}
 	/* What REST may read, MQTT may follow (flespi.md 2.2). */
 	if (e->uri == acl_uri_mqtt && (e->rights[0] & ACL_GET))
@@ -302,7 +319,8 @@ static int compile_listed(struct compile *c, const json_t *list)
 	int err = -E_NOMEM;
 
 	c->publish = mem_array(count, sizeof(*c->publish));
-	c->receive = mem_array(3 * count, sizeof(*c->receive));  /* an entry's topic, state and log */
+	/* An entry may open three filters: its topic, state and log. */
+	c->receive = mem_array(3 * count, sizeof(*c->receive));
 	c->acl->texts = mem_alloc(texts_size(list));
 	if (!c->publish || !c->receive || !c->acl->texts)
 		goto out;
@@ -325,7 +343,7 @@ out:
 /* The customer's own tree, all of it; of the platform's tree what belongs to the kind of token. "Everything but" is no set of filters, so the
  * standard token's part is named: every category that has a module, without the module `platform`, and the categories that have none of it. */
 static const struct preset {
-	unsigned types;                          /* bit (1 << enum acl_type) */
+	unsigned types; /* bit (1 << enum acl_type) */
 	struct str text;
 	bool system;
 } presets[] = {
@@ -362,7 +380,8 @@ static int compile_preset(struct compile *c)
 
 /* ---- The object ---- */
 
-static int read_access(const json_t *access, int64_t *type, const json_t **list, char *why, size_t why_size)
+static int read_access(const json_t *access, int64_t *type, const json_t **list, char *why,
+                       size_t why_size)
 {
 	size_t known;
 

@@ -5,11 +5,11 @@
 
 /* ---- REST rights: bits of methods per kind of item and part of it (flespi.md 2.1) ---- */
 enum { ACL_METHODS = 5, ACL_SUBMODULES = 19, ACL_URIS = 13 };
-enum { ACL_GET = 1 };                            /* the bit of the first method */
+enum { ACL_GET = 1 }; /* the bit of the first method */
 
-int acl_method_of(struct str word);              /* bit number, or -1 */
-int acl_submodule_of(struct str word);           /* 0 .. ACL_SUBMODULES - 1, or -1 */
-int acl_uri_of(struct str word);                 /* 0 .. ACL_URIS - 1, or -1 */
+int acl_method_of(struct str word);    /* bit number, or -1 */
+int acl_submodule_of(struct str word); /* 0 .. ACL_SUBMODULES - 1, or -1 */
+int acl_uri_of(struct str word);       /* 0 .. ACL_URIS - 1, or -1 */
 extern const int acl_uri_mqtt, acl_submodule_logs;
 
 /* All but refs is written by acl_compile() and never again. */
@@ -17,11 +17,12 @@ struct acl {
 	_Atomic unsigned refs;
 	enum acl_type type;
 	struct acl_set publish, receive;
-	uint8_t rest[ACL_URIS][1 + ACL_SUBMODULES];      /* [uri][0] the item itself, [uri][1 + n] its submodule n */
-	char *texts;                             /* the topics of the grants, back to back */
+	/* Method bits: rest[uri][0] of the item itself, rest[uri][1 + n] of its submodule n. */
+	uint8_t rest[ACL_URIS][1 + ACL_SUBMODULES];
+	char *texts; /* the topics of the grants, back to back */
 };
 
-void acl_free(struct acl *a);                    /* NULL and half-built are fine */
+void acl_free(struct acl *a); /* NULL and half-built are fine */
 
 /* A word of a stranger for a line that people read: what is not plain text becomes '?', and a long one is cut. */
 enum { ACL_QUOTE = 72 };

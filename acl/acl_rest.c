@@ -8,16 +8,20 @@ static const struct str methods[ACL_METHODS] = {
 };
 
 static const struct str submodules[ACL_SUBMODULES] = {
-	STR_INIT("logs"), STR_INIT("messages"), STR_INIT("telemetry"), STR_INIT("settings"), STR_INIT("connections"),
-	STR_INIT("devices"), STR_INIT("channels"), STR_INIT("groups"), STR_INIT("geofences"), STR_INIT("calculate"),
-	STR_INIT("media"), STR_INIT("packets"), STR_INIT("commands"), STR_INIT("commands-queue"),
-	STR_INIT("commands-result"), STR_INIT("sms"), STR_INIT("files"), STR_INIT("intervals"), STR_INIT("idents"),
+	STR_INIT("logs"),      STR_INIT("messages"),       STR_INIT("telemetry"),
+	STR_INIT("settings"),  STR_INIT("connections"),    STR_INIT("devices"),
+	STR_INIT("channels"),  STR_INIT("groups"),         STR_INIT("geofences"),
+	STR_INIT("calculate"), STR_INIT("media"),          STR_INIT("packets"),
+	STR_INIT("commands"),  STR_INIT("commands-queue"), STR_INIT("commands-result"),
+	STR_INIT("sms"),       STR_INIT("files"),          STR_INIT("intervals"),
+	STR_INIT("idents"),
 };
 
 static const struct str uris[ACL_URIS] = {
-	STR_INIT("mqtt"), STR_INIT("gw/channels"), STR_INIT("gw/devices"), STR_INIT("gw/groups"),
-	STR_INIT("gw/streams"), STR_INIT("gw/modems"), STR_INIT("gw/calcs"), STR_INIT("gw/plugins"),
-	STR_INIT("gw/geofences"), STR_INIT("gw/assets"), STR_INIT("storage/containers"), STR_INIT("storage/cdns"),
+	STR_INIT("mqtt"),      STR_INIT("gw/channels"),        STR_INIT("gw/devices"),
+	STR_INIT("gw/groups"), STR_INIT("gw/streams"),         STR_INIT("gw/modems"),
+	STR_INIT("gw/calcs"),  STR_INIT("gw/plugins"),         STR_INIT("gw/geofences"),
+	STR_INIT("gw/assets"), STR_INIT("storage/containers"), STR_INIT("storage/cdns"),
 	STR_INIT("ai"),
 };
 
@@ -54,11 +58,12 @@ static bool is_platform(struct str uri)
 
 bool acl_may_rest(const struct acl *a, struct str uri, struct str submodule, struct str method)
 {
-	int u = acl_uri_of(uri), m = acl_method_of(method), s = submodule.n ? acl_submodule_of(submodule) : -1;
+	int u = acl_uri_of(uri), m = acl_method_of(method),
+	    s = submodule.n ? acl_submodule_of(submodule) : -1;
 
 	if (a->type != ACL_LISTED)
 		return a->type == ACL_MASTER || !is_platform(uri);
 	if (u < 0 || m < 0 || (submodule.n && s < 0))
-		return false;                            /* nothing under platform/ can be granted at all */
+		return false; /* nothing under platform/ can be granted at all */
 	return a->rest[u][1 + s] >> m & 1;
 }

@@ -15,11 +15,11 @@
 #include "base/mem.h"
 
 struct acl_node {
-	uint64_t key;                            /* of the level, see level_key(); decides most comparisons */
-	struct str level;                        /* by which its parent leads here */
-	uint32_t first, count;                   /* children: nodes[first .. first + count) */
-	uint32_t plus;                           /* the child '+', 0 = none */
-	int32_t end, hash;                       /* the item that ends here, and the one that ends with '#' here; -1 = none */
+	uint64_t key;          /* of the level, see level_key(); decides most comparisons */
+	struct str level;      /* by which its parent leads here */
+	uint32_t first, count; /* children: nodes[first .. first + count) */
+	uint32_t plus;         /* the child '+', 0 = none */
+	int32_t end, hash;     /* items: which ends here, which ends here with '#'; -1 = none */
 };
 
 enum { NOBODY = -1, STACK = TOPIC_LEVELS_MAX + 4 };
@@ -104,7 +104,7 @@ static uint32_t child_of(const struct acl_set *s, const struct acl_node *node, s
 		else
 			low = middle + 1;
 	}
-	return 0;                                /* the root is nobody's child */
+	return 0; /* the root is nobody's child */
 }
 
 /* The root rule (topic.h): may the '+' of the root stand for the first level of this text, which was expanded? */
@@ -130,10 +130,14 @@ static bool level_at(struct str text, uint32_t *at, struct str *level)
 	return true;
 }
 
+struct spot { /* a node, and the level of the text to be held against it */
+	uint32_t node, at;
+};
+
 /* An item other than `but` that covers f. */
 static int find_but(const struct acl_set *s, struct filter f, int but)
 {
-	struct spot { uint32_t node, at; } stack[STACK], spot;
+	struct spot stack[STACK], spot;
 	struct str text = expand(f.text), level;
 	bool root_plus = root_admits(s, text, f.system);
 	unsigned n = 0;
@@ -153,7 +157,7 @@ static int find_but(const struct acl_set *s, struct filter f, int but)
 			continue;
 		}
 		if (is_byte(level, '#'))
-			continue;                /* only a '#' covers a '#' */
+			continue; /* only a '#' covers a '#' */
 		MUST(n + 2 <= STACK);
 		if (node->plus && (spot.node || root_plus))
 			stack[n++] = (struct spot){ node->plus, spot.at };
@@ -174,7 +178,8 @@ bool acl_set_same(const struct acl_set *a, const struct acl_set *b)
 	if (a->count != b->count)
 		return false;
 	for (unsigned i = 0; i < a->count; i++) {
-		if (a->items[i].f.system != b->items[i].f.system || text_cmp(a->items[i].f.text, b->items[i].f.text) != 0)
+		if (a->items[i].f.system != b->items[i].f.system ||
+		    text_cmp(a->items[i].f.text, b->items[i].f.text) != 0)
 			return false;
 	}
 	return true;
@@ -185,13 +190,16 @@ bool acl_set_same(const struct acl_set *a, const struct acl_set *b)
 static void node_init(struct acl_node *node, struct str level, uint32_t item)
 {
 	*node = (struct acl_node){
-		.key = level_key(level), .level = level, .first = item, .count = 1, .end = NOBODY, .hash = NOBODY
+		.key = level_key(level), .level = level, .end = NOBODY, .hash = NOBODY
 	};
+	node->first = item;
+	node->count = 1;
 }
 
 /* Until a node has been divided, first and count tell which items are below it: items are sorted, so they are neighbours. Here
  * they become children, which are put behind `used`. cursor[j] stands before the level of items[j] that is to be looked at. */
-static uint32_t node_divide(struct acl_node *nodes, struct acl_node *node, struct levels *cursor, uint32_t used)
+static uint32_t node_divide(struct acl_node *nodes, struct acl_node *node, struct levels *cursor,
+                            uint32_t used)
 {
 	uint32_t item = node->first, end = node->first + node->count;
 	struct str level;

@@ -6,21 +6,21 @@
 
 struct acl_item {
 	struct filter f;
-	unsigned entry;                          /* whose it is: position in the token's list, for explanations */
+	unsigned entry; /* whose it is: position in the token's list, for explanations */
 };
 
 struct acl_node;
 
 struct acl_set {
-	struct acl_item *items;                  /* sorted by levels; none covers another */
+	struct acl_item *items; /* sorted by levels; none covers another */
 	unsigned count;
-	bool system;                             /* the mark of those that start with a wildcard: the same for all */
-	struct acl_node *nodes;                  /* the items' levels as a tree; nodes[0] is the root; NULL without items */
+	bool system;            /* the mark of those that start with a wildcard: the same for all */
+	struct acl_node *nodes; /* the items' levels as a tree; NULL without items */
 };
 
 /* Copies the items, drops what others cover. 0 or -E_NOMEM; *out is untouched then. Items that start with a wildcard MUST agree in their mark. */
 int acl_set_make(struct acl_set *out, const struct acl_item *items, unsigned count) MUST_CHECK;
-void acl_set_free(struct acl_set *s);            /* a zeroed one is fine */
+void acl_set_free(struct acl_set *s); /* a zeroed one is fine */
 /* An item that covers f, or -1. A name is a filter without wildcards: then it is an item that matches. No allocation; at most one look at each
  * node whatever f is. */
 int acl_set_find(const struct acl_set *s, struct filter f);

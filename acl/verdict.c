@@ -35,7 +35,8 @@ static int complain(const struct reading *r, const char *format, ...)
 /* ---- Numbers ---- */
 
 /* An integer least..most; *out is what it was before if the key is missing. */
-static int read_number(const struct reading *r, const json_t *in, const char *key, int64_t least, int64_t most, int64_t *out)
+static int read_number(const struct reading *r, const json_t *in, const char *key, int64_t least,
+                       int64_t most, int64_t *out)
 {
 	const json_t *value = json_object_get(in, key);
 
@@ -53,7 +54,7 @@ int64_t token_ends(int64_t expire, int64_t ttl, int64_t accessed, int64_t create
 {
 	int64_t idle = ttl ? (accessed ? accessed : created) + ttl : 0;
 
-	return expire > idle ? expire : idle;    /* valid while either is; 0 if there is neither */
+	return expire > idle ? expire : idle; /* valid while either is; 0 if there is neither */
 }
 
 static int read_times(const struct reading *r, struct token_info *t)
@@ -78,14 +79,12 @@ static const struct limit_key {
 	const char *name;
 	size_t offset;
 } limit_keys[] = {
-#define LIMIT(name, field) { name, offsetof(struct token_limits, field) }
-	LIMIT("mqtt_session_messages", queue_messages),
-	LIMIT("mqtt_session_storage", queue_bytes),
-	LIMIT("mqtt_subscriptions", subscriptions),
-	LIMIT("mqtt_sessions", connections),
-	LIMIT("mqtt_packet_size", packet_bytes),
-	LIMIT("mqtt_messages", publish_per_second),
-#undef LIMIT
+	{ "mqtt_session_messages", offsetof(struct token_limits, queue_messages) },
+	{ "mqtt_session_storage", offsetof(struct token_limits, queue_bytes) },
+	{ "mqtt_subscriptions", offsetof(struct token_limits, subscriptions) },
+	{ "mqtt_sessions", offsetof(struct token_limits, connections) },
+	{ "mqtt_packet_size", offsetof(struct token_limits, packet_bytes) },
+	{ "mqtt_messages", offsetof(struct token_limits, publish_per_second) },
 };
 
 static int read_limits(const struct reading *r, struct token_limits *out)
@@ -97,7 +96,7 @@ static int read_limits(const struct reading *r, struct token_limits *out)
 	if (!json_is_object(limits))
 		return complain(r, "limits must be an object");
 	for (size_t i = 0; i < ARRAY_LEN(limit_keys); i++) {
-		int64_t v = -1;                  /* flespi's "unlimited": our own default holds */
+		int64_t v = -1; /* flespi's "unlimited": our own default holds */
 		int err = read_number(r, limits, limit_keys[i].name, -1, UINT32_MAX, &v);
 
 		if (err)
@@ -126,7 +125,7 @@ static bool next_mask(struct str *list, struct str *mask)
 	return true;
 }
 
-enum { MASK_MAX = 64 };                          /* longer than any address; bounds the work of mask_fits */
+enum { MASK_MAX = 64 }; /* longer than any address; bounds the work of mask_fits */
 
 static bool mask_ok(struct str mask)
 {
@@ -167,7 +166,8 @@ static bool mask_fits(struct str mask, struct str address)
 		if (m < mask.n && mask.p[m] == '*') {
 			star = m++;
 			resume = a;
-		} else if (m < mask.n && (mask.p[m] == '?' || lower(mask.p[m]) == lower(address.p[a]))) {
+		} else if (m < mask.n &&
+		           (mask.p[m] == '?' || lower(mask.p[m]) == lower(address.p[a]))) {
 			m++;
 			a++;
 		} else if (star != SIZE_MAX) {
@@ -213,7 +213,8 @@ static int read_ips(const struct reading *r, char **out)
 	if (ips.n == 0)
 		return 0;
 	if (!token_ips_ok(ips))
-		return complain(r, "ips must be at most %d masks such as 10.0.*,192.168.1.?", VERDICT_IPS_MAX);
+		return complain(r, "ips must be at most %d masks such as 10.0.*,192.168.1.?",
+		                VERDICT_IPS_MAX);
 	*out = str_dup_z(ips);
 	return *out ? 0 : -E_NOMEM;
 }
@@ -232,7 +233,8 @@ static int read_identity(const struct reading *r, struct token_info *t)
 		return complain(r, "cid is missing");
 	if (!json_get_bool(r->object, "enabled", &t->enabled))
 		return complain(r, "enabled must be true or false");
-	if (json_object_get(r->object, "blocked") && !json_get_bool(r->object, "blocked", &t->customer_blocked))
+	if (json_object_get(r->object, "blocked") &&
+	    !json_get_bool(r->object, "blocked", &t->customer_blocked))
 		return complain(r, "blocked must be true or false");
 	t->id = (uint64_t)id;
 	t->customer = (uint64_t)cid;
@@ -249,8 +251,9 @@ int token_info_read(struct token_info *out, const json_t *object, char *why, siz
 		return complain(&r, "a token must be an object");
 	if (!json_object_get(object, "access"))
 		return complain(&r, "access is missing");
-	if ((err = read_identity(&r, &t)) || (err = read_times(&r, &t)) || (err = read_limits(&r, &t.limits)) ||
-	    (err = read_ips(&r, &t.ips)) || (err = acl_compile(&t.acl, json_object_get(object, "access"), why, why_size))) {
+	if ((err = read_identity(&r, &t)) || (err = read_times(&r, &t)) ||
+	    (err = read_limits(&r, &t.limits)) || (err = read_ips(&r, &t.ips)) ||
+	    (err = acl_compile(&t.acl, json_object_get(object, "access"), why, why_size))) {
 		if (err == -E_NOMEM)
 			(void)complain(&r, "out of memory");
 		token_info_free(&t);

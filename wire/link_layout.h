@@ -41,5 +41,5 @@ enum {
 	RIGHTS_COUNT_AT = 16,
 };
 
-enum { LINK_MAGIC = 0x5355424d };                /* "MBUS", read as le32 */
-enum { LINK_SUBSCRIPTION_ID_MAX = 268435455 };   /* MQTT5 3.8.2.1.2 */
+enum { LINK_MAGIC = 0x5355424d };              /* "MBUS", read as le32 */
+enum { LINK_SUBSCRIPTION_ID_MAX = 268435455 }; /* MQTT5 3.8.2.1.2 */

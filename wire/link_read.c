@@ -9,18 +9,20 @@
 
 /* ---- The types ---- */
 
-enum where { ON_LINK = 1, ON_CHANNEL = 2, ON_BOTH = 3 };         /* channel 0, the others */
+enum where { ON_LINK = 1, ON_CHANNEL = 2, ON_BOTH = 3 }; /* channel 0, the others */
 
 static const struct type_rule {
 	const char *name;
-	uint8_t flags;                           /* which may be set */
+	uint8_t flags; /* which may be set */
 	uint8_t where;
-	bool bare;                               /* has no body */
-} type_rules[] = {                               /* a row not here is no frame */
+	bool bare; /* has no body */
+} type_rules[] = {
+	/* a row not here is no frame */
 	[LINK_HELLO] = { "HELLO", 0, ON_LINK, false },
 	[LINK_PING] = { "PING", 0, ON_LINK, true },
 	[LINK_PONG] = { "PONG", 0, ON_LINK, true },
-	[LINK_OPEN] = { "OPEN", LINK_OPEN_CLEAN | LINK_OPEN_WILL | LINK_OPEN_REATTACH, ON_CHANNEL, false },
+	[LINK_OPEN] = { "OPEN", LINK_OPEN_CLEAN | LINK_OPEN_WILL | LINK_OPEN_REATTACH, ON_CHANNEL,
+	                false },
 	[LINK_OPENED] = { "OPENED", LINK_OPENED_PRESENT, ON_CHANNEL, false },
 	[LINK_CLOSE] = { "CLOSE", LINK_CLOSE_WILL | LINK_CLOSE_EXPIRY, ON_CHANNEL, false },
 	[LINK_CLOSED] = { "CLOSED", 0, ON_CHANNEL, false },
@@ -40,7 +42,8 @@ static const struct type_rule {
 
 const char *link_type_name(unsigned type)
 {
-	return type < ARRAY_LEN(type_rules) && type_rules[type].name ? type_rules[type].name : "unknown frame";
+	return type < ARRAY_LEN(type_rules) && type_rules[type].name ? type_rules[type].name
+	                                                             : "unknown frame";
 }
 
 static bool head_ok(const struct link_head *h)
@@ -55,7 +58,7 @@ static bool head_ok(const struct link_head *h)
 	if (!(rule->where & (h->channel ? ON_CHANNEL : ON_LINK)) || (h->flags & ~rule->flags))
 		return false;
 	if (h->channel == 0 && h->generation != 0)
-		return false;                            /* the link has one life */
+		return false; /* the link has one life */
 	return !rule->bare || h->length == LINK_HEAD;
 }
 
@@ -116,7 +119,8 @@ static bool take_marked(struct take *t, struct str *filter, bool *system)
 	uint8_t mark;
 	uint32_t n;
 
-	if (!take_u8(t, &mark) || mark > 1 || !take_le32(t, &n) || n == 0 || !take_bytes(t, n, filter))
+	if (!take_u8(t, &mark) || mark > 1 || !take_le32(t, &n) || n == 0 ||
+	    !take_bytes(t, n, filter))
 		return false;
 	*system = mark;
 	return true;
@@ -176,7 +180,8 @@ static bool prop_take(struct take *t, unsigned *seen)
 	if (!take_u8(t, &id))
 		return false;
 	if (id == PROP_USER_PROPERTY)
-		return take_u16(t, &n) && take_bytes(t, n, &text) && take_u16(t, &n) && take_bytes(t, n, &text);
+		return take_u16(t, &n) && take_bytes(t, n, &text) && take_u16(t, &n) &&
+		       take_bytes(t, n, &text);
 	if (id > PROP_CORRELATION_DATA || (*seen & 1u << id))
 		return false;
 	*seen |= 1u << id;
@@ -207,8 +212,8 @@ static bool msg_take(struct take *t, struct link_msg *m)
 	if (!take_le32(t, &m->expiry_s) || !take_le32(t, &topic_n) || !take_le32(t, &response_n) ||
 	    !take_le32(t, &props_n))
 		return false;
-	if (topic_n == 0 || !take_bytes(t, topic_n, &m->topic) || !take_bytes(t, response_n, &m->response_topic) ||
-	    !take_bytes(t, props_n, &m->props))
+	if (topic_n == 0 || !take_bytes(t, topic_n, &m->topic) ||
+	    !take_bytes(t, response_n, &m->response_topic) || !take_bytes(t, props_n, &m->props))
 		return false;
 	m->payload = rest_of(t);
 	return m->props.n == 0 || props_ok(m->props);
@@ -245,7 +250,8 @@ static bool entries_ok(struct str entries)
 	for (; p < end; p += LINK_ENTRY) {
 		struct link_entry e = entry_at(p);
 
-		if (e.channel > LINK_CHANNELS_MAX || (e.flags & ~(LINK_QOS | LINK_RETAIN | LINK_DUP)) ||
+		if (e.channel > LINK_CHANNELS_MAX ||
+		    (e.flags & ~(LINK_QOS | LINK_RETAIN | LINK_DUP)) ||
 		    !qos_ok(e.flags, e.packet_id) || e.subscription_id > LINK_SUBSCRIPTION_ID_MAX ||
 		    (p[13] | p[14] | p[15]))
 			return false;
@@ -263,8 +269,8 @@ bool link_deliver_read(struct str body, struct link_deliver *out)
 	    !take_le32(&t, &d.count))
 		return false;
 	d.timestamp_ms = (int64_t)timestamp;
-	if (d.count == 0 || !take_bytes(&t, (size_t)d.count * LINK_ENTRY, &d.entries) || !entries_ok(d.entries) ||
-	    !msg_take(&t, &d.msg))
+	if (d.count == 0 || !take_bytes(&t, (size_t)d.count * LINK_ENTRY, &d.entries) ||
+	    !entries_ok(d.entries) || !msg_take(&t, &d.msg))
 		return false;
 	*out = d;
 	return true;
@@ -295,9 +301,9 @@ bool link_hello_read(struct str body, struct link_hello *out)
 	struct link_hello h;
 	uint32_t magic;
 
-	if (!take_le32(&t, &magic) || magic != LINK_MAGIC || !take_le16(&t, &h.major) || !take_le16(&t, &h.minor) ||
-	    !take_le16(&t, &h.homes) || !take_le16(&t, &h.home) || !take_le32(&t, &h.features) ||
-	    !take_le16_text(&t, &h.name) || !at_end(&t))
+	if (!take_le32(&t, &magic) || magic != LINK_MAGIC || !take_le16(&t, &h.major) ||
+	    !take_le16(&t, &h.minor) || !take_le16(&t, &h.homes) || !take_le16(&t, &h.home) ||
+	    !take_le32(&t, &h.features) || !take_le16_text(&t, &h.name) || !at_end(&t))
 		return false;
 	if (h.homes > LINK_HOMES_MAX || (h.home >= h.homes && (h.homes || h.home)))
 		return false;
@@ -305,19 +311,21 @@ bool link_hello_read(struct str body, struct link_hello *out)
 	return true;
 }
 
-static bool open_fixed_take(struct take *t, struct link_open *o, uint16_t *client_n, uint16_t *peer_n)
+static bool open_fixed_take(struct take *t, struct link_open *o, uint16_t *client_n,
+                            uint16_t *peer_n)
 {
 	uint8_t retain, zero;
 	uint16_t zeros;
 	uint64_t until;
 
-	if (!take_u8(t, &o->version) || !take_u8(t, &o->will_qos) || !take_u8(t, &retain) || !take_u8(t, &zero) ||
-	    !take_le16(t, &o->receive_maximum) || !take_le16(t, client_n) || !take_le16(t, peer_n) ||
-	    !take_le16(t, &zeros))
+	if (!take_u8(t, &o->version) || !take_u8(t, &o->will_qos) || !take_u8(t, &retain) ||
+	    !take_u8(t, &zero) || !take_le16(t, &o->receive_maximum) || !take_le16(t, client_n) ||
+	    !take_le16(t, peer_n) || !take_le16(t, &zeros))
 		return false;
 	if (!take_le64(t, &o->customer) || !take_le64(t, &o->token) || !take_le64(t, &until) ||
 	    !take_le32(t, &o->session_expiry_s) || !take_le32(t, &o->will_delay_s) ||
-	    !take_le32(t, &o->queue_messages) || !take_le32(t, &o->queue_bytes) || !take_le32(t, &o->subscriptions))
+	    !take_le32(t, &o->queue_messages) || !take_le32(t, &o->queue_bytes) ||
+	    !take_le32(t, &o->subscriptions))
 		return false;
 	o->will_retain = retain;
 	o->rights_until = (int64_t)until;
@@ -327,10 +335,11 @@ static bool open_fixed_take(struct take *t, struct link_open *o, uint16_t *clien
 /* Customer 0 is the trusted world: nobody comes into it through a client's channel. */
 static bool open_ok(const struct link_open *o, uint8_t flags)
 {
-	if (o->version < MQTT_V31 || o->version > MQTT_V5 || o->receive_maximum == 0 || o->customer == 0 ||
-	    o->client_id.n == 0 || o->will_qos > 2)
+	if (o->version < MQTT_V31 || o->version > MQTT_V5 || o->receive_maximum == 0 ||
+	    o->customer == 0 || o->client_id.n == 0 || o->will_qos > 2)
 		return false;
-	return (flags & LINK_OPEN_WILL) || (o->will_qos == 0 && !o->will_retain && o->will_delay_s == 0);
+	return (flags & LINK_OPEN_WILL) ||
+	       (o->will_qos == 0 && !o->will_retain && o->will_delay_s == 0);
 }
 
 bool link_open_read(struct str body, uint8_t flags, struct link_open *out)
@@ -340,8 +349,9 @@ bool link_open_read(struct str body, uint8_t flags, struct link_open *out)
 	uint16_t client_n, peer_n;
 
 	memset(&o.will, 0, sizeof(o.will));
-	if (!open_fixed_take(&t, &o, &client_n, &peer_n) || !take_bytes(&t, client_n, &o.client_id) ||
-	    !take_bytes(&t, peer_n, &o.peer) || !open_ok(&o, flags))
+	if (!open_fixed_take(&t, &o, &client_n, &peer_n) ||
+	    !take_bytes(&t, client_n, &o.client_id) || !take_bytes(&t, peer_n, &o.peer) ||
+	    !open_ok(&o, flags))
 		return false;
 	if (flags & LINK_OPEN_WILL ? !msg_take(&t, &o.will) : !at_end(&t))
 		return false;
@@ -352,7 +362,8 @@ bool link_open_read(struct str body, uint8_t flags, struct link_open *out)
 static bool sub_take(struct take *t, struct link_sub *s)
 {
 	return take_u8(t, &s->opts) && opts_ok(s->opts) && take_le32(t, &s->id) &&
-	       s->id <= LINK_SUBSCRIPTION_ID_MAX && take_le16_text(t, &s->filter) && s->filter.n > 0;
+	       s->id <= LINK_SUBSCRIPTION_ID_MAX && take_le16_text(t, &s->filter) &&
+	       s->filter.n > 0;
 }
 
 bool link_opened_read(struct str body, struct link_opened *out)
@@ -435,8 +446,8 @@ bool link_subscribe_read(struct str body, struct link_subscribe *out)
 	struct link_subscribe s;
 	struct link_item item;
 
-	if (!take_le16(&t, &s.packet_id) || !take_le16(&t, &s.count) || !take_le32(&t, &s.subscription_id) ||
-	    s.subscription_id > LINK_SUBSCRIPTION_ID_MAX)
+	if (!take_le16(&t, &s.packet_id) || !take_le16(&t, &s.count) ||
+	    !take_le32(&t, &s.subscription_id) || s.subscription_id > LINK_SUBSCRIPTION_ID_MAX)
 		return false;
 	s.items = str_make(t.p, take_left(&t));
 	for (unsigned i = 0; i < s.count; i++) {

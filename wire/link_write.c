@@ -44,7 +44,8 @@ static uint8_t *put_text(uint8_t *w, struct str s)
 	return w + s.n;
 }
 
-static unsigned len16(struct str s)              /* came from a field of MQTT that is counted in 16 bits, or from us */
+/* s came from a field of MQTT that is counted in 16 bits, or from us. */
+static unsigned len16(struct str s)
 {
 	MUST(s.n <= UINT16_MAX);
 	return (unsigned)s.n;
@@ -52,7 +53,7 @@ static unsigned len16(struct str s)              /* came from a field of MQTT th
 
 /* ---- Frames ---- */
 
-struct to {                                      /* who a frame is for, and what it is */
+struct to { /* who a frame is for, and what it is */
 	enum link_type type;
 	uint8_t flags;
 	uint16_t generation;
@@ -95,7 +96,8 @@ static uint8_t *put_msg(uint8_t *w, const struct link_msg *m)
 	return put_text(w, m->payload);
 }
 
-void link_publish_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags, const struct link_publish *p)
+void link_publish_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
+                        const struct link_publish *p)
 {
 	size_t body = PUBLISH_FIXED + msg_size(&p->msg);
 	uint8_t *w = start(b, (struct to){ LINK_PUBLISH, flags, generation, channel }, body);
@@ -113,10 +115,11 @@ static uint8_t *put_entry(uint8_t *w, const struct link_entry *e)
 	w = put16(w, e->generation);
 	w = put16(w, e->packet_id);
 	w = put32(w, e->subscription_id);
-	return put32(w, e->flags);               /* and three zeros */
+	return put32(w, e->flags); /* and three zeros */
 }
 
-void link_deliver_write(struct buf *b, const struct link_deliver *d, const struct link_entry *entries, uint32_t count)
+void link_deliver_write(struct buf *b, const struct link_deliver *d,
+                        const struct link_entry *entries, uint32_t count)
 {
 	size_t body = DELIVER_FIXED + (size_t)count * LINK_ENTRY + msg_size(&d->msg);
 	uint8_t *w;
@@ -135,9 +138,11 @@ void link_deliver_write(struct buf *b, const struct link_deliver *d, const struc
 	buf_commit(b, LINK_HEAD + body);
 }
 
-void link_ack_write(struct buf *b, uint32_t channel, uint16_t generation, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
+void link_ack_write(struct buf *b, uint32_t channel, uint16_t generation, enum mqtt_type type,
+                    uint16_t packet_id, uint8_t reason)
 {
-	uint8_t *w = start(b, (struct to){ LINK_ACK, (uint8_t)type, generation, channel }, ACK_FIXED);
+	uint8_t *w =
+	    start(b, (struct to){ LINK_ACK, (uint8_t)type, generation, channel }, ACK_FIXED);
 
 	if (!w)
 		return;
@@ -169,10 +174,12 @@ void link_hello_write(struct buf *b, const struct link_hello *h)
 	buf_commit(b, LINK_HEAD + body);
 }
 
-void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags, const struct link_open *o)
+void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
+                     const struct link_open *o)
 {
 	bool will = flags & LINK_OPEN_WILL;
-	size_t body = OPEN_FIXED + len16(o->client_id) + len16(o->peer) + (will ? msg_size(&o->will) : 0);
+	size_t body =
+	    OPEN_FIXED + len16(o->client_id) + len16(o->peer) + (will ? msg_size(&o->will) : 0);
 	uint8_t *w = start(b, (struct to){ LINK_OPEN, flags, generation, channel }, body);
 
 	if (!w)
@@ -200,7 +207,8 @@ void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8
 	buf_commit(b, LINK_HEAD + body);
 }
 
-void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags, uint32_t session_expiry_s)
+void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
+                      uint32_t session_expiry_s)
 {
 	size_t body = flags & LINK_CLOSE_EXPIRY ? 4 : 0;
 	uint8_t *w = start(b, (struct to){ LINK_CLOSE, flags, generation, channel }, body);
@@ -222,8 +230,8 @@ void link_closed_write(struct buf *b, uint32_t channel, uint16_t generation, uin
 	buf_commit(b, LINK_HEAD + 1);
 }
 
-void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation, uint16_t packet_id,
-		       const uint8_t *codes, size_t count)
+void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation,
+                       uint16_t packet_id, const uint8_t *codes, size_t count)
 {
 	uint8_t *w = start(b, (struct to){ type, 0, generation, channel }, 2 + count);
 
@@ -242,7 +250,7 @@ static void count_one(struct buf *b, size_t at)
 	unsigned n;
 
 	if (!buf_ok(b))
-		return;                                  /* what stands at `at` may not have been written */
+		return; /* what stands at `at` may not have been written */
 	MUST(at + 2 <= buf_len(b));
 	p = b->p + b->head + at;
 	n = p[0] | (unsigned)p[1] << 8;
@@ -280,7 +288,8 @@ static void add_marked(struct buf *b, struct str filter, bool system)
 	buf_commit(b, MARKED_FIXED + filter.n);
 }
 
-size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, bool present, uint8_t reason, unsigned count)
+size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, bool present,
+                         uint8_t reason, unsigned count)
 {
 	size_t frame = buf_len(b);
 	uint8_t flags = present ? LINK_OPENED_PRESENT : 0;
@@ -307,8 +316,8 @@ void link_opened_add(struct buf *b, const struct link_sub *sub)
 	buf_commit(b, size);
 }
 
-size_t link_subscribe_begin(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation, uint16_t packet_id,
-			    uint32_t subscription_id)
+size_t link_subscribe_begin(struct buf *b, enum link_type type, uint32_t channel,
+                            uint16_t generation, uint16_t packet_id, uint32_t subscription_id)
 {
 	size_t frame = buf_len(b);
 	uint8_t *w = start(b, (struct to){ type, 0, generation, channel }, SUBSCRIBE_FIXED);
@@ -346,10 +355,12 @@ void link_item_inner(struct buf *b, size_t item, struct str filter, bool system)
 	add_marked(b, filter, system);
 }
 
-size_t link_unsubscribe_begin(struct buf *b, uint32_t channel, uint16_t generation, uint16_t packet_id)
+size_t link_unsubscribe_begin(struct buf *b, uint32_t channel, uint16_t generation,
+                              uint16_t packet_id)
 {
 	size_t frame = buf_len(b);
-	uint8_t *w = start(b, (struct to){ LINK_UNSUBSCRIBE, 0, generation, channel }, UNSUBSCRIBE_FIXED);
+	uint8_t *w =
+	    start(b, (struct to){ LINK_UNSUBSCRIBE, 0, generation, channel }, UNSUBSCRIBE_FIXED);
 
 	if (w) {
 		put16(put16(w, packet_id), 0);

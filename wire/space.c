@@ -70,7 +70,7 @@ bool space_of(struct str inner, uint64_t *customer, struct str *name)
 	rest = str_skip(inner, root.n);
 	slash = rest.n ? memchr(rest.p, '/', rest.n) : NULL;
 	if (!slash || rest.p[0] == '0')
-		return false;                            /* no id 0, and no second spelling of another one */
+		return false; /* no id 0, and no second spelling of another one */
 	if (!str_to_u64(str_make(rest.p, (size_t)(slash - rest.p)), &id))
 		return false;
 	rest = str_skip(rest, (size_t)(slash - rest.p) + 1);

@@ -7,7 +7,13 @@
 #include "base/crypt.h"
 #include "base/mem.h"
 
-enum { PREFIX = 4, SECRET = 43, CHECK = 6, LOOKUP_AT = PREFIX + SECRET, CHECK_AT = LOOKUP_AT + TOKEN_LOOKUP };
+enum {
+	PREFIX = 4,
+	SECRET = 43,
+	CHECK = 6,
+	LOOKUP_AT = PREFIX + SECRET,
+	CHECK_AT = LOOKUP_AT + TOKEN_LOOKUP
+};
 _Static_assert(CHECK_AT + CHECK == TOKEN_KEY, "the parts of a key fill it");
 
 static const char prefix[PREFIX] = { 'm', 'b', 'u', 's' };
@@ -94,6 +100,6 @@ bool token_short_ok(struct str id, struct str first16, uint64_t *token_id)
 	if (first16.n != TOKEN_SHORT || !all_alphanumeric(first16))
 		return false;
 	if (id.n == 0 || id.p[0] == '0')
-		return false;                            /* ids start at 1 and have one spelling */
+		return false; /* ids start at 1 and have one spelling */
 	return str_to_u64(id, token_id);
 }

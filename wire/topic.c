@@ -51,9 +51,9 @@ bool topic_filter_ok(struct str filter)
 		return false;
 	for (struct levels l = levels_of(filter); levels_next(&l, &level);) {
 		if (is_hash(level) && l.more)
-			return false;                    /* [MQTT-4.7.1-1] */
+			return false; /* [MQTT-4.7.1-1] */
 		if (level.n > 1 && (has_byte(level, '+') || has_byte(level, '#')))
-			return false;                    /* [MQTT-4.7.1-2] */
+			return false; /* [MQTT-4.7.1-2] */
 	}
 	return true;
 }
@@ -73,7 +73,7 @@ static bool starts_wild(struct str filter)
 static bool root_admits(bool system, struct str text)
 {
 	if (text.p[0] == '$')
-		return false;                            /* [MQTT-4.7.2-1] */
+		return false; /* [MQTT-4.7.2-1] */
 	return system || !topic_is_system(text);
 }
 
@@ -92,7 +92,7 @@ bool topic_match(struct filter f, struct str name)
 		}
 		if (*p == '#')
 			return true;
-		if (n == name_end)                       /* "a/#" matches "a", MQTT5 4.7.1.2 */
+		if (n == name_end) /* "a/#" matches "a", MQTT5 4.7.1.2 */
 			return end - p == 2 && p[0] == '/' && p[1] == '#';
 		if (*p != *n++)
 			return false;
@@ -110,7 +110,7 @@ static struct str from_level(struct str text, struct str level)
 static bool root_covers(struct filter outer, struct filter inner)
 {
 	if (!starts_wild(outer.text))
-		return true;                             /* literal against whatever: the walk compares them */
+		return true; /* literal against whatever: the walk compares them */
 	if (starts_wild(inner.text))
 		return outer.system || !inner.system;
 	return root_admits(outer.system, inner.text);
@@ -132,9 +132,9 @@ bool filter_covers(struct filter outer, struct filter inner)
 		return false;
 	while (levels_next(&lo, &o)) {
 		if (is_hash(o))
-			return true;                     /* the inner one has all the levels before it */
+			return true; /* the inner one has all the levels before it */
 		if (!levels_next(&li, &i))
-			return false;                    /* inner matches a name too short for outer */
+			return false; /* inner matches a name too short for outer */
 		if (is_hash(i))
 			return nothing_before_hash(inner.text) &&
 			       str_eq(from_level(outer.text, o), STR("+/#"));
@@ -146,7 +146,7 @@ bool filter_covers(struct filter outer, struct filter inner)
 
 /* ---- Intersection ---- */
 
-struct room {                                    /* where the result is put together */
+struct room { /* where the result is put together */
 	char *p;
 	size_t n, size;
 	bool full;
@@ -190,10 +190,10 @@ static bool meet(struct room *r, struct str a, struct str b)
 		if (!more_a && !more_b)
 			return true;
 		if (!more_a)
-			return is_hash(y);               /* a & a/# = a */
+			return is_hash(y); /* a & a/# = a */
 		if (!more_b)
 			return is_hash(x);
-		if (is_hash(x)) {                        /* from here on the other one decides, to its end */
+		if (is_hash(x)) { /* from here on the other one decides, to its end */
 			room_add_level(r, first, from_level(b, y));
 			return true;
 		}
@@ -207,7 +207,8 @@ static bool meet(struct room *r, struct str a, struct str b)
 	}
 }
 
-bool filter_intersect(struct filter a, struct filter b, char *room, size_t room_size, struct filter *out)
+bool filter_intersect(struct filter a, struct filter b, char *room, size_t room_size,
+                      struct filter *out)
 {
 	struct room r = { room, 0, size_min(room_size, TOPIC_BYTES_MAX), false };
 
@@ -215,7 +216,7 @@ bool filter_intersect(struct filter a, struct filter b, char *room, size_t room_
 	if (!root_meets(a, b) || !meet(&r, a.text, b.text) || r.full)
 		return false;
 	if (r.n == 0)
-		return false;                            /* "+" and "/#" meet in the empty name, which is none */
+		return false; /* "+" and "/#" meet in the empty name, which is none */
 	out->text = str_make(r.p, r.n);
 	out->system = !starts_wild(out->text) || (a.system && b.system);
 	return true;
@@ -233,9 +234,9 @@ enum share_kind share_split(struct str text, struct share *out)
 		return SHARE_NONE;
 	}
 	if (!levels_next(&l, &group) || group.n == 0 || !l.more || l.rest.n == 0)
-		return SHARE_BAD;                        /* [MQTT-4.8.2-1] */
+		return SHARE_BAD; /* [MQTT-4.8.2-1] */
 	if (has_byte(group, '+') || has_byte(group, '#') || !mqtt_name_ok(group))
-		return SHARE_BAD;                        /* [MQTT-4.8.2-2] */
+		return SHARE_BAD; /* [MQTT-4.8.2-2] */
 	*out = (struct share){ group, l.rest };
 	return SHARE_OK;
 }

@@ -7,14 +7,18 @@
 enum { LINES = 12, WORDS = 6 };
 
 struct input {
-	struct str line[LINES];                  /* [0] the client's */
+	struct str line[LINES]; /* [0] the client's */
 	unsigned lines;
-	struct str word[WORDS + 2];              /* levels to make names of */
+	struct str word[WORDS + 2]; /* levels to make names of */
 	unsigned words;
 };
 
 struct parts {
-	struct { char text[600]; size_t n; bool system; } part[LINES];
+	struct {
+		char text[600];
+		size_t n;
+		bool system;
+	} part[LINES];
 	unsigned count;
 };
 
@@ -50,8 +54,9 @@ static void read_lines(struct input *in, const uint8_t *data, size_t size)
 		rest = str_skip(rest, line.n + (end != NULL));
 		if (line.n > 250 || !topic_filter_ok(line))
 			continue;
-		if (in->lines && (topic_is_system(line) || str_eq(oracle_head(line), STR("$share"))))
-			continue;                /* the compiler refuses those: acl_compile.c of the unit tests */
+		if (in->lines &&
+		    (topic_is_system(line) || str_eq(oracle_head(line), STR("$share"))))
+			continue; /* the compiler refuses those: acl_compile.c of the unit tests */
 		in->line[in->lines++] = line;
 		learn_words(in, line);
 	}
@@ -66,8 +71,10 @@ static struct acl *compile(const struct input *in)
 	char why[200];
 
 	for (unsigned i = 1; i < in->lines; i++)
-		MUST(json_array_append_new(list, json_pack("{s:s, s:s%, s:[s,s]}", "uri", "mqtt", "topic", in->line[i].p, in->line[i].n,
-							   "actions", "publish", "subscribe")) == 0);
+		MUST(json_array_append_new(list, json_pack("{s:s, s:s%, s:[s,s]}", "uri", "mqtt",
+		                                           "topic", in->line[i].p, in->line[i].n,
+		                                           "actions", "publish", "subscribe")) ==
+		     0);
 	MUST(acl_compile(&acl, access, why, sizeof(why)) == 0);
 	json_decref(access);
 	return acl;
@@ -88,9 +95,11 @@ static struct filter part_at(const struct parts *p, unsigned i)
 	return (struct filter){ str_make(p->part[i].text, p->part[i].n), p->part[i].system };
 }
 
-static void judge(const struct input *in, const struct acl *acl, const struct parts *p, struct str name)
+static void judge(const struct input *in, const struct acl *acl, const struct parts *p,
+                  struct str name)
 {
-	bool asked = oracle_match((struct filter){ in->line[0], true }, name), granted = false, told = false;
+	bool asked = oracle_match((struct filter){ in->line[0], true }, name), granted = false,
+	     told = false;
 
 	if (!topic_name_ok(name))
 		return;
@@ -112,15 +121,18 @@ static void judge_words(const struct input *in, const struct acl *acl, const str
 	for (unsigned i = 0; i < n * (n + 1) * (n + 1); i++) {
 		struct str a = in->word[i % n];
 		unsigned b = i / n % (n + 1), c = i / n / (n + 1);
-		int length = snprintf(name, sizeof(name), "%.*s%s%.*s%s%.*s", STR_ARG(a), b ? "/" : "", STR_ARG(b ? in->word[b - 1] : STR("")),
-				      b && c ? "/" : "", STR_ARG(b && c ? in->word[c - 1] : STR("")));
+		int length =
+		    snprintf(name, sizeof(name), "%.*s%s%.*s%s%.*s", STR_ARG(a), b ? "/" : "",
+		             STR_ARG(b ? in->word[b - 1] : STR("")), b && c ? "/" : "",
+		             STR_ARG(b && c ? in->word[c - 1] : STR("")));
 
 		judge(in, acl, p, str_make(name, (size_t)length));
 	}
 }
 
 /* Names that a line just matches: each '+' becomes one of the words, the end of "/#" a few things. */
-static void judge_line(const struct input *in, const struct acl *acl, const struct parts *p, struct str line, unsigned pick)
+static void judge_line(const struct input *in, const struct acl *acl, const struct parts *p,
+                       struct str line, unsigned pick)
 {
 	static const char *tails[] = { "", "/", "/z", "/z/z" };
 	char name[4096];

@@ -17,7 +17,8 @@ static void credential(struct str text)
 	}
 	if (!colon)
 		return;
-	if (token_short_ok(str_make(text.p, (size_t)(colon - text.p)), str_skip(text, (size_t)(colon - text.p) + 1), &id))
+	if (token_short_ok(str_make(text.p, (size_t)(colon - text.p)),
+	                   str_skip(text, (size_t)(colon - text.p) + 1), &id))
 		MUST(id > 0);
 }
 

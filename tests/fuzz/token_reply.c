@@ -9,7 +9,8 @@ static void nothing_forbidden(void *arg, struct filter f)
 	const struct acl *acl = arg;
 
 	MUST(topic_filter_ok(f.text));
-	MUST(acl_type(acl) != ACL_LISTED || !topic_is_system(f.text) || str_starts(f.text, STR("flespi/state/mqtt/")) ||
+	MUST(acl_type(acl) != ACL_LISTED || !topic_is_system(f.text) ||
+	     str_starts(f.text, STR("flespi/state/mqtt/")) ||
 	     str_starts(f.text, STR("flespi/log/mqtt/")));
 }
 
@@ -22,7 +23,8 @@ static void use(struct acl *acl)
 	(void)acl_publishable(acl, nothing_forbidden, acl);
 	MUST(!acl_may_publish(acl, STR("flespi/x")) && !acl_may_publish(acl, STR("$x")));
 	acl_explain(acl, true, STR("a/b"), why, sizeof(why));
-	MUST(acl_type(acl) == ACL_MASTER || !acl_may_rest(acl, STR("platform/tokens"), STR(""), STR("GET")));
+	MUST(acl_type(acl) == ACL_MASTER ||
+	     !acl_may_rest(acl, STR("platform/tokens"), STR(""), STR("GET")));
 	MUST(acl_same(acl, acl));
 }
 

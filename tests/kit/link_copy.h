@@ -44,7 +44,8 @@ static inline bool copy_opened(const struct link_copying *c)
 
 	if (!link_opened_read(c->body, &o))
 		return false;
-	frame = link_opened_begin(c->out, c->h.channel, c->h.generation, c->h.flags & LINK_OPENED_PRESENT, o.reason, o.count);
+	frame = link_opened_begin(c->out, c->h.channel, c->h.generation,
+	                          c->h.flags & LINK_OPENED_PRESENT, o.reason, o.count);
 	for (; link_opened_next(&o, &sub); seen++)
 		link_opened_add(c->out, &sub);
 	link_end(c->out, frame);
@@ -90,7 +91,7 @@ static inline bool copy_deliver(const struct link_copying *c)
 
 	if (!link_deliver_read(c->body, &d))
 		return false;
-	MUST(d.count <= MOST);                   /* what tests and the fuzzer make is smaller */
+	MUST(d.count <= MOST); /* what tests and the fuzzer make is smaller */
 	for (uint32_t i = 0; i < d.count; i++)
 		entries[i] = link_deliver_entry(&d, i);
 	link_deliver_write(c->out, &d, entries, d.count);
@@ -119,7 +120,8 @@ static inline bool copy_subscribe(const struct link_copying *c)
 
 	if (!link_subscribe_read(c->body, &s))
 		return false;
-	frame = link_subscribe_begin(c->out, c->h.type, c->h.channel, c->h.generation, s.packet_id, s.subscription_id);
+	frame = link_subscribe_begin(c->out, c->h.type, c->h.channel, c->h.generation, s.packet_id,
+	                             s.subscription_id);
 	for (; link_subscribe_next(&s, &item); items++) {
 		at = link_item_begin(c->out, frame, item.code, item.opts, item.filter);
 		for (inner = 0; link_item_next(&item, &filter, &system); inner++)
@@ -138,7 +140,8 @@ static inline bool copy_suback(const struct link_copying *c)
 
 	if (!link_suback_read(c->body, &packet_id, &codes))
 		return false;
-	link_suback_write(c->out, c->h.type, c->h.channel, c->h.generation, packet_id, (const uint8_t *)codes.p, codes.n);
+	link_suback_write(c->out, c->h.type, c->h.channel, c->h.generation, packet_id,
+	                  (const uint8_t *)codes.p, codes.n);
 	return true;
 }
 
@@ -181,12 +184,15 @@ static inline bool copy_rights(const struct link_copying *c)
 static inline bool link_copy(struct link_head h, struct str frame, struct buf *out)
 {
 	static bool (*const copies[])(const struct link_copying *) = {
-		[LINK_HELLO] = copy_hello,         [LINK_PING] = copy_bare,         [LINK_PONG] = copy_bare,
-		[LINK_OPEN] = copy_open,           [LINK_OPENED] = copy_opened,     [LINK_CLOSE] = copy_close,
-		[LINK_CLOSED] = copy_closed,       [LINK_WILL_DROP] = copy_bare,    [LINK_PUBLISH] = copy_publish,
-		[LINK_DELIVER] = copy_deliver,     [LINK_ACK] = copy_ack,           [LINK_SUBSCRIBE] = copy_subscribe,
-		[LINK_SUBACK] = copy_suback,       [LINK_UNSUBSCRIBE] = copy_unsubscribe, [LINK_UNSUBACK] = copy_suback,
-		[LINK_REGRANT] = copy_subscribe,   [LINK_PAUSE] = copy_bare,        [LINK_RESUME] = copy_bare,
+		[LINK_HELLO] = copy_hello,     [LINK_PING] = copy_bare,
+		[LINK_PONG] = copy_bare,       [LINK_OPEN] = copy_open,
+		[LINK_OPENED] = copy_opened,   [LINK_CLOSE] = copy_close,
+		[LINK_CLOSED] = copy_closed,   [LINK_WILL_DROP] = copy_bare,
+		[LINK_PUBLISH] = copy_publish, [LINK_DELIVER] = copy_deliver,
+		[LINK_ACK] = copy_ack,         [LINK_SUBSCRIBE] = copy_subscribe,
+		[LINK_SUBACK] = copy_suback,   [LINK_UNSUBSCRIBE] = copy_unsubscribe,
+		[LINK_UNSUBACK] = copy_suback, [LINK_REGRANT] = copy_subscribe,
+		[LINK_PAUSE] = copy_bare,      [LINK_RESUME] = copy_bare,
 		[LINK_RIGHTS] = copy_rights,
 	};
 	struct link_copying c = { h, str_make(frame.p + LINK_HEAD, h.length - LINK_HEAD), out };

@@ -94,16 +94,18 @@ static inline struct oracle_list oracle_texts(unsigned depth, const char *const 
 			if (before[n - 1] == '#')
 				continue;
 			for (unsigned w = 0; w < ORACLE_WORDS; w++)
-				(void)snprintf(l.text[l.count++], sizeof(l.text[0]), "%.30s/%s", before, words[w]);
+				(void)snprintf(l.text[l.count++], sizeof(l.text[0]), "%.30s/%s",
+				               before, words[w]);
 			if (hash)
-				(void)snprintf(l.text[l.count++], sizeof(l.text[0]), "%.30s/#", before);
+				(void)snprintf(l.text[l.count++], sizeof(l.text[0]), "%.30s/#",
+				               before);
 		}
 	}
 	for (unsigned i = 0; i < l.count; i++) {
 		size_t n = strlen(l.text[i]);
 
 		if (n == 1)
-			continue;                /* the empty text is neither name nor filter */
+			continue; /* the empty text is neither name nor filter */
 		memmove(l.text[kept++], l.text[i] + 1, n);
 	}
 	l.count = kept;

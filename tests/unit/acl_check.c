@@ -7,7 +7,7 @@
 
 static const struct row {
 	const char *grants;
-	char verb;                               /* p publish, s receive */
+	char verb; /* p publish, s receive */
 	const char *topic;
 	bool may;
 } rows[] = {
@@ -43,8 +43,9 @@ static const struct row {
 	{ "s a/+/c, s a/b", 's', "a/b", true },
 	{ "s a/+/c, s a/b", 's', "a/b/d", false },
 	{ "s +/x, s a/#", 's', "b/x", true },
-	{ "s a/b/c, s a/+/d", 's', "a/b/d", true },                       /* the literal branch is a dead end, the other is not */
-	{ "s abcdefgh1/x, s abcdefgh2/y", 's', "abcdefgh2/y", true },     /* same first eight bytes */
+	{ "s a/b/c, s a/+/d", 's', "a/b/d",
+	  true }, /* the literal branch is a dead end, the other is not */
+	{ "s abcdefgh1/x, s abcdefgh2/y", 's', "abcdefgh2/y", true }, /* same first eight bytes */
 	{ "s abcdefgh1/x, s abcdefgh2/y", 's', "abcdefgh1/y", false },
 	/* $ names: never published, received only if the word is spelled (T06) */
 	{ "ps #", 'p', "$SYS/x", false },
@@ -96,7 +97,8 @@ static void the_table_of_rights_holds(void)
 		const struct row *r = &rows[i];
 		struct acl *acl = acl_of(r->grants);
 		struct str topic = guard_str(str_c(r->topic));
-		bool may = r->verb == 'p' ? acl_may_publish(acl, topic) : acl_may_receive(acl, topic);
+		bool may =
+		    r->verb == 'p' ? acl_may_publish(acl, topic) : acl_may_receive(acl, topic);
 
 		if (may != r->may)
 			fail_msg("row %zu: \"%s\" %c %s", i, r->grants, r->verb, r->topic);
@@ -128,7 +130,7 @@ static void an_empty_topic_is_nobodys(void)
 
 /* ---- Many grants ---- */
 
-struct form {                                    /* of texts with a number in them */
+struct form { /* of texts with a number in them */
 	const char *before, *after;
 };
 
@@ -141,10 +143,13 @@ static void any_form(char out[32], const struct form *forms, size_t count)
 
 static void a_thousand_grants_answer_as_asking_each_would(void)
 {
-	static const struct form filters[] = { { "dev/", "/#" }, { "dev/", "/state" }, { "+/", "/temp" },
-					       { "site-", "/+/+" }, { "dev/", "" }, { "x/+/", "/#" } };
-	static const struct form names[] = { { "dev/", "/state" }, { "dev/", "" }, { "dev/", "/temp" }, { "y/", "/temp" },
-					     { "site-", "/a/b" }, { "x/y/", "" }, { "dev/", "/a/b" } };
+	static const struct form filters[] = { { "dev/", "/#" },  { "dev/", "/state" },
+		                               { "+/", "/temp" }, { "site-", "/+/+" },
+		                               { "dev/", "" },    { "x/+/", "/#" } };
+	static const struct form names[] = { { "dev/", "/state" }, { "dev/", "" },
+		                             { "dev/", "/temp" },  { "y/", "/temp" },
+		                             { "site-", "/a/b" },  { "x/y/", "" },
+		                             { "dev/", "/a/b" } };
 	enum { GRANTS = 1000 };
 	static char text[GRANTS][32];
 	struct buf b = { 0 };
@@ -167,12 +172,12 @@ static void a_thousand_grants_answer_as_asking_each_would(void)
 		IS(acl_may_receive(acl, str_c(name)), may);
 		yes += may;
 	}
-	YES(yes > 2000 && yes < 18000);                                  /* both answers were asked for */
+	YES(yes > 2000 && yes < 18000); /* both answers were asked for */
 	acl_put(&acl);
 	buf_free(&b);
 }
 
-static void grants_that_branch_at_every_level_cost_one_look_each(void)   /* attack R24 */
+static void grants_that_branch_at_every_level_cost_one_look_each(void) /* attack R24 */
 {
 	struct buf b = { 0 };
 	struct acl *acl;
@@ -200,7 +205,7 @@ static void grants_that_branch_at_every_level_cost_one_look_each(void)   /* atta
 	buf_free(&b);
 }
 
-static void the_tree_agrees_with_the_oracle(void)                        /* attack C11 */
+static void the_tree_agrees_with_the_oracle(void) /* attack C11 */
 {
 	struct oracle_list names = oracle_names(4), filters = oracle_filters(3);
 
@@ -223,11 +228,16 @@ static void the_tree_agrees_with_the_oracle(void)                        /* atta
 			bool may = false;
 
 			for (unsigned g = 0; g < n; g++)
-				may = may || oracle_match((struct filter){ oracle_at(&filters, pick[g]), false }, name);
+				may = may ||
+				      oracle_match(
+					  (struct filter){ oracle_at(&filters, pick[g]), false },
+					  name);
 			if (acl_may_receive(acl, name) != may)
-				fail_msg("receive %s: %s", names.text[i], (const char *)buf_data(&b));
+				fail_msg("receive %s: %s", names.text[i],
+				         (const char *)buf_data(&b));
 			if (acl_may_publish(acl, name) != (may && !acl_is_reserved(name)))
-				fail_msg("publish %s: %s", names.text[i], (const char *)buf_data(&b));
+				fail_msg("publish %s: %s", names.text[i],
+				         (const char *)buf_data(&b));
 		}
 		acl_put(&acl);
 		buf_free(&b);
@@ -254,10 +264,10 @@ static const struct same_row {
 	{ "s /#", "s /+/#", true },
 	{ "s a/#", "s a/+/#", false },
 	{ "master", "standard", false },
-	{ "master", "ps #", false },                                     /* the platform's tree */
+	{ "master", "ps #", false }, /* the platform's tree */
 	{ "logs", "state", false },
 	{ "logs, logs", "logs", true },
-	{ "p $x, s a", "s a", true },                                    /* nobody publishes there */
+	{ "p $x, s a", "s a", true }, /* nobody publishes there */
 };
 
 static void lists_with_equal_rights_are_the_same(void)
@@ -288,12 +298,15 @@ static void an_acl_lives_until_its_last_reference(void)
 
 static struct acl *rest_acl(void)
 {
-	json_t *access = json_of("{\"type\":2,\"acl\":["
-				 "{\"uri\":\"gw/devices\",\"methods\":[\"GET\",\"PUT\"],\"submodules\":[{\"name\":\"messages\",\"methods\":[\"POST\"]}]},"
-				 "{\"uri\":\"gw/channels\",\"methods\":[\"GET\"],\"ids\":[1,2]},"
-				 "{\"uri\":\"gw/groups\",\"methods\":[\"GET\"],\"ids\":\"in-groups\"},"
-				 "{\"uri\":\"gw/streams\",\"methods\":[\"GET\"],\"ids\":\"all\"},"
-				 "{\"uri\":\"gw/streams\",\"methods\":[\"PATCH\"]}]}");
+	json_t *access =
+	    json_of("{\"type\":2,\"acl\":["
+	            "{\"uri\":\"gw/"
+	            "devices\",\"methods\":[\"GET\",\"PUT\"],\"submodules\":[{\"name\":"
+	            "\"messages\",\"methods\":[\"POST\"]}]},"
+	            "{\"uri\":\"gw/channels\",\"methods\":[\"GET\"],\"ids\":[1,2]},"
+	            "{\"uri\":\"gw/groups\",\"methods\":[\"GET\"],\"ids\":\"in-groups\"},"
+	            "{\"uri\":\"gw/streams\",\"methods\":[\"GET\"],\"ids\":\"all\"},"
+	            "{\"uri\":\"gw/streams\",\"methods\":[\"PATCH\"]}]}");
 	struct acl *acl = NULL;
 	char why[128];
 
@@ -306,15 +319,24 @@ static const struct rest_row {
 	const char *uri, *submodule, *method;
 	bool may;
 } rest_rows[] = {
-	{ "gw/devices", "", "GET", true },           { "gw/devices", "", "PUT", true },
-	{ "gw/devices", "", "POST", false },         { "gw/devices", "messages", "POST", true },
-	{ "gw/devices", "messages", "GET", false },  /* the item's GET is not its parts' (flespi.md 2.1) */
-	{ "gw/devices", "telemetry", "POST", false },{ "gw/devices", "nonsense", "GET", false },
-	{ "gw/devices", "", "get", false },          { "gw/devices", "", "", false },
-	{ "gw/channels", "", "GET", false },         { "gw/groups", "", "GET", false },
-	{ "gw/streams", "", "GET", true },           { "gw/streams", "", "PATCH", true },
-	{ "gw/calcs", "", "GET", false },            { "mqtt", "", "GET", false },
-	{ "platform/tokens", "", "GET", false },     { "", "", "GET", false },
+	{ "gw/devices", "", "GET", true },
+	{ "gw/devices", "", "PUT", true },
+	{ "gw/devices", "", "POST", false },
+	{ "gw/devices", "messages", "POST", true },
+	{ "gw/devices", "messages", "GET",
+	  false }, /* the item's GET is not its parts' (flespi.md 2.1) */
+	{ "gw/devices", "telemetry", "POST", false },
+	{ "gw/devices", "nonsense", "GET", false },
+	{ "gw/devices", "", "get", false },
+	{ "gw/devices", "", "", false },
+	{ "gw/channels", "", "GET", false },
+	{ "gw/groups", "", "GET", false },
+	{ "gw/streams", "", "GET", true },
+	{ "gw/streams", "", "PATCH", true },
+	{ "gw/calcs", "", "GET", false },
+	{ "mqtt", "", "GET", false },
+	{ "platform/tokens", "", "GET", false },
+	{ "", "", "GET", false },
 };
 
 static void the_table_of_rest_rights_holds(void)
@@ -324,16 +346,19 @@ static void the_table_of_rest_rights_holds(void)
 	for (size_t i = 0; i < ARRAY_LEN(rest_rows); i++) {
 		const struct rest_row *r = &rest_rows[i];
 
-		if (acl_may_rest(acl, str_c(r->uri), str_c(r->submodule), str_c(r->method)) != r->may)
+		if (acl_may_rest(acl, str_c(r->uri), str_c(r->submodule), str_c(r->method)) !=
+		    r->may)
 			fail_msg("row %zu", i);
 	}
-	NO(acl_may_receive(acl, STR("flespi/message/gw/devices/1")));    /* telematics opens nothing on MQTT here */
+	NO(acl_may_receive(
+	    acl, STR("flespi/message/gw/devices/1"))); /* telematics opens nothing on MQTT here */
 	acl_put(&acl);
 }
 
 static void only_a_master_touches_the_platform(void)
 {
-	struct acl *master = acl_of("master"), *standard = acl_of("standard"), *listed = acl_of("ps #, state, logs");
+	struct acl *master = acl_of("master"), *standard = acl_of("standard"),
+		   *listed = acl_of("ps #, state, logs");
 
 	YES(acl_may_rest(master, STR("platform/tokens"), STR(""), STR("POST")));
 	NO(acl_may_rest(standard, STR("platform/tokens"), STR(""), STR("GET")));
@@ -363,7 +388,8 @@ static const struct why_row {
 	{ "s x, ps a/#", 'p', "x", "publish x: no grant" },
 	{ "ps #", 'p', "flespi/x", "publish flespi/x: reserved name" },
 	{ "ps #", 's', "flespi/x", "receive flespi/x: no grant" },
-	{ "s x, logs", 's', "flespi/log/mqtt/c", "receive flespi/log/mqtt/c: grant 1 (flespi/log/mqtt/#)" },
+	{ "s x, logs", 's', "flespi/log/mqtt/c",
+	  "receive flespi/log/mqtt/c: grant 1 (flespi/log/mqtt/#)" },
 	{ "master", 'p', "a", "publish a: master token" },
 	{ "standard", 's', "a", "receive a: standard token" },
 	{ "", 's', "\xc3\xa4\"\\", "receive \xc3\xa4??: no grant" },
@@ -381,7 +407,8 @@ static void the_reason_names_the_grant(void)
 
 		acl_explain(acl, r->verb == 'p', str_c(r->topic), why, sizeof(why));
 		IS_BYTES(str_c(why), str_c(r->why));
-		acl_explain(acl, r->verb == 'p', str_c(r->topic), guard_put(why, 8), 8);         /* a small room is enough to be cut in */
+		acl_explain(acl, r->verb == 'p', str_c(r->topic), guard_put(why, 8),
+		            8); /* a small room is enough to be cut in */
 		acl_put(&acl);
 		guard_reset();
 	}
@@ -402,8 +429,9 @@ static void a_long_name_is_not_cut_inside_a_character(void)
 	acl_put(&acl);
 }
 
-RUN(the_table_of_rights_holds, reserved_names_are_those_of_the_platform_and_dollar, an_empty_topic_is_nobodys,
-    a_thousand_grants_answer_as_asking_each_would, grants_that_branch_at_every_level_cost_one_look_each,
-    the_tree_agrees_with_the_oracle, lists_with_equal_rights_are_the_same, an_acl_lives_until_its_last_reference,
+RUN(the_table_of_rights_holds, reserved_names_are_those_of_the_platform_and_dollar,
+    an_empty_topic_is_nobodys, a_thousand_grants_answer_as_asking_each_would,
+    grants_that_branch_at_every_level_cost_one_look_each, the_tree_agrees_with_the_oracle,
+    lists_with_equal_rights_are_the_same, an_acl_lives_until_its_last_reference,
     the_table_of_rest_rights_holds, only_a_master_touches_the_platform, the_reason_names_the_grant,
     a_long_name_is_not_cut_inside_a_character)

@@ -25,12 +25,16 @@ static inline void entry_json(struct buf *b, struct str words)
 	if (str_eq(words, STR("state"))) {
 		buf_printf(b, "{\"uri\":\"mqtt\",\"methods\":[\"GET\"]}");
 	} else if (str_eq(words, STR("logs"))) {
-		buf_printf(b, "{\"uri\":\"mqtt\",\"submodules\":[{\"name\":\"logs\",\"methods\":[\"GET\"]}]}");
+		buf_printf(b, "{\"uri\":\"mqtt\",\"submodules\":[{\"name\":\"logs\",\"methods\":["
+		              "\"GET\"]}]}");
 	} else {
 		struct str topic = str_skip(words, verbs.n + 1);
 
-		buf_printf(b, "{\"uri\":\"mqtt\",\"topic\":\"%.*s\",\"actions\":[%s]}", STR_ARG(topic),
-			   verbs.n == 2 ? "\"publish\",\"subscribe\"" : verbs.p[0] == 'p' ? "\"publish\"" : "\"subscribe\"");
+		buf_printf(b, "{\"uri\":\"mqtt\",\"topic\":\"%.*s\",\"actions\":[%s]}",
+		           STR_ARG(topic),
+		           verbs.n == 2        ? "\"publish\",\"subscribe\""
+		           : verbs.p[0] == 'p' ? "\"publish\""
+		                               : "\"subscribe\"");
 	}
 }
 

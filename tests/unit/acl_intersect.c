@@ -5,7 +5,10 @@
 #include "tests/unit/acl_help.h"
 
 struct parts {
-	struct { char text[64]; bool system; } part[ACL_RESULT_MAX];
+	struct {
+		char text[64];
+		bool system;
+	} part[ACL_RESULT_MAX];
 	unsigned count;
 };
 
@@ -33,26 +36,27 @@ static void count_only(void *arg, struct filter f)
 static void parts_text(const struct parts *p, struct buf *out)
 {
 	for (unsigned i = 0; i < p->count; i++)
-		buf_printf(out, "%s%s%s", i ? " " : "", p->part[i].text, p->part[i].system ? "" : "!");
+		buf_printf(out, "%s%s%s", i ? " " : "", p->part[i].text,
+		           p->part[i].system ? "" : "!");
 }
 
 /* Results in the order of their levels; "!" after those that are not marked and start with a wildcard. */
 static const struct row {
 	const char *grants, *filter, *parts;
 } rows[] = {
-	{ "s a/#, s +/temp", "#", "+/temp! a/#" },                       /* DESIGN section 3 */
+	{ "s a/#, s +/temp", "#", "+/temp! a/#" }, /* DESIGN section 3 */
 	{ "s a/#, s +/temp", "+/temp", "+/temp!" },
 	{ "s a/#, s +/temp", "a/b/c", "a/b/c" },
 	{ "s a/#, s +/temp", "b/temp", "b/temp" },
 	{ "s a/#, s +/temp", "b/hum", "" },
 	{ "s a/#, s +/temp", "b/#", "b/temp" },
-	{ "s a/1", "a/+", "a/1" },                                       /* C10: never more than the grant */
+	{ "s a/1", "a/+", "a/1" }, /* C10: never more than the grant */
 	{ "s a/1, s a/2", "a/+", "a/1 a/2" },
 	{ "s a", "a/#", "a" },
 	{ "s a/#", "a", "a" },
 	{ "s a/+/c, s a/b/+", "a/#", "a/+/c a/b/+" },
 	{ "s a/+/c, s a/b/+", "a/b/c", "a/b/c" },
-	{ "s +/b, s a/+", "a/b", "a/b" },                                /* one, though two grants meet it */
+	{ "s +/b, s a/+", "a/b", "a/b" }, /* one, though two grants meet it */
 	{ "s #", "#", "#!" },
 	{ "s #", "+/#", "+/#!" },
 	{ "s #", "flespi/#", "" },
@@ -71,14 +75,16 @@ static const struct row {
 	{ "master", "$SYS/#", "" },
 	{ "master", "+/x", "+/x" },
 	{ "standard", "a/#", "a/#" },
-	{ "standard", "flespi/log/#", "flespi/log/ai/# flespi/log/gw/# flespi/log/mqtt/# flespi/log/storage/#" },
+	{ "standard", "flespi/log/#",
+	  "flespi/log/ai/# flespi/log/gw/# flespi/log/mqtt/# flespi/log/storage/#" },
 	{ "standard", "flespi/log/platform/#", "" },
 	{ "standard", "flespi/state/platform", "" },
-	{ "standard", "flespi/+/mqtt/x", "flespi/interval/mqtt/x flespi/log/mqtt/x flespi/message/mqtt/x flespi/state/mqtt/x" },
+	{ "standard", "flespi/+/mqtt/x",
+	  "flespi/interval/mqtt/x flespi/log/mqtt/x flespi/message/mqtt/x flespi/state/mqtt/x" },
 	{ "standard", "+", "+!" },
 	{ "standard", "+/message", "+/message! flespi/message" },
 	{ "s /#", "+/#", "/#" },
-	{ "s /#", "+", "" },                                             /* the empty name is none */
+	{ "s /#", "+", "" }, /* the empty name is none */
 };
 
 static void the_table_of_permitted_parts_holds(void)
@@ -92,7 +98,8 @@ static void the_table_of_permitted_parts_holds(void)
 		IS(n, parts.count);
 		parts_text(&parts, &text);
 		if (!str_eq(buf_str(&text), str_c(rows[i].parts)))
-			fail_msg("\"%s\" & %s = %.*s", rows[i].grants, rows[i].filter, STR_ARG(buf_str(&text)));
+			fail_msg("\"%s\" & %s = %.*s", rows[i].grants, rows[i].filter,
+			         STR_ARG(buf_str(&text)));
 		buf_free(&text);
 		acl_put(&acl);
 	}
@@ -117,7 +124,8 @@ static void nothing_covers_another(const struct parts *p)
 	}
 }
 
-static void compare(struct acl *acl, const char *grants, const char *filter, const struct oracle_list *names)
+static void compare(struct acl *acl, const char *grants, const char *filter,
+                    const struct oracle_list *names)
 {
 	struct parts parts = { .count = 0 };
 	int n = acl_intersect(acl, str_c(filter), collect, &parts);
@@ -126,7 +134,8 @@ static void compare(struct acl *acl, const char *grants, const char *filter, con
 	nothing_covers_another(&parts);
 	for (unsigned i = 0; i < names->count; i++) {
 		struct str name = oracle_at(names, i);
-		bool permitted = oracle_match((struct filter){ str_c(filter), true }, name) && acl_may_receive(acl, name);
+		bool permitted = oracle_match((struct filter){ str_c(filter), true }, name) &&
+		                 acl_may_receive(acl, name);
 
 		if (any_matches(&parts, name) != permitted)
 			fail_msg("\"%s\" & %s: %s", grants, filter, names->text[i]);
@@ -152,7 +161,8 @@ static void the_parts_match_exactly_what_is_asked_and_permitted(void)
 		}
 		buf_u8(&b, 0);
 		acl = acl_of((const char *)buf_data(&b));
-		compare(acl, (const char *)buf_data(&b), filters.text[any_below(filters.count)], &names);
+		compare(acl, (const char *)buf_data(&b), filters.text[any_below(filters.count)],
+		        &names);
 		acl_put(&acl);
 		buf_free(&b);
 	}
@@ -162,13 +172,41 @@ static void the_parts_match_exactly_what_is_asked_and_permitted(void)
 
 static void presets_do_so_in_the_platforms_tree(void)
 {
-	static const char *grants[] = { "master", "standard", "state, logs, s #", "state, logs, s +/+/mqtt" };
-	static const char *filters[] = { "#", "+/#", "+/+/#", "+/+/mqtt/#", "flespi/#", "flespi/+/+", "flespi/+/platform/#", "flespi/log/#",
-					 "+/log/+/x", "flespi/state/mqtt/x", "+/message/#", "+/+/+", "flespi/+" };
-	static char names[][40] = { "flespi", "flespi/log", "flespi/log/mqtt", "flespi/log/mqtt/x", "flespi/log/platform", "flespi/log/platform/x",
-				    "flespi/state/mqtt", "flespi/state/mqtt/x", "flespi/state/platform/x", "flespi/state/gw/x", "flespi/message",
-				    "flespi/message/x", "flespi/message/gw/x/y", "flespi/interval/gw/x", "flespi/rest/x", "a/log/mqtt", "a/b/mqtt",
-				    "$flespi/log/mqtt", "log/mqtt", "a" };
+	static const char *grants[] = { "master", "standard", "state, logs, s #",
+		                        "state, logs, s +/+/mqtt" };
+	static const char *filters[] = { "#",
+		                         "+/#",
+		                         "+/+/#",
+		                         "+/+/mqtt/#",
+		                         "flespi/#",
+		                         "flespi/+/+",
+		                         "flespi/+/platform/#",
+		                         "flespi/log/#",
+		                         "+/log/+/x",
+		                         "flespi/state/mqtt/x",
+		                         "+/message/#",
+		                         "+/+/+",
+		                         "flespi/+" };
+	static char names[][40] = { "flespi",
+		                    "flespi/log",
+		                    "flespi/log/mqtt",
+		                    "flespi/log/mqtt/x",
+		                    "flespi/log/platform",
+		                    "flespi/log/platform/x",
+		                    "flespi/state/mqtt",
+		                    "flespi/state/mqtt/x",
+		                    "flespi/state/platform/x",
+		                    "flespi/state/gw/x",
+		                    "flespi/message",
+		                    "flespi/message/x",
+		                    "flespi/message/gw/x/y",
+		                    "flespi/interval/gw/x",
+		                    "flespi/rest/x",
+		                    "a/log/mqtt",
+		                    "a/b/mqtt",
+		                    "$flespi/log/mqtt",
+		                    "log/mqtt",
+		                    "a" };
 	struct oracle_list list = { names, ARRAY_LEN(names) };
 
 	for (size_t g = 0; g < ARRAY_LEN(grants); g++) {
@@ -197,7 +235,8 @@ static struct acl *acl_of_many(unsigned count, const char *before, const char *a
 
 static void more_parts_than_allowed_are_an_error_and_none_is_told(void)
 {
-	struct acl *most = acl_of_many(ACL_RESULT_MAX, "d/", "/#"), *more = acl_of_many(ACL_RESULT_MAX + 1, "d/", "/#");
+	struct acl *most = acl_of_many(ACL_RESULT_MAX, "d/", "/#"),
+		   *more = acl_of_many(ACL_RESULT_MAX + 1, "d/", "/#");
 	unsigned told = 0;
 
 	IS(acl_intersect(most, STR("#"), count_only, &told), ACL_RESULT_MAX);
@@ -238,7 +277,8 @@ static void every_failed_allocation_tells_nothing(void)
 {
 	struct acl *acl = acl_of("s a/#, s +/temp, s b/+/c");
 
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		unsigned told = 0;
 		int answer = acl_intersect(acl, STR("+/#"), count_only, &told);
 
@@ -275,6 +315,8 @@ static void the_table_of_publishable_filters_holds(void)
 	}
 }
 
-RUN(the_table_of_permitted_parts_holds, the_parts_match_exactly_what_is_asked_and_permitted, presets_do_so_in_the_platforms_tree,
-    more_parts_than_allowed_are_an_error_and_none_is_told, many_grants_that_meet_in_few_parts_are_no_error,
-    long_filters_over_many_grants_are_bounded_in_bytes, every_failed_allocation_tells_nothing, the_table_of_publishable_filters_holds)
+RUN(the_table_of_permitted_parts_holds, the_parts_match_exactly_what_is_asked_and_permitted,
+    presets_do_so_in_the_platforms_tree, more_parts_than_allowed_are_an_error_and_none_is_told,
+    many_grants_that_meet_in_few_parts_are_no_error,
+    long_filters_over_many_grants_are_bounded_in_bytes, every_failed_allocation_tells_nothing,
+    the_table_of_publishable_filters_holds)

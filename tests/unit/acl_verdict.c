@@ -27,10 +27,15 @@ static struct token_info info_of(const char *text)
 
 static void a_whole_token_is_read(void)
 {
-	struct token_info t = info_of("{\"id\":42,\"cid\":7,\"enabled\":true,\"blocked\":false,\"expire\":1900000000,\"ttl\":0,\"accessed\":1,\"created\":1,"
-				      "\"access\":{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"a/#\",\"actions\":[\"publish\"]}]},\"ips\":\"10.0.*\","
-				      "\"limits\":{\"mqtt_session_messages\":1,\"mqtt_session_storage\":4294967295,\"mqtt_subscriptions\":3,\"mqtt_sessions\":4,"
-				      "\"mqtt_packet_size\":5,\"mqtt_messages\":6,\"api_calls\":\"whatever\"},\"info\":\"my token\",\"metadata\":{}}");
+	struct token_info t =
+	    info_of("{\"id\":42,\"cid\":7,\"enabled\":true,\"blocked\":false,\"expire\":1900000000,"
+	            "\"ttl\":0,\"accessed\":1,\"created\":1,"
+	            "\"access\":{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"a/"
+	            "#\",\"actions\":[\"publish\"]}]},\"ips\":\"10.0.*\","
+	            "\"limits\":{\"mqtt_session_messages\":1,\"mqtt_session_storage\":4294967295,"
+	            "\"mqtt_subscriptions\":3,\"mqtt_sessions\":4,"
+	            "\"mqtt_packet_size\":5,\"mqtt_messages\":6,\"api_calls\":\"whatever\"},"
+	            "\"info\":\"my token\",\"metadata\":{}}");
 
 	IS(t.id, 42);
 	IS(t.customer, 7);
@@ -66,7 +71,8 @@ static void what_is_not_needed_may_be_missing(void)
 
 static void disabled_and_blocked_are_told_and_not_judged(void)
 {
-	struct token_info t = info_of("{\"cid\":7,\"enabled\":false,\"blocked\":true,\"access\":{\"type\":0}}");
+	struct token_info t =
+	    info_of("{\"cid\":7,\"enabled\":false,\"blocked\":true,\"access\":{\"type\":0}}");
 
 	NO(t.enabled);
 	YES(t.customer_blocked);
@@ -75,7 +81,9 @@ static void disabled_and_blocked_are_told_and_not_judged(void)
 
 static void unlimited_is_not_set(void)
 {
-	struct token_info t = info_of("{" NEEDED ",\"limits\":{\"mqtt_sessions\":-1,\"mqtt_messages\":0,\"mqtt_packet_size\":9}}");
+	struct token_info t = info_of(
+	    "{" NEEDED
+	    ",\"limits\":{\"mqtt_sessions\":-1,\"mqtt_messages\":0,\"mqtt_packet_size\":9}}");
 
 	IS(t.limits.connections, 0);
 	IS(t.limits.publish_per_second, 0);
@@ -96,7 +104,8 @@ static const struct bad_row {
 	{ "{\"cid\":null,\"enabled\":true,\"access\":{\"type\":1}}", "cid must be an integer" },
 	{ "{\"cid\":7,\"access\":{\"type\":1}}", "enabled must be true or false" },
 	{ "{\"cid\":7,\"enabled\":1,\"access\":{\"type\":1}}", "enabled must be true or false" },
-	{ "{\"cid\":7,\"enabled\":\"false\",\"access\":{\"type\":1}}", "enabled must be true or false" },
+	{ "{\"cid\":7,\"enabled\":\"false\",\"access\":{\"type\":1}}",
+	  "enabled must be true or false" },
 	{ "{\"cid\":7,\"enabled\":true,\"access\":{\"type\":9}}", "access.type must be 0, 1 or 2" },
 	{ "{\"cid\":7,\"enabled\":true,\"access\":1}", "access must be an object" },
 	{ "{" NEEDED ",\"id\":0}", "id is out of range" },
@@ -114,10 +123,12 @@ static const struct bad_row {
 	{ "{" NEEDED ",\"created\":-5}", "created is out of range" },
 	{ "{" NEEDED ",\"limits\":[]}", "limits must be an object" },
 	{ "{" NEEDED ",\"limits\":{\"mqtt_sessions\":-2}}", "mqtt_sessions is out of range" },
-	{ "{" NEEDED ",\"limits\":{\"mqtt_session_storage\":4294967296}}", "mqtt_session_storage is out of range" },
+	{ "{" NEEDED ",\"limits\":{\"mqtt_session_storage\":4294967296}}",
+	  "mqtt_session_storage is out of range" },
 	{ "{" NEEDED ",\"limits\":{\"mqtt_messages\":\"9\"}}", "mqtt_messages must be an integer" },
 	{ "{" NEEDED ",\"ips\":[]}", "ips must be a string" },
-	{ "{" NEEDED ",\"ips\":\"10.0.0.0/8\"}", "ips must be at most 64 masks such as 10.0.*,192.168.1.?" },
+	{ "{" NEEDED ",\"ips\":\"10.0.0.0/8\"}",
+	  "ips must be at most 64 masks such as 10.0.*,192.168.1.?" },
 };
 
 static void an_object_that_is_not_understood_is_refused_with_the_reason(void)
@@ -129,32 +140,31 @@ static void an_object_that_is_not_understood_is_refused_with_the_reason(void)
 		if (read_info(&t, bad_rows[i].object, why, sizeof(why)) != -E_INVALID)
 			fail_msg("accepted: %s", bad_rows[i].object);
 		IS_BYTES(str_c(why), str_c(bad_rows[i].why));
-		IS(t.id, 77);                                            /* outputs are written on success only */
+		IS(t.id, 77); /* outputs are written on success only */
 	}
 }
 
 static const struct {
 	int64_t expire, ttl, accessed, created, ends;
 } ends_rows[] = {
-	{ 0, 0, 0, 0, 0 },
-	{ 0, 0, 100, 50, 0 },
-	{ 1000, 0, 0, 0, 1000 },
-	{ 0, 60, 100, 50, 160 },
-	{ 0, 60, 0, 50, 110 },
-	{ 1000, 60, 100, 50, 1000 },                                     /* valid while either is */
-	{ 120, 60, 100, 50, 160 },
-	{ 1, 0, 100, 50, 1 },
+	{ 0, 0, 0, 0, 0 },         { 0, 0, 100, 50, 0 },
+	{ 1000, 0, 0, 0, 1000 },   { 0, 60, 100, 50, 160 },
+	{ 0, 60, 0, 50, 110 },     { 1000, 60, 100, 50, 1000 }, /* valid while either is */
+	{ 120, 60, 100, 50, 160 }, { 1, 0, 100, 50, 1 },
 };
 
 static void a_token_ends_with_the_later_of_expire_and_ttl(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(ends_rows); i++)
-		IS(token_ends(ends_rows[i].expire, ends_rows[i].ttl, ends_rows[i].accessed, ends_rows[i].created), ends_rows[i].ends);
+		IS(token_ends(ends_rows[i].expire, ends_rows[i].ttl, ends_rows[i].accessed,
+		              ends_rows[i].created),
+		   ends_rows[i].ends);
 }
 
 static void times_are_taken_together(void)
 {
-	struct token_info t = info_of("{" NEEDED ",\"expire\":120,\"ttl\":60,\"accessed\":100,\"created\":50}");
+	struct token_info t =
+	    info_of("{" NEEDED ",\"expire\":120,\"ttl\":60,\"accessed\":100,\"created\":50}");
 
 	IS(t.expire, 160);
 	token_info_free(&t);
@@ -178,7 +188,8 @@ static void a_reply_has_one_result_and_no_errors(void)
 
 	IS(reply("{\"result\":[{" NEEDED "}]}", why, sizeof(why)), 0);
 	IS(reply(" {\"result\":[{" NEEDED "}],\"errors\":[],\"x\":1}\n", why, sizeof(why)), 0);
-	IS(reply("{\"result\":[{" NEEDED "}],\"errors\":[{\"code\":1}]}", why, sizeof(why)), -E_INVALID);
+	IS(reply("{\"result\":[{" NEEDED "}],\"errors\":[{\"code\":1}]}", why, sizeof(why)),
+	   -E_INVALID);
 	IS(reply("{\"result\":[{" NEEDED "}],\"errors\":{}}", why, sizeof(why)), -E_INVALID);
 	IS(reply("{\"result\":[{" NEEDED "}],\"errors\":true}", why, sizeof(why)), -E_INVALID);
 	IS(reply("{\"result\":[]}", why, sizeof(why)), -E_INVALID);
@@ -196,11 +207,14 @@ static void nonsense_is_refused(void)
 
 	IS(reply("{\"result\":[{" NEEDED "}]", why, sizeof(why)), -E_INVALID);
 	IS(reply("{\"result\":[{" NEEDED "}]}x", why, sizeof(why)), -E_INVALID);
-	IS(reply("{\"result\":[{" NEEDED ",\"cid\":8}]}", why, sizeof(why)), -E_INVALID);        /* which one would be believed? */
+	IS(reply("{\"result\":[{" NEEDED ",\"cid\":8}]}", why, sizeof(why)),
+	   -E_INVALID); /* which one would be believed? */
 	IS(reply("{\"result\":[{" NEEDED ",\"cid\\u0000\":8}]}", why, sizeof(why)), -E_INVALID);
 	IS(reply("<html>ok</html>", why, sizeof(why)), -E_INVALID);
-	IS(reply("{\"result\":[{" NEEDED ",\"expire\":99999999999999999999}]}", why, sizeof(why)), -E_INVALID);
-	YES(reply("{\"result\":[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]}", why, sizeof(why)) < 0);
+	IS(reply("{\"result\":[{" NEEDED ",\"expire\":99999999999999999999}]}", why, sizeof(why)),
+	   -E_INVALID);
+	YES(reply("{\"result\":[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]}", why,
+	          sizeof(why)) < 0);
 }
 
 static void a_reply_cut_anywhere_is_refused(void)
@@ -209,7 +223,7 @@ static void a_reply_cut_anywhere_is_refused(void)
 	char why[128];
 
 	each_prefix(p, STR("{\"result\":[{\"id\":1," NEEDED ",\"ips\":\"1.2.3.4\"}]}"))
-		YES(token_info_read_reply(&t, p.first, why, sizeof(why)) < 0);
+	    YES(token_info_read_reply(&t, p.first, why, sizeof(why)) < 0);
 }
 
 static void a_reply_too_long_is_refused(void)
@@ -230,10 +244,12 @@ static void a_reply_too_long_is_refused(void)
 
 static void every_failed_allocation_is_an_error_and_nothing_else(void)
 {
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		struct token_info t = { 0 };
 		char why[128] = "";
-		int err = token_info_read_reply(&t, STR("{\"result\":[{" NEEDED ",\"ips\":\"1.2.3.4\"}]}"), why, sizeof(why));
+		int err = token_info_read_reply(
+		    &t, STR("{\"result\":[{" NEEDED ",\"ips\":\"1.2.3.4\"}]}"), why, sizeof(why));
 
 		YES(err == 0 || err == -E_NOMEM);
 		IS(err == 0, t.acl != NULL);
@@ -263,13 +279,15 @@ static const struct {
 	{ "2001:db8::?", "2001:db8::", false },
 	{ "10.0.0.1", "::ffff:10.0.0.1", true },
 	{ "10.0.0.1", "::ffff:a00:1", false },
-	{ "*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*x", "1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1", false },
+	{ "*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*x", "1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1",
+	  false },
 };
 
 static void the_table_of_addresses_holds(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(ip_rows); i++) {
-		if (token_ips_allow(ip_rows[i].masks, guard_str(str_c(ip_rows[i].address))) != ip_rows[i].allowed)
+		if (token_ips_allow(ip_rows[i].masks, guard_str(str_c(ip_rows[i].address))) !=
+		    ip_rows[i].allowed)
 			fail_msg("row %zu", i);
 		guard_reset();
 	}
@@ -279,8 +297,12 @@ static void the_table_of_addresses_holds(void)
 
 static void masks_have_a_form(void)
 {
-	static const char *good[] = { "*", "1.2.3.4", "10.*,11.?", "2001:dB8::*", "::ffff:1.2.3.4" };
-	static const char *bad[] = { "", ",", "1.2.3.4,", ",1.2.3.4", "1.2.3.4, 1.2.3.5", "10.0.0.0/8", "host", "1.2.3.4\n", "-1" };
+	static const char *good[] = { "*", "1.2.3.4", "10.*,11.?", "2001:dB8::*",
+		                      "::ffff:1.2.3.4" };
+	static const char *bad[] = {
+		"",           ",",    "1.2.3.4,",  ",1.2.3.4", "1.2.3.4, 1.2.3.5",
+		"10.0.0.0/8", "host", "1.2.3.4\n", "-1"
+	};
 	struct buf b = { 0 };
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
@@ -301,7 +323,10 @@ static void masks_have_a_form(void)
 	buf_free(&b);
 }
 
-RUN(a_whole_token_is_read, what_is_not_needed_may_be_missing, disabled_and_blocked_are_told_and_not_judged, unlimited_is_not_set,
-    an_object_that_is_not_understood_is_refused_with_the_reason, a_token_ends_with_the_later_of_expire_and_ttl,
-    times_are_taken_together, a_reply_has_one_result_and_no_errors, nonsense_is_refused, a_reply_cut_anywhere_is_refused,
-    a_reply_too_long_is_refused, every_failed_allocation_is_an_error_and_nothing_else, the_table_of_addresses_holds, masks_have_a_form)
+RUN(a_whole_token_is_read, what_is_not_needed_may_be_missing,
+    disabled_and_blocked_are_told_and_not_judged, unlimited_is_not_set,
+    an_object_that_is_not_understood_is_refused_with_the_reason,
+    a_token_ends_with_the_later_of_expire_and_ttl, times_are_taken_together,
+    a_reply_has_one_result_and_no_errors, nonsense_is_refused, a_reply_cut_anywhere_is_refused,
+    a_reply_too_long_is_refused, every_failed_allocation_is_an_error_and_nothing_else,
+    the_table_of_addresses_holds, masks_have_a_form)

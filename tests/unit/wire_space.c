@@ -48,7 +48,8 @@ static void customer_zero_has_no_space(void)
 
 static void what_was_mapped_comes_back(void)
 {
-	static const char *names[] = { "a", "/", "customer/7/x", "$SYS/x", "flespi/log", "../8/x", "\xff" };
+	static const char *names[] = { "a",          "/",      "customer/7/x", "$SYS/x",
+		                       "flespi/log", "../8/x", "\xff" };
 	struct buf b = { 0 };
 	struct space s;
 	uint64_t customer;
@@ -68,7 +69,7 @@ static void what_was_mapped_comes_back(void)
 	buf_free(&b);
 }
 
-static void the_bare_prefix_is_nobodys(void)                             /* attack T08 */
+static void the_bare_prefix_is_nobodys(void) /* attack T08 */
 {
 	static const char *bare[] = { "customer/7/", "customer/7", "customer/", "customer", "" };
 	struct space s;
@@ -87,9 +88,21 @@ static void the_bare_prefix_is_nobodys(void)                             /* atta
 
 static void another_spelling_of_an_id_is_nobodys(void)
 {
-	static const char *wrong[] = { "customer/07/x", "customer/0/x", "customer/00/x", "customer/+7/x", "customer/-7/x",
-				       "customer/ 7/x", "customer/7 /x", "customer/7x/x", "customer//x", "customer/18446744073709551616/x",
-				       "customer/99999999999999999999999/x", "Customer/7/x", "/customer/7/x", "customers/7/x", "customer/+/x" };
+	static const char *wrong[] = { "customer/07/x",
+		                       "customer/0/x",
+		                       "customer/00/x",
+		                       "customer/+7/x",
+		                       "customer/-7/x",
+		                       "customer/ 7/x",
+		                       "customer/7 /x",
+		                       "customer/7x/x",
+		                       "customer//x",
+		                       "customer/18446744073709551616/x",
+		                       "customer/99999999999999999999999/x",
+		                       "Customer/7/x",
+		                       "/customer/7/x",
+		                       "customers/7/x",
+		                       "customer/+/x" };
 	uint64_t customer;
 	struct str name;
 
@@ -102,7 +115,8 @@ static void another_spelling_of_an_id_is_nobodys(void)
 static void no_customer_owns_what_another_was_given(void)
 {
 	static const uint64_t ids[] = { 1, 7, 10, 70, 77, 100, 701, UINT64_MAX };
-	static const char *names[] = { "a", "/", "0/a", "7/a", "/7/a", "#", "+/#", "//#", "../#", "../70/a" };
+	static const char *names[] = { "a", "/",   "0/a", "7/a",  "/7/a",
+		                       "#", "+/#", "//#", "../#", "../70/a" };
 	struct buf b = { 0 };
 	struct space other;
 
@@ -116,10 +130,12 @@ static void no_customer_owns_what_another_was_given(void)
 	buf_free(&b);
 }
 
-static void no_filter_reaches_over_its_own_tree(void)                    /* attack T05 */
+static void no_filter_reaches_over_its_own_tree(void) /* attack T05 */
 {
-	static const char *filters[] = { "#", "+/#", "//#", "../#", "+/+/+", "../../8/#", "customer/8/#", "/customer/8/x" };
-	static const char *names[] = { "customer/8/x", "customer/8//x", "customer/70/x", "customer/8/customer/7/x", "x" };
+	static const char *filters[] = { "#",     "+/#",       "//#",          "../#",
+		                         "+/+/+", "../../8/#", "customer/8/#", "/customer/8/x" };
+	static const char *names[] = { "customer/8/x", "customer/8//x", "customer/70/x",
+		                       "customer/8/customer/7/x", "x" };
 	struct buf b = { 0 };
 
 	for (size_t f = 0; f < ARRAY_LEN(filters); f++) {
@@ -158,7 +174,8 @@ static void no_memory_leaves_the_buffer_broken_and_as_it_was(void)
 	struct space s;
 
 	space_make(&s, 7);
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		struct buf b = { 0 };
 
 		space_map(&s, STR("a/b"), &b);
@@ -167,7 +184,8 @@ static void no_memory_leaves_the_buffer_broken_and_as_it_was(void)
 	}
 }
 
-RUN(a_name_is_put_behind_the_customers_prefix, names_are_appended_to_what_the_buffer_holds, customer_zero_has_no_space,
-    what_was_mapped_comes_back, the_bare_prefix_is_nobodys, another_spelling_of_an_id_is_nobodys,
-    no_customer_owns_what_another_was_given, no_filter_reaches_over_its_own_tree, mapping_is_injective,
+RUN(a_name_is_put_behind_the_customers_prefix, names_are_appended_to_what_the_buffer_holds,
+    customer_zero_has_no_space, what_was_mapped_comes_back, the_bare_prefix_is_nobodys,
+    another_spelling_of_an_id_is_nobodys, no_customer_owns_what_another_was_given,
+    no_filter_reaches_over_its_own_tree, mapping_is_injective,
     no_memory_leaves_the_buffer_broken_and_as_it_was)

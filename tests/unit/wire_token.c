@@ -3,7 +3,9 @@
 #include "tests/kit/kit.h"
 #include "wire/token.h"
 
-static const char zeros_key[] = "mbus" "0000000000000000000000000000000000000000000" "00000000000";
+static const char zeros_key[] = "mbus"
+				"0000000000000000000000000000000000000000000"
+				"00000000000";
 
 static struct str make(char key[TOKEN_KEY], int fill)
 {
@@ -33,7 +35,7 @@ static void the_digits_are_those_of_the_random_number(void)
 	uint8_t random[TOKEN_RANDOM] = { 0 };
 
 	IS_BYTES(str_make(make(key, 0).p, 58), str_c(zeros_key));
-	random[TOKEN_RANDOM - 1] = 61;                                   /* the least digit comes first */
+	random[TOKEN_RANDOM - 1] = 61; /* the least digit comes first */
 	token_make(key, random);
 	IS(key[4], 'z');
 	IS(key[5], '0');
@@ -71,15 +73,18 @@ static void every_character_comes_up_equally_often(void)
 		for (size_t j = 4; j < 58; j++)
 			seen[(unsigned char)key[j]]++;
 	}
-	for (const char *c = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"; *c; c++) {
-		YES(seen[(unsigned char)*c] > EXPECTED * 95 / 100);      /* 6 standard deviations are 4.6 % */
+	for (const char *c = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"; *c;
+	     c++) {
+		YES(seen[(unsigned char)*c] >
+		    EXPECTED * 95 / 100); /* 6 standard deviations are 4.6 % */
 		YES(seen[(unsigned char)*c] < EXPECTED * 105 / 100);
 	}
 }
 
-static void every_single_change_of_a_key_is_noticed(void)                /* attack A20 */
+static void every_single_change_of_a_key_is_noticed(void) /* attack A20 */
 {
-	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	static const char digits[] =
+	    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 	char key[TOKEN_KEY];
 
 	(void)make(key, 0x5a);
@@ -100,8 +105,7 @@ static void other_lengths_and_characters_are_no_keys(void)
 
 	(void)make(key, 0x77);
 	key[TOKEN_KEY] = '0';
-	each_prefix(p, str_make(key, TOKEN_KEY))
-		NO(token_key_ok(p.first));
+	each_prefix(p, str_make(key, TOKEN_KEY)) NO(token_key_ok(p.first));
 	NO(token_key_ok(str_make(key, TOKEN_KEY + 1)));
 	NO(token_key_ok(STR_NONE));
 	key[20] = '-';
@@ -112,11 +116,14 @@ static void other_lengths_and_characters_are_no_keys(void)
 	NO(token_key_ok(str_make(key, TOKEN_KEY)));
 }
 
-static void the_checksum_is_known(void)                                  /* so that a change of the form does not go unnoticed */
+static void the_checksum_is_known(void) /* so that a change of the form does not go unnoticed */
 {
 	char key[TOKEN_KEY];
 
-	IS_BYTES(make(key, 0), str_c("mbus" "0000000000000000000000000000000000000000000" "00000000000" "1UZkur"));
+	IS_BYTES(make(key, 0), str_c("mbus"
+	                             "0000000000000000000000000000000000000000000"
+	                             "00000000000"
+	                             "1UZkur"));
 }
 
 static void the_lookup_id_stands_after_the_secret(void)
@@ -163,6 +170,7 @@ static void a_short_credential_is_an_id_and_sixteen_characters(void)
 }
 
 RUN(a_made_key_is_ok, the_digits_are_those_of_the_random_number, the_random_bytes_are_not_changed,
-    every_character_comes_up_equally_often, every_single_change_of_a_key_is_noticed, other_lengths_and_characters_are_no_keys,
-    the_checksum_is_known, the_lookup_id_stands_after_the_secret, the_word_before_a_key_is_stripped_once,
+    every_character_comes_up_equally_often, every_single_change_of_a_key_is_noticed,
+    other_lengths_and_characters_are_no_keys, the_checksum_is_known,
+    the_lookup_id_stands_after_the_secret, the_word_before_a_key_is_stripped_once,
     a_short_credential_is_an_id_and_sixteen_characters)

@@ -19,8 +19,11 @@ static struct filter plain(const char *text)
 
 static void names_have_no_wildcards_and_are_not_empty(void)
 {
-	static const char *good[] = { "a", "/", "//", "a/", "/a", "a b", "$x", "flespi/log", "\xc3\xa4/\xf0\x9f\x98\x80" };
-	static const char *bad[] = { "", "+", "#", "a/#", "a+b", "a#", "a/+/b", "a\x01", "\xc3", "a\xed\xa0\x80", "a\x7f" };
+	static const char *good[] = { "a",  "/",          "//",
+		                      "a/", "/a",         "a b",
+		                      "$x", "flespi/log", "\xc3\xa4/\xf0\x9f\x98\x80" };
+	static const char *bad[] = { "",      "+",     "#",    "a/#",           "a+b",  "a#",
+		                     "a/+/b", "a\x01", "\xc3", "a\xed\xa0\x80", "a\x7f" };
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
 		YES(topic_name_ok(str_c(good[i])));
@@ -30,10 +33,12 @@ static void names_have_no_wildcards_and_are_not_empty(void)
 	NO(topic_name_ok(STR_NONE));
 }
 
-static void a_wildcard_stands_alone_in_its_level_and_hash_is_last(void)  /* attack P21 */
+static void a_wildcard_stands_alone_in_its_level_and_hash_is_last(void) /* attack P21 */
 {
-	static const char *good[] = { "#", "+", "+/+", "a/#", "/#", "+/#", "/+/", "$SYS/#", "a//+", "/" };
-	static const char *bad[] = { "", "a/#/b", "#/", "#/a", "a+", "+a", "#a", "a#", "a/b#", "a/++", "a/##", "+#", "#+", "##" };
+	static const char *good[] = { "#",   "+",   "+/+",    "a/#",  "/#",
+		                      "+/#", "/+/", "$SYS/#", "a//+", "/" };
+	static const char *bad[] = { "",   "a/#/b", "#/",   "#/a",  "a+", "+a", "#a",
+		                     "a#", "a/b#",  "a/++", "a/##", "+#", "#+", "##" };
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
 		YES(topic_filter_ok(str_c(good[i])));
@@ -42,7 +47,7 @@ static void a_wildcard_stands_alone_in_its_level_and_hash_is_last(void)  /* atta
 	NO(topic_filter_ok(STR("a/\0/#")));
 }
 
-static void levels_and_bytes_are_bounded(void)                           /* attack P19 */
+static void levels_and_bytes_are_bounded(void) /* attack P19 */
 {
 	static char text[TOPIC_BYTES_MAX + 1];
 
@@ -57,10 +62,12 @@ static void levels_and_bytes_are_bounded(void)                           /* atta
 	NO(topic_filter_ok(str_make(text, TOPIC_BYTES_MAX + 1)));
 }
 
-static void slashes_without_end_cost_no_stack_and_no_time(void)          /* attack P19, Mosquitto CVE-2019-11779 */
+static void
+slashes_without_end_cost_no_stack_and_no_time(void) /* attack P19, Mosquitto CVE-2019-11779 */
 {
 	static char name[TOPIC_BYTES_MAX], wild[TOPIC_BYTES_MAX], room[2 * TOPIC_BYTES_MAX + 1];
-	struct filter f = { str_make(name, sizeof(name)), true }, w = { str_make(wild, sizeof(wild)), true }, out;
+	struct filter f = { str_make(name, sizeof(name)), true },
+		      w = { str_make(wild, sizeof(wild)), true }, out;
 
 	memset(name, '/', sizeof(name));
 	for (size_t i = 0; i < sizeof(wild); i++)
@@ -87,14 +94,15 @@ static void the_system_tree_is_the_exact_word(void)
 	YES(topic_is_system(STR("flespi")));
 	YES(topic_is_system(STR("flespi/x")));
 	NO(topic_is_system(STR("flespi2/x")));
-	NO(topic_is_system(STR("Flespi/x")));                            /* attack C13 */
+	NO(topic_is_system(STR("Flespi/x"))); /* attack C13 */
 	NO(topic_is_system(STR("/flespi")));
 	NO(topic_is_system(STR("flesp")));
 }
 
 static void nothing_reads_past_the_end(void)
 {
-	static const char *texts[] = { "a", "#", "+", "/", "a/#", "$share/g/a", "flespi", "a/+/b", "$share", "$share/g/" };
+	static const char *texts[] = { "a",          "#",      "+",     "/",      "a/#",
+		                       "$share/g/a", "flespi", "a/+/b", "$share", "$share/g/" };
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		struct str a = guard_str(str_c(texts[i]));
@@ -110,7 +118,9 @@ static void nothing_reads_past_the_end(void)
 
 			(void)topic_match(fa, STR("x"));
 			(void)filter_covers(fa, fb);
-			(void)filter_intersect(fa, fb, guard_put("0123456789012345678901234567890", a.n + b.n + 1), a.n + b.n + 1, &out);
+			(void)filter_intersect(
+			    fa, fb, guard_put("0123456789012345678901234567890", a.n + b.n + 1),
+			    a.n + b.n + 1, &out);
 		}
 		guard_reset();
 	}
@@ -120,24 +130,40 @@ static void nothing_reads_past_the_end(void)
 
 static const struct match_row {
 	const char *filter, *name;
-	bool unmarked, marked;                   /* expected, without and with the mark of the root rule */
+	bool unmarked, marked; /* expected, without and with the mark of the root rule */
 } match_rows[] = {
-	{ "a/b", "a/b", true, true },            { "a/b", "a/B", false, false },
-	{ "a/+", "a/b", true, true },            { "a/+", "a/", true, true },
-	{ "a/+", "a", false, false },            { "a/+", "a/b/c", false, false },
-	{ "+", "a", true, true },                { "+", "/a", false, false },
-	{ "+/+", "/a", true, true },             { "/+", "/a", true, true },
-	{ "a/#", "a", true, true },              { "a/#", "a/", true, true },
-	{ "a/#", "a/b/c", true, true },          { "a/#", "ab", false, false },
-	{ "a/+/#", "a", false, false },          { "a/+/#", "a/b", true, true },
-	{ "+/#", "a", true, true },              { "#", "/", true, true },
-	{ "a//b", "a//b", true, true },          { "a//b", "a/b", false, false },
-	{ "#", "$SYS/x", false, false },         { "+/x", "$SYS/x", false, false },
-	{ "$SYS/#", "$SYS/x", true, true },      { "$SYS/+", "$SYS/x", true, true },
-	{ "#", "flespi/log", false, true },      { "+/log", "flespi/log", false, true },
-	{ "+", "flespi", false, true },          { "flespi/#", "flespi/log", true, true },
-	{ "#", "flespi2/log", true, true },      { "a/+", "a/$x", true, true },
-	{ "a/#", "a/flespi/x", true, true },     { "\xc3\xa4", "a\xcc\x88", false, false },
+	{ "a/b", "a/b", true, true },
+	{ "a/b", "a/B", false, false },
+	{ "a/+", "a/b", true, true },
+	{ "a/+", "a/", true, true },
+	{ "a/+", "a", false, false },
+	{ "a/+", "a/b/c", false, false },
+	{ "+", "a", true, true },
+	{ "+", "/a", false, false },
+	{ "+/+", "/a", true, true },
+	{ "/+", "/a", true, true },
+	{ "a/#", "a", true, true },
+	{ "a/#", "a/", true, true },
+	{ "a/#", "a/b/c", true, true },
+	{ "a/#", "ab", false, false },
+	{ "a/+/#", "a", false, false },
+	{ "a/+/#", "a/b", true, true },
+	{ "+/#", "a", true, true },
+	{ "#", "/", true, true },
+	{ "a//b", "a//b", true, true },
+	{ "a//b", "a/b", false, false },
+	{ "#", "$SYS/x", false, false },
+	{ "+/x", "$SYS/x", false, false },
+	{ "$SYS/#", "$SYS/x", true, true },
+	{ "$SYS/+", "$SYS/x", true, true },
+	{ "#", "flespi/log", false, true },
+	{ "+/log", "flespi/log", false, true },
+	{ "+", "flespi", false, true },
+	{ "flespi/#", "flespi/log", true, true },
+	{ "#", "flespi2/log", true, true },
+	{ "a/+", "a/$x", true, true },
+	{ "a/#", "a/flespi/x", true, true },
+	{ "\xc3\xa4", "a\xcc\x88", false, false },
 };
 
 static void the_table_of_matches_holds(void)
@@ -155,21 +181,32 @@ static void the_table_of_matches_holds(void)
 /* ---- Intersection and covering, by hand ---- */
 
 static const struct meet_row {
-	const char *a, *b, *meet;                /* NULL: nothing in common */
+	const char *a, *b, *meet; /* NULL: nothing in common */
 	bool a_system, b_system, system;
 } meet_rows[] = {
-	{ "a/+", "+/b", "a/b", true, true, true },       { "a/#", "+/b/#", "a/b/#", true, true, true },
-	{ "a/#", "a", "a", true, true, true },           { "a/#", "+", "a", true, true, true },
-	{ "a/#", "+/#", "a/#", true, true, true },       { "a/b", "a/c", NULL, true, true, true },
-	{ "a", "a/b", NULL, true, true, true },          { "+", "/#", NULL, true, true, true },
-	{ "+/+", "/#", "/+", true, true, true },         { "#", "#", "#", true, false, false },
-	{ "#", "+/a", "+/a", false, true, false },       { "#", "+/a", "+/a", true, true, true },
-	{ "#", "flespi/#", NULL, false, true, true },    { "#", "flespi/#", "flespi/#", true, false, true },
-	{ "+/#", "flespi", NULL, false, true, true },    { "+/#", "flespi", "flespi", true, false, true },
-	{ "#", "$x/#", NULL, true, true, true },         { "$x/#", "$x/+", "$x/+", false, false, true },
+	{ "a/+", "+/b", "a/b", true, true, true },
+	{ "a/#", "+/b/#", "a/b/#", true, true, true },
+	{ "a/#", "a", "a", true, true, true },
+	{ "a/#", "+", "a", true, true, true },
+	{ "a/#", "+/#", "a/#", true, true, true },
+	{ "a/b", "a/c", NULL, true, true, true },
+	{ "a", "a/b", NULL, true, true, true },
+	{ "+", "/#", NULL, true, true, true },
+	{ "+/+", "/#", "/+", true, true, true },
+	{ "#", "#", "#", true, false, false },
+	{ "#", "+/a", "+/a", false, true, false },
+	{ "#", "+/a", "+/a", true, true, true },
+	{ "#", "flespi/#", NULL, false, true, true },
+	{ "#", "flespi/#", "flespi/#", true, false, true },
+	{ "+/#", "flespi", NULL, false, true, true },
+	{ "+/#", "flespi", "flespi", true, false, true },
+	{ "#", "$x/#", NULL, true, true, true },
+	{ "$x/#", "$x/+", "$x/+", false, false, true },
 	{ "#", "flespi2/a", "flespi2/a", false, false, true },
-	{ "a//#", "a/+/+", "a//+", true, true, true },   { "a/", "a/+", "a/", true, true, true },
-	{ "a/+", "a/#", "a/+", true, true, true },       { "a/b/#", "a/#", "a/b/#", true, true, true },
+	{ "a//#", "a/+/+", "a//+", true, true, true },
+	{ "a/", "a/+", "a/", true, true, true },
+	{ "a/+", "a/#", "a/+", true, true, true },
+	{ "a/b/#", "a/#", "a/b/#", true, true, true },
 };
 
 static void the_table_of_intersections_holds_both_ways(void)
@@ -178,9 +215,10 @@ static void the_table_of_intersections_holds_both_ways(void)
 
 	for (size_t i = 0; i < 2 * ARRAY_LEN(meet_rows); i++) {
 		const struct meet_row *r = &meet_rows[i / 2];
-		struct filter a = { str_c(r->a), r->a_system }, b = { str_c(r->b), r->b_system }, out = { STR_NONE, false };
+		struct filter a = { str_c(r->a), r->a_system }, b = { str_c(r->b), r->b_system },
+			      out = { STR_NONE, false };
 		bool meets = i % 2 ? filter_intersect(b, a, room, sizeof(room), &out)
-				   : filter_intersect(a, b, room, sizeof(room), &out);
+		                   : filter_intersect(a, b, room, sizeof(room), &out);
 
 		IS(meets, r->meet != NULL);
 		if (!meets)
@@ -199,9 +237,11 @@ static void a_result_longer_than_any_name_is_none(void)
 	memset(b, 'b', sizeof(b));
 	memcpy(a + sizeof(a) - 2, "/+", 2);
 	memcpy(b, "+/", 2);
-	NO(filter_intersect((struct filter){ str_make(a, sizeof(a)), true }, (struct filter){ str_make(b, sizeof(b)), true },
-			    room, sizeof(room), &out));
-	YES(filter_intersect((struct filter){ str_make(a, sizeof(a)), true }, marked("#"), room, sizeof(room), &out));
+	NO(filter_intersect((struct filter){ str_make(a, sizeof(a)), true },
+	                    (struct filter){ str_make(b, sizeof(b)), true }, room, sizeof(room),
+	                    &out));
+	YES(filter_intersect((struct filter){ str_make(a, sizeof(a)), true }, marked("#"), room,
+	                     sizeof(room), &out));
 	IS(out.text.n, sizeof(a));
 }
 
@@ -242,10 +282,11 @@ static void a_shared_filter_splits_into_group_and_filter(void)
 	IS(share_split(STR("$SHARE/g/a"), &s), SHARE_NONE);
 }
 
-static void a_shared_filter_without_group_or_filter_is_bad(void)         /* attack P21 */
+static void a_shared_filter_without_group_or_filter_is_bad(void) /* attack P21 */
 {
-	static const char *bad[] = { "$share", "$share/", "$share/g", "$share/g/", "$share//x", "$share//", "$share/a+b/x",
-				     "$share/+/x", "$share/#/x", "$share/#", "$share/g\x01/x" };
+	static const char *bad[] = { "$share",     "$share/",  "$share/g",      "$share/g/",
+		                     "$share//x",  "$share//", "$share/a+b/x",  "$share/+/x",
+		                     "$share/#/x", "$share/#", "$share/g\x01/x" };
 	struct share s;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -258,8 +299,8 @@ enum { DEPTH = 4 };
 
 struct world {
 	struct oracle_list names, filters;
-	unsigned words;                          /* of 64 bits per filter */
-	uint64_t *bits;                          /* [filter * 2 + mark][words]: which names the oracle matches */
+	unsigned words; /* of 64 bits per filter */
+	uint64_t *bits; /* [filter * 2 + mark][words]: which names the oracle matches */
 };
 
 static uint64_t *matched(const struct world *w, unsigned filter, bool system)
@@ -279,7 +320,8 @@ static struct world world_make(unsigned depth)
 		uint64_t *bits = matched(&w, f / 2, f % 2);
 
 		for (unsigned n = 0; n < w.names.count; n++)
-			bits[n / 64] |= (uint64_t)oracle_match(filter, oracle_at(&w.names, n)) << n % 64;
+			bits[n / 64] |= (uint64_t)oracle_match(filter, oracle_at(&w.names, n))
+			                << n % 64;
 	}
 	return w;
 }
@@ -301,7 +343,8 @@ static unsigned index_of(const struct world *w, struct str text)
 	return i;
 }
 
-static bool same_as_intersection(const struct world *w, const uint64_t *a, const uint64_t *b, struct filter out)
+static bool same_as_intersection(const struct world *w, const uint64_t *a, const uint64_t *b,
+                                 struct filter out)
 {
 	const uint64_t *c = matched(w, index_of(w, out.text), out.system);
 	uint64_t wrong = 0;
@@ -331,22 +374,27 @@ static bool subset(const struct world *w, const uint64_t *inner, const uint64_t 
 
 static bool pair_is_right(const struct world *w, unsigned x, unsigned y)
 {
-	struct filter a = { oracle_at(&w->filters, x / 2), x % 2 }, b = { oracle_at(&w->filters, y / 2), y % 2 }, out;
+	struct filter a = { oracle_at(&w->filters, x / 2), x % 2 },
+		      b = { oracle_at(&w->filters, y / 2), y % 2 }, out;
 	const uint64_t *names_a = matched(w, x / 2, x % 2), *names_b = matched(w, y / 2, y % 2);
 	char room[128];
 	bool right;
 
 	if (filter_intersect(a, b, room, sizeof(room), &out))
-		right = topic_filter_ok(out.text) && same_as_intersection(w, names_a, names_b, out) && !disjoint(w, names_a, names_b);
+		right = topic_filter_ok(out.text) &&
+		        same_as_intersection(w, names_a, names_b, out) &&
+		        !disjoint(w, names_a, names_b);
 	else
 		right = disjoint(w, names_a, names_b);
 	right = right && filter_covers(a, b) == subset(w, names_b, names_a);
 	if (!right)
-		print_error("a=\"%.*s\" %d b=\"%.*s\" %d\n", STR_ARG(a.text), a.system, STR_ARG(b.text), b.system);
+		print_error("a=\"%.*s\" %d b=\"%.*s\" %d\n", STR_ARG(a.text), a.system,
+		            STR_ARG(b.text), b.system);
 	return right;
 }
 
-static void every_filter_matches_the_names_the_oracle_matches(void)      /* attack C11: 16 million pairs */
+static void
+every_filter_matches_the_names_the_oracle_matches(void) /* attack C11: 16 million pairs */
 {
 	struct world w = world_make(DEPTH);
 
@@ -356,8 +404,10 @@ static void every_filter_matches_the_names_the_oracle_matches(void)      /* atta
 
 		YES(topic_filter_ok(filter.text));
 		for (unsigned n = 0; n < w.names.count; n++) {
-			if (topic_match(filter, oracle_at(&w.names, n)) != (bits[n / 64] >> n % 64 & 1))
-				fail_msg("filter \"%s\" name \"%s\"", w.filters.text[f / 2], w.names.text[n]);
+			if (topic_match(filter, oracle_at(&w.names, n)) !=
+			    (bits[n / 64] >> n % 64 & 1))
+				fail_msg("filter \"%s\" name \"%s\"", w.filters.text[f / 2],
+				         w.names.text[n]);
 		}
 	}
 	world_free(&w);
@@ -381,7 +431,8 @@ static void a_million_pairs_of_longer_filters_too(void)
 	struct world w = world_make(DEPTH);
 
 	for (unsigned i = 0; i < 1000000; i++) {
-		if (!pair_is_right(&w, (unsigned)any_below(2 * w.filters.count), (unsigned)any_below(2 * w.filters.count)))
+		if (!pair_is_right(&w, (unsigned)any_below(2 * w.filters.count),
+		                   (unsigned)any_below(2 * w.filters.count)))
 			fail();
 	}
 	world_free(&w);
@@ -395,7 +446,11 @@ static size_t any_text(char *out, bool filter)
 
 	for (unsigned i = 0; i < levels; i++) {
 		uint64_t pick = any_below(12);
-		const char *word = pick < 5 ? "x" : pick < 7 ? "" : pick < 8 ? "long-level-name" : filter ? "+" : "x";
+		const char *word = pick < 5   ? "x"
+		                   : pick < 7 ? ""
+		                   : pick < 8 ? "long-level-name"
+		                   : filter   ? "+"
+		                              : "x";
 
 		if (i)
 			out[n++] = '/';
@@ -407,7 +462,7 @@ static size_t any_text(char *out, bool filter)
 		n += 2;
 	}
 	if (n == 0)
-		out[n++] = 'x';                  /* there is no empty text */
+		out[n++] = 'x'; /* there is no empty text */
 	return n;
 }
 
@@ -416,23 +471,32 @@ static void long_filters_agree_with_the_oracle(void)
 	char a[400], b[400], name[400], room[801];
 
 	for (unsigned i = 0; i < 1000000; i++) {
-		struct filter fa = { str_make(a, any_text(a, true)), true }, fb = { str_make(b, any_text(b, true)), true }, out;
+		struct filter fa = { str_make(a, any_text(a, true)), true },
+			      fb = { str_make(b, any_text(b, true)), true }, out;
 		struct str n = str_make(name, any_text(name, false));
-		bool both = oracle_match(fa, n) && oracle_match(fb, n), meets = filter_intersect(fa, fb, room, sizeof(room), &out);
+		bool both = oracle_match(fa, n) && oracle_match(fb, n),
+		     meets = filter_intersect(fa, fb, room, sizeof(room), &out);
 
-		if (topic_match(fa, n) != oracle_match(fa, n) || both != (meets && oracle_match(out, n)))
-			fail_msg("a=\"%.*s\" b=\"%.*s\" name=\"%.*s\"", STR_ARG(fa.text), STR_ARG(fb.text), STR_ARG(n));
+		if (topic_match(fa, n) != oracle_match(fa, n) ||
+		    both != (meets && oracle_match(out, n)))
+			fail_msg("a=\"%.*s\" b=\"%.*s\" name=\"%.*s\"", STR_ARG(fa.text),
+			         STR_ARG(fb.text), STR_ARG(n));
 		if (filter_covers(fa, fb) && oracle_match(fb, n) && !oracle_match(fa, n))
-			fail_msg("\"%.*s\" does not cover \"%.*s\"", STR_ARG(fa.text), STR_ARG(fb.text));
+			fail_msg("\"%.*s\" does not cover \"%.*s\"", STR_ARG(fa.text),
+			         STR_ARG(fb.text));
 		if (meets && !(filter_covers(fa, out) && filter_covers(fb, out)))
-			fail_msg("a=\"%.*s\" b=\"%.*s\" do not cover what they meet in", STR_ARG(fa.text), STR_ARG(fb.text));
+			fail_msg("a=\"%.*s\" b=\"%.*s\" do not cover what they meet in",
+			         STR_ARG(fa.text), STR_ARG(fb.text));
 	}
 }
 
-RUN(names_have_no_wildcards_and_are_not_empty, a_wildcard_stands_alone_in_its_level_and_hash_is_last, levels_and_bytes_are_bounded,
-    slashes_without_end_cost_no_stack_and_no_time, levels_are_counted_with_the_empty_ones, the_system_tree_is_the_exact_word,
-    nothing_reads_past_the_end, the_table_of_matches_holds, the_table_of_intersections_holds_both_ways,
-    a_result_longer_than_any_name_is_none, hash_and_plus_hash_cover_each_other_at_the_root_only, a_room_too_small_is_our_own_mistake,
+RUN(names_have_no_wildcards_and_are_not_empty,
+    a_wildcard_stands_alone_in_its_level_and_hash_is_last, levels_and_bytes_are_bounded,
+    slashes_without_end_cost_no_stack_and_no_time, levels_are_counted_with_the_empty_ones,
+    the_system_tree_is_the_exact_word, nothing_reads_past_the_end, the_table_of_matches_holds,
+    the_table_of_intersections_holds_both_ways, a_result_longer_than_any_name_is_none,
+    hash_and_plus_hash_cover_each_other_at_the_root_only, a_room_too_small_is_our_own_mistake,
     a_shared_filter_splits_into_group_and_filter, a_shared_filter_without_group_or_filter_is_bad,
-    every_filter_matches_the_names_the_oracle_matches, every_pair_of_short_filters_meets_and_covers_as_its_names_do,
+    every_filter_matches_the_names_the_oracle_matches,
+    every_pair_of_short_filters_meets_and_covers_as_its_names_do,
     a_million_pairs_of_longer_filters_too, long_filters_agree_with_the_oracle)
