@@ -8,46 +8,15 @@
 #include "base/base.h"
 #include "admin/http.h"
 
-#include <libwebsockets.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
+#include "admin/http_parts.h"
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sock.h"
 
-enum { PIECE = 16384, HEAD_OUT = 4096, VALUE_MAX = 2048, TICK_US = 1000000 };
-
-struct http {
-	struct lws_context *context;
-	struct lws_vhost *vhost;
-	struct http_config config;
-	struct http_handler handler;
-	lws_sorted_usec_list_t ticker;
-	atomic_bool stopping, woken;
-	size_t sockets, sockets_idle; /* all the library has, and those that are not connections */
-	uint64_t refused;             /* connections over connections_max */
-	struct list streams;          /* of conn.node */
-	unsigned char piece[LWS_PRE + PIECE];
-	struct lws_protocols protocols[2];
-};
-
-/* One request and its answer; all of it belongs to the service thread. */
-struct conn {
-	struct http *h;
-	struct lws *wsi;
-	struct buf head; /* the strings of req, in the order of `fields` */
-	struct http_req req;
-	struct buf body;
-	size_t body_size;
-	struct http_resp resp;
-	size_t sent;
-	int64_t since;
-	bool live, answered, head_sent, ending, cut;
-	struct list node; /* among the streams */
-};
+enum { VALUE_MAX = 2048, TICK_US = 1000000 };
 
 /* ---- Life of a request ---- */
 static void conn_start(struct http *h, struct conn *c, struct lws *wsi)
@@ -60,8 +29,7 @@ static void conn_start(struct http *h, struct conn *c, struct lws *wsi)
 	list_init(&c->node);
 }
 
-/* Called from several ends of a connection; only the first has something to do. */
-static void conn_end(struct conn *c)
+void conn_end(struct conn *c)
 {
 	struct http_stream *s;
 
@@ -83,51 +51,20 @@ static void conn_end(struct conn *c)
 	}
 }
 
-static void log_request(const struct conn *c)
-{
-	char path[128];
-
-	http_mask(c->req.path, path, sizeof(path));
-	LOG_INFO("", "request", "method=%s path=%s status=%u cid=%llu token=%llu peer=%s ms=%lld",
-	         http_method_name(c->req.method), log_esc(str_c(path)), c->resp.status,
-	         (unsigned long long)c->resp.cid, (unsigned long long)c->resp.token,
-	         log_esc(c->req.peer), (long long)(clock_mono_ms() - c->since));
-}
-
-/* The answer is in resp: it is written when the socket can take it, never from here (the library may be parsing). */
-static int answer_ready(struct conn *c)
-{
-	MUST(!c->answered);
-	c->answered = true;
-	if (c->resp.status == 0 || !buf_ok(&c->resp.body)) {
-		buf_reset(&c->resp.body);
-		buf_free(&c->resp.body);
-		c->resp.status = 500;
-		c->resp.close = true;
-	}
-	log_request(c);
-	if (c->resp.stream) {
-		c->resp.stream->conn = c;
-		list_add_tail(&c->h->streams, &c->node);
-	}
-	lws_callback_on_writable(c->wsi);
-	return 0;
-}
-
 /* Refused by this file: the rest of what the connection holds cannot be trusted to begin with a request. */
 static int refuse(struct conn *c, unsigned status, unsigned code, const char *reason)
 {
 	c->resp.status = status;
 	c->resp.close = true;
 	buf_printf(&c->resp.body, "{\"errors\":[{\"code\":%u,\"reason\":\"%s\"}]}", code, reason);
-	return answer_ready(c);
+	return conn_answer(c);
 }
 
 static int run_handler(struct conn *c)
 {
 	c->req.body = buf_str(&c->body);
 	c->h->handler.handle(c->h->handler.arg, &c->req, &c->resp);
-	return answer_ready(c);
+	return conn_answer(c);
 }
 
 /* ---- The head ---- */
@@ -174,7 +111,7 @@ static struct str keep_custom(struct conn *c, const char *name, bool *there)
 
 static void take_args(struct conn *c)
 {
-	char text[PIECE];
+	char text[HTTP_PIECE];
 	int n;
 
 	while (c->req.arg_count < HTTP_ARGS &&
@@ -226,6 +163,18 @@ static int64_t declared_length(struct lws *wsi)
 	return (int64_t)n;
 }
 
+/* The library's timer is only ever moved: cancelling it makes this version fire it at once. */
+void conn_set_deadline(struct conn *c)
+{
+	c->deadline = clock_mono_ms() + c->h->config.request_deadline_ms;
+	lws_set_timer_usecs(c->wsi, (c->h->config.request_deadline_ms + 10) * 1000);
+}
+
+static bool is_overdue(const struct conn *c)
+{
+	return c && c->live && c->deadline && clock_mono_ms() >= c->deadline;
+}
+
 static int on_head(struct conn *c, const char *path, size_t path_size)
 {
 	bool carries;
@@ -233,7 +182,7 @@ static int on_head(struct conn *c, const char *path, size_t path_size)
 
 	if (!take_head(c, path, path_size))
 		return -1;
-	lws_set_timer_usecs(c->wsi, c->h->config.request_deadline_ms * 1000);
+	conn_set_deadline(c);
 	carries =
 	    c->req.method == HTTP_POST || c->req.method == HTTP_PUT || c->req.method == HTTP_PATCH;
 	length = declared_length(c->wsi);
@@ -252,7 +201,7 @@ static int on_head(struct conn *c, const char *path, size_t path_size)
 		return run_handler(c);
 	if (!c->h->handler.admits(c->h->handler.arg, &c->req, &c->resp)) {
 		c->resp.close = true;
-		return answer_ready(c);
+		return conn_answer(c);
 	}
 	c->body_size = (size_t)length;
 	return 0;
@@ -275,135 +224,6 @@ static int on_body_end(struct conn *c)
 	if (buf_len(&c->body) != c->body_size)
 		return -1;
 	return run_handler(c);
-}
-
-/* ---- The answer ---- */
-static bool add(struct conn *c, const char *name, struct str value, unsigned char **p,
-                unsigned char *end)
-{
-	return lws_add_http_header_by_name(c->wsi, (const unsigned char *)name,
-	                                   (const unsigned char *)value.p, (int)value.n, p,
-	                                   end) == 0;
-}
-
-static bool write_head(struct conn *c)
-{
-	static const struct {
-		const char *name, *value;
-	} always[] = {
-		{ "cache-control:", "no-store" },
-		{ "x-content-type-options:", "nosniff" },
-		{ "x-frame-options:", "DENY" },
-		{ "referrer-policy:", "no-referrer" },
-		{ "content-security-policy:", "default-src 'none'; frame-ancestors 'none'" },
-	};
-	unsigned char out[LWS_PRE + HEAD_OUT], *start = out + LWS_PRE, *p = start,
-					       *end = out + sizeof(out) - 1;
-	bool good = lws_add_http_header_status(c->wsi, c->resp.status, &p, end) == 0;
-
-	good = good && add(c, "content-type:",
-	                   str_c(c->resp.content_type ? c->resp.content_type : "application/json"),
-	                   &p, end);
-	for (size_t i = 0; good && i < ARRAY_LEN(always); i++)
-		good = add(c, always[i].name, str_c(always[i].value), &p, end);
-	for (size_t i = 0; good && i < c->resp.header_count; i++)
-		good = add(c, c->resp.headers[i].name, c->resp.headers[i].value, &p, end);
-	if (good && !c->resp.stream)
-		good = lws_add_http_header_content_length(c->wsi, buf_len(&c->resp.body), &p,
-		                                          end) == 0;
-	if (good && (c->resp.stream || c->resp.close))
-		good = add(c, "connection:", STR("close"), &p, end);
-	if (!good || lws_finalize_http_header(c->wsi, &p, end))
-		return false;
-	c->head_sent = true;
-	return lws_write(c->wsi, start, (size_t)(p - start), LWS_WRITE_HTTP_HEADERS) >= 0;
-}
-
-static int answer_done(struct conn *c)
-{
-	bool close = c->resp.close;
-
-	lws_set_timer_usecs(c->wsi, LWS_SET_TIMER_USEC_CANCEL);
-	conn_end(c);
-	if (close)
-		return -1;
-	return lws_http_transaction_completed(c->wsi) ? -1 : 0;
-}
-
-static bool write_piece(struct conn *c, size_t n)
-{
-	struct http *h = c->h;
-
-	memcpy(h->piece + LWS_PRE, buf_data(&c->resp.body), n);
-	if (lws_write(c->wsi, h->piece + LWS_PRE, n, LWS_WRITE_HTTP) < 0)
-		return false;
-	buf_consume(&c->resp.body, n);
-	return true;
-}
-
-static int on_writable(struct conn *c)
-{
-	size_t left;
-
-	if (!c->live || !c->answered)
-		return 0;
-	if (c->cut)
-		return -1;
-	if (!c->head_sent) {
-		if (!write_head(c))
-			return -1;
-		if (c->resp.stream) {
-			lws_set_timer_usecs(c->wsi, LWS_SET_TIMER_USEC_CANCEL);
-			lws_set_timeout(c->wsi, NO_PENDING_TIMEOUT, 0);
-		}
-		if (c->req.method == HTTP_HEAD)
-			return answer_done(c);
-	}
-	left = buf_len(&c->resp.body);
-	if (left && !write_piece(c, size_min(left, PIECE)))
-		return -1;
-	left = buf_len(&c->resp.body);
-	if (left)
-		lws_callback_on_writable(c->wsi);
-	else if (c->resp.stream)
-		return c->ending ? -1 : 0;
-	else
-		return answer_done(c);
-	return 0;
-}
-
-/* ---- Streams ---- */
-bool http_stream_send(struct http_stream *s, struct str bytes)
-{
-	struct conn *c = s->conn;
-
-	if (!c || c->cut || c->ending)
-		return false;
-	if (buf_len(&c->resp.body) + bytes.n > (size_t)c->h->config.stream_buffer) {
-		c->cut = true;
-		LOG_WARN("", "stream-cut", "cid=%llu token=%llu why=slow",
-		         (unsigned long long)c->resp.cid, (unsigned long long)c->resp.token);
-	} else {
-		buf_str_add(&c->resp.body, bytes);
-		c->cut = !buf_ok(&c->resp.body);
-	}
-	/* A reader that takes nothing never makes the socket writable: cutting it cannot wait for that. */
-	if (c->cut)
-		lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
-	else
-		lws_callback_on_writable(c->wsi);
-	return !c->cut;
-}
-
-void http_stream_end(struct http_stream *s)
-{
-	struct conn *c = s->conn;
-
-	if (!c || c->cut || c->ending)
-		return;
-	c->ending = true;
-	lws_set_timer_usecs(c->wsi, c->h->config.request_deadline_ms * 1000);
-	lws_callback_on_writable(c->wsi);
 }
 
 /* ---- The library's callback ---- */
@@ -449,9 +269,9 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
 		return on_body_end(c);
 	case LWS_CALLBACK_HTTP_WRITEABLE:
-		return on_writable(c);
+		return conn_writable(c);
 	case LWS_CALLBACK_TIMER:
-		return -1; /* the request or its answer took too long */
+		return is_overdue(c) ? -1 : 0; /* the request or its answer took too long */
 	case LWS_CALLBACK_CLOSED_HTTP:
 	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
 		conn_end(c);

@@ -1,0 +1,170 @@
+/* http_answer.c - writing answers and streams (http.h). Nothing is written from where a request is parsed: an answer waits for
+ * the library to say that the socket takes bytes. */
+#include "base/base.h"
+#include "admin/http.h"
+
+#include "admin/http_parts.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { HEAD_OUT = 4096 };
+
+static void log_request(const struct conn *c)
+{
+	char path[128];
+
+	http_mask(c->req.path, path, sizeof(path));
+	LOG_INFO("", "request", "method=%s path=%s status=%u cid=%llu token=%llu peer=%s ms=%lld",
+	         http_method_name(c->req.method), log_esc(str_c(path)), c->resp.status,
+	         (unsigned long long)c->resp.cid, (unsigned long long)c->resp.token,
+	         log_esc(c->req.peer), (long long)(clock_mono_ms() - c->since));
+}
+
+/* The answer is in resp: it is written when the socket can take it, never from here (the library may be parsing). */
+int conn_answer(struct conn *c)
+{
+	MUST(!c->answered);
+	c->answered = true;
+	if (c->resp.status == 0 || !buf_ok(&c->resp.body)) {
+		buf_free(&c->resp.body);
+		c->resp.status = 500;
+		c->resp.close = true;
+	}
+	log_request(c);
+	if (c->resp.stream) {
+		c->resp.stream->conn = c;
+		list_add_tail(&c->h->streams, &c->node);
+	}
+	lws_callback_on_writable(c->wsi);
+	return 0;
+}
+
+static bool add(struct conn *c, const char *name, struct str value, unsigned char **p,
+                unsigned char *end)
+{
+	return lws_add_http_header_by_name(c->wsi, (const unsigned char *)name,
+	                                   (const unsigned char *)value.p, (int)value.n, p,
+	                                   end) == 0;
+}
+
+static bool write_head(struct conn *c)
+{
+	static const struct {
+		const char *name, *value;
+	} always[] = {
+		{ "cache-control:", "no-store" },
+		{ "x-content-type-options:", "nosniff" },
+		{ "x-frame-options:", "DENY" },
+		{ "referrer-policy:", "no-referrer" },
+		{ "content-security-policy:", "default-src 'none'; frame-ancestors 'none'" },
+	};
+	unsigned char out[LWS_PRE + HEAD_OUT], *start = out + LWS_PRE, *p = start,
+					       *end = out + sizeof(out) - 1;
+	bool empty = c->resp.status == 204; /* has neither type nor length (RFC 9110 8.6) */
+	bool good = lws_add_http_header_status(c->wsi, c->resp.status, &p, end) == 0;
+
+	if (good && !empty)
+		good = add(c, "content-type:",
+		           str_c(c->resp.content_type ? c->resp.content_type : "application/json"),
+		           &p, end);
+	for (size_t i = 0; good && i < ARRAY_LEN(always); i++)
+		good = add(c, always[i].name, str_c(always[i].value), &p, end);
+	for (size_t i = 0; good && i < c->resp.header_count; i++)
+		good = add(c, c->resp.headers[i].name, c->resp.headers[i].value, &p, end);
+	if (good && !c->resp.stream && !empty)
+		good = lws_add_http_header_content_length(c->wsi, buf_len(&c->resp.body), &p,
+		                                          end) == 0;
+	if (good && (c->resp.stream || c->resp.close))
+		good = add(c, "connection:", STR("close"), &p, end);
+	if (!good || lws_finalize_http_header(c->wsi, &p, end))
+		return false;
+	c->head_sent = true;
+	return lws_write(c->wsi, start, (size_t)(p - start), LWS_WRITE_HTTP_HEADERS) >= 0;
+}
+
+static int answer_done(struct conn *c)
+{
+	bool close = c->resp.close;
+
+	conn_end(c);
+	if (close)
+		return -1;
+	return lws_http_transaction_completed(c->wsi) ? -1 : 0;
+}
+
+static bool write_piece(struct conn *c, size_t n)
+{
+	struct http *h = c->h;
+
+	memcpy(h->piece + LWS_PRE, buf_data(&c->resp.body), n);
+	if (lws_write(c->wsi, h->piece + LWS_PRE, n, LWS_WRITE_HTTP) < 0)
+		return false;
+	buf_consume(&c->resp.body, n);
+	return true;
+}
+
+int conn_writable(struct conn *c)
+{
+	size_t left;
+
+	if (!c->live || !c->answered)
+		return 0;
+	if (c->cut)
+		return -1;
+	if (!c->head_sent) {
+		if (!write_head(c))
+			return -1;
+		if (c->resp.stream) {
+			c->deadline = 0;
+			lws_set_timeout(c->wsi, NO_PENDING_TIMEOUT, 0);
+		}
+		if (c->req.method == HTTP_HEAD)
+			return answer_done(c);
+	}
+	left = buf_len(&c->resp.body);
+	if (left && !write_piece(c, size_min(left, HTTP_PIECE)))
+		return -1;
+	left = buf_len(&c->resp.body);
+	if (left)
+		lws_callback_on_writable(c->wsi);
+	else if (c->resp.stream)
+		return c->ending ? -1 : 0;
+	else
+		return answer_done(c);
+	return 0;
+}
+
+/* ---- Streams ---- */
+bool http_stream_send(struct http_stream *s, struct str bytes)
+{
+	struct conn *c = s->conn;
+
+	if (!c || c->cut || c->ending)
+		return false;
+	if (buf_len(&c->resp.body) + bytes.n > (size_t)c->h->config.stream_buffer) {
+		c->cut = true;
+		LOG_WARN("", "stream-cut", "cid=%llu token=%llu why=slow",
+		         (unsigned long long)c->resp.cid, (unsigned long long)c->resp.token);
+	} else {
+		buf_str_add(&c->resp.body, bytes);
+		c->cut = !buf_ok(&c->resp.body);
+	}
+	/* A reader that takes nothing never makes the socket writable: cutting it cannot wait for that. */
+	if (c->cut)
+		lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	else
+		lws_callback_on_writable(c->wsi);
+	return !c->cut;
+}
+
+void http_stream_end(struct http_stream *s)
+{
+	struct conn *c = s->conn;
+
+	if (!c || c->cut || c->ending)
+		return;
+	c->ending = true;
+	conn_set_deadline(c);
+	lws_callback_on_writable(c->wsi);
+}

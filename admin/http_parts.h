@@ -1,0 +1,45 @@
+/* http_parts.h - between http.c (connections, requests) and http_answer.c (answers, streams) only. */
+#pragma once
+#include <libwebsockets.h>
+#include <stdatomic.h>
+
+#include "admin/http.h"
+#include "base/list.h"
+
+enum { HTTP_PIECE = 16384 };
+
+struct http {
+	struct lws_context *context;
+	struct lws_vhost *vhost;
+	struct http_config config;
+	struct http_handler handler;
+	lws_sorted_usec_list_t ticker;
+	atomic_bool stopping, woken;
+	size_t sockets, sockets_idle; /* all the library has, and those that are not connections */
+	uint64_t refused;             /* connections over connections_max */
+	struct list streams;          /* of conn.node */
+	unsigned char piece[LWS_PRE + HTTP_PIECE];
+	struct lws_protocols protocols[2];
+};
+
+/* One request and its answer; all of it belongs to the service thread. */
+struct conn {
+	struct http *h;
+	struct lws *wsi;
+	struct buf head; /* the strings of req, in the order of `fields` */
+	struct http_req req;
+	struct buf body;
+	size_t body_size;
+	struct http_resp resp;
+	size_t sent;
+	int64_t since, deadline; /* monotonic ms; deadline 0 = none */
+	bool live, answered, head_sent, ending, cut;
+	struct list node; /* among the streams */
+};
+
+void conn_end(
+    struct conn
+	*c); /* the request is over; called from several ends, only the first has something to do */
+void conn_set_deadline(struct conn *c);
+int conn_answer(struct conn *c); /* resp is complete; for the library: 0 go on, -1 close */
+int conn_writable(struct conn *c);
