@@ -229,11 +229,19 @@ static void log_counters(struct home *h)
 	buf_free(&line);
 }
 
+void home_end_begin(struct home *h)
+{
+	if (!h->thread || h->end_asked)
+		return;
+	h->end_asked = true;
+	inbox_push(h->inbox, &h->end_item);
+}
+
 void home_end(struct home *h)
 {
 	if (!h->thread)
 		return;
-	inbox_push(h->inbox, &h->end_item);
+	home_end_begin(h);
 	thread_join(&h->thread);
 	log_counters(h);
 }

@@ -61,6 +61,7 @@ uint8_t home_publish(struct home *h, struct msg *m);
 int home_new(struct home **out, const struct core_config *config, unsigned index, const char **why) MUST_CHECK;
 void home_know(struct home *h, struct home *const *all, unsigned count);        /* all homes, itself included; before any runs */
 int home_run(struct home *h) MUST_CHECK;                        /* starts the thread */
-void home_end(struct home *h);                                  /* attached clients get 0x8B, the thread ends; waits for it. Harmless if it never ran */
+void home_end_begin(struct home *h);                            /* attached clients get 0x8B, the thread ends soon. Harmless if it never ran */
+void home_end(struct home *h);                                  /* and waits for that */
 void home_free(struct home **h);                                /* doors and uplinks MUST be closed, all threads ended; home 0 goes first: its sessions still tell
                                                                  * the others. NULL is fine */

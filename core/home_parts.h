@@ -51,6 +51,7 @@ struct home {
 	struct inbox_item end_item;
 	struct timer end_timer;
 	bool ending;
+	bool end_asked;                         /* main thread */
 	char name[16];
 	struct home_counters counters;
 	uint8_t codes[SUBACK_CODES];            /* of the SUBACK in the making */

@@ -108,10 +108,10 @@ static int run_homes(struct core *core)
 
 static void close_all(struct core *core)
 {
-	for (unsigned i = 0; i < core->count; i++) {
-		if (core->homes[i])
-			home_end(core->homes[i]);
-	}
+	for (unsigned i = 0; i < core->count && core->homes[i]; i++)
+		home_end_begin(core->homes[i]);
+	for (unsigned i = 0; i < core->count && core->homes[i]; i++)
+		home_end(core->homes[i]);
 	door_close(&core->door);
 	for (unsigned i = 0; i < core->count; i++)
 		uplink_close(&core->uplinks[i]);

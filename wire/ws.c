@@ -56,10 +56,8 @@ static enum parse length_take(struct take *t, uint8_t second, uint64_t *out)
 		*out = two;
 		return two < 126 ? PARSE_BAD : PARSE_OK;
 	}
-	if (take_left(t) < 8)
+	if (take_left(t) < 8 || !take_u32(t, &high) || !take_u32(t, &low))
 		return PARSE_MORE;
-	(void)take_u32(t, &high);
-	(void)take_u32(t, &low);
 	*out = (uint64_t)high << 32 | low;
 	return *out >> 63 || *out < 65536 ? PARSE_BAD : PARSE_OK;
 }

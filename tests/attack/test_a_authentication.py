@@ -300,7 +300,10 @@ def test_A19_a_token_never_shows_in_logs_wherever_it_was_put(stack, customer):
     token = customer.token()
     with Raw(stack.port, 5) as c:
         c.send(connect(token, token, token, version=5, properties=((0x26, "token", token),)))
-        c.read()
+        assert c.read().code == 0x85        # a client id is a name that everybody in the account sees
+    with Raw(stack.port, 5) as c:
+        c.send(connect("c", token, token, version=5, properties=((0x26, "token", token),)))
+        assert c.read().code == 0
     with Raw(stack.port, 4) as c:
         c.send(connect("c", token + "x"))
         c.closed()

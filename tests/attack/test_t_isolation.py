@@ -82,7 +82,7 @@ def trusted_publish(stack, topic, payload):
 
 
 def test_T07_a_wildcard_does_not_match_dollar_names_behind_the_prefix(stack, customer):
-    with open_client(stack.port, customer.master) as c:
+    with open_client(stack.port, customer.token()) as c:
         c.subscribe("#", "+/y")
         trusted_publish(stack, "customer/%d/$x/y" % customer.cid, "hidden")
         trusted_publish(stack, "customer/%d/x/y" % customer.cid, "seen")
@@ -91,7 +91,7 @@ def test_T07_a_wildcard_does_not_match_dollar_names_behind_the_prefix(stack, cus
 
 
 def test_T08_the_bare_prefix_is_nobodys_topic(stack, customer):
-    with open_client(stack.port, customer.master, version=5) as c:
+    with open_client(stack.port, customer.token(), version=5) as c:
         c.subscribe("#")
         trusted_publish(stack, "customer/%d" % customer.cid, "bare")
         trusted_publish(stack, "customer/%d/ok" % customer.cid, "ok")

@@ -90,7 +90,7 @@ def test_a_token_without_grants_connects_and_may_nothing(stack, customer):
 
 
 def test_a_standard_token_reads_the_mqtt_log_but_not_the_platform_one(stack, customer):
-    with open_client(stack.port, customer.token(), version=5) as c:
+    with open_client(stack.port, customer.token(access={"type": 0}), version=5) as c:
         assert c.subscribe("flespi/log/mqtt/#", "flespi/log/platform/#", "flespi/state/platform/#") == [0, 0x87, 0x87]
     with open_client(stack.port, customer.master, version=5) as c:
         assert c.subscribe("flespi/log/platform/#") == [0]

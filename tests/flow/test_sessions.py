@@ -50,7 +50,10 @@ def test_a_session_that_outlives_its_connection_gets_what_came_meanwhile(stack, 
     for i in range(10):
         assert mosquitto_pub(stack.port, token, "q/%d" % i, str(i), qos=i % 3 or 1)[0] == 0
     s = Paho(stack.port, token, "durable", version, clean=False, expiry=300)
-    assert [m[1] for m in s.take(10)] == [b"%d" % i for i in range(10)]
+    # paho hands a QoS 2 message on when PUBREL comes, so the order is kept within a QoS
+    got = s.take(10)
+    for qos in (1, 2):
+        assert [m[1] for m in got if m[2] == qos] == [b"%d" % i for i in range(10) if (i % 3 or 1) == qos]
     if version > 3:
         assert s.present == 1
     s.close()
@@ -127,7 +130,9 @@ def test_retained_messages_are_replayed_replaced_and_cleared(stack, customer, ve
         p.sync()
         with open_client(stack.port, token, "s", version) as s:
             s.subscribe("r/+")
-            assert [(m.topic, m.payload, m.retain) for m in s.sync()] == [("r/1", b"new", True)]
+            m = s.expect(PUBLISH)
+            assert (m.topic, m.payload, m.retain) == ("r/1", b"new", True)
+            assert s.sync() == []
             p.publish("r/1", "live", qos=1, pid=5, retain=True).sync()
             assert [(m.payload, m.retain) for m in s.sync()] == [(b"live", False)]
 

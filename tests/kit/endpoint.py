@@ -53,7 +53,7 @@ class Endpoint:
 
     @staticmethod
     def info(cid=5, token=1, access=None, **more):
-        return dict({"id": token, "cid": cid, "enabled": True, "access": access or {"type": 0}}, **more)
+        return dict({"id": token, "cid": cid, "enabled": True, "access": access or {"type": 2, "acl": [{"uri": "mqtt", "topic": "#", "actions": ["publish", "subscribe"]}]}}, **more)
 
     @classmethod
     def good(cls, **more):
