@@ -10,21 +10,23 @@
 #include <pthread.h>
 
 /* Fetched once: each implicit fetch of OpenSSL 3.0 takes locks, which costs more than the hash itself. */
-static EVP_MD *sha256;
-static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+static EVP_MD *sha256, *sha1;
+static pthread_once_t hashes_once = PTHREAD_ONCE_INIT;
 
-static void sha256_forget(void)
+static void hashes_forget(void)
 {
 	EVP_MD_free(sha256);
-	sha256 = NULL;
+	EVP_MD_free(sha1);
+	sha256 = sha1 = NULL;
 }
 
-static void sha256_fetch(void)
+static void hashes_fetch(void)
 {
 	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	if (sha256)
-		/* with OpenSSL's own end, so that nothing is reported as leaked */
-		(void)OPENSSL_atexit(sha256_forget);
+	sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	/* with OpenSSL's own end, so that nothing is reported as leaked */
+	if (sha256 || sha1)
+		(void)OPENSSL_atexit(hashes_forget);
 }
 
 int crypt_random(void *out, size_t n)
@@ -34,13 +36,23 @@ int crypt_random(void *out, size_t n)
 	return RAND_bytes(out, (int)n) == 1 ? 0 : -E_IO;
 }
 
+static int digest(uint8_t *out, const EVP_MD *hash, struct str data)
+{
+	if (!hash || EVP_Digest(data.n ? data.p : "", data.n, out, NULL, hash, NULL) != 1)
+		return -E_NOMEM;
+	return 0;
+}
+
 int crypt_sha256(uint8_t out[CRYPT_HASH], struct str data)
 {
-	pthread_once(&sha256_once, sha256_fetch);
-	if (!sha256)
-		return -E_NOMEM;
-	return EVP_Digest(data.n ? data.p : "", data.n, out, NULL, sha256, NULL) == 1 ? 0
-	                                                                              : -E_NOMEM;
+	pthread_once(&hashes_once, hashes_fetch);
+	return digest(out, sha256, data);
+}
+
+int crypt_sha1(uint8_t out[CRYPT_SHA1], struct str data)
+{
+	pthread_once(&hashes_once, hashes_fetch);
+	return digest(out, sha1, data);
 }
 
 int crypt_hmac(uint8_t out[CRYPT_HASH], struct str key, struct str data)
@@ -48,7 +60,7 @@ int crypt_hmac(uint8_t out[CRYPT_HASH], struct str key, struct str data)
 	unsigned char mac[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 
-	pthread_once(&sha256_once, sha256_fetch);
+	pthread_once(&hashes_once, hashes_fetch);
 	if (!sha256 || key.n > INT_MAX)
 		return -E_NOMEM;
 	/* A NULL key would mean "the key of last time" to OpenSSL. */
@@ -81,4 +93,68 @@ uint32_t crypt_crc32(struct str data)
 		crc = crc >> 4 ^ half[crc & 15];
 	}
 	return ~crc;
+}
+
+/* ---- Base64 ---- */
+static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+size_t crypt_base64(char *out, struct str data)
+{
+	const uint8_t *p = (const uint8_t *)data.p;
+	char *w = out;
+
+	for (size_t left = data.n; left; p += 3, w += 4) {
+		uint32_t v = (uint32_t)p[0] << 16;
+
+		v |= left > 1 ? (uint32_t)p[1] << 8 : 0;
+		v |= left > 2 ? p[2] : 0;
+		w[0] = base64[v >> 18];
+		w[1] = base64[v >> 12 & 63];
+		w[2] = left > 1 ? base64[v >> 6 & 63] : '=';
+		w[3] = left > 2 ? base64[v & 63] : '=';
+		left -= size_min(left, 3);
+	}
+	return (size_t)(w - out);
+}
+
+/* 0..63, or 64 for what is no digit. */
+static unsigned base64_digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return (unsigned)(c - 'A');
+	if (c >= 'a' && c <= 'z')
+		return (unsigned)(c - 'a') + 26;
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0') + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : 64;
+}
+
+bool crypt_unbase64(uint8_t *out, size_t *n, struct str text)
+{
+	uint8_t *w = out;
+	size_t padding = 0;
+
+	if (text.n % 4)
+		return false;
+	while (padding < 2 && padding < text.n && text.p[text.n - 1 - padding] == '=')
+		padding++;
+	for (size_t i = 0; i < text.n; i += 4) {
+		size_t digits = i + 4 == text.n ? 4 - padding : 4;
+		uint32_t v = 0;
+
+		for (size_t k = 0; k < 4; k++) {
+			unsigned digit = k < digits ? base64_digit(text.p[i + k]) : 0;
+
+			if (digit > 63)
+				return false;
+			v = v << 6 | digit;
+		}
+		/* What the padding cuts off must be zero, or one value had several spellings. */
+		if (v & ((1u << (8 * (4 - digits))) - 1))
+			return false;
+		for (size_t k = 0; k + 1 < digits; k++)
+			*w++ = (uint8_t)(v >> (16 - 8 * k));
+	}
+	*n = (size_t)(w - out);
+	return true;
 }

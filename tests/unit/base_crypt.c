@@ -79,6 +79,66 @@ static void clocks_move_only_as_the_system_or_the_test_says(void)
 	YES(clock_mono_ms() < mono + 5000 && clock_wall_ms() < wall - 86000000);
 }
 
+static void sha1_agrees_with_fips_180_and_rfc_6455(void)
+{
+	uint8_t out[CRYPT_SHA1];
+	char text[CRYPT_BASE64(CRYPT_SHA1)];
+
+	IS(crypt_sha1(out, STR("abc")), 0);
+	IS_STR(str_make(out, sizeof(out)), "\xa9\x99\x3e\x36\x47\x06\x81\x6a\xba\x3e\x25\x71"
+	                                   "\x78\x50\xc2\x6c\x9c\xd0\xd8\x9d");
+	IS(crypt_sha1(out, STR("dGhlIHNhbXBsZSBub25jZQ==258EAFA5-E914-47DA-95CA-C5AB0DC85B11")), 0);
+	IS(crypt_base64(text, str_make(out, sizeof(out))), sizeof(text));
+	IS_STR(str_make(text, sizeof(text)), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+/* RFC 4648, section 10. */
+static const struct {
+	struct str plain, text;
+} base64_rows[] = {
+	{ STR_INIT(""), STR_INIT("") },
+	{ STR_INIT("f"), STR_INIT("Zg==") },
+	{ STR_INIT("fo"), STR_INIT("Zm8=") },
+	{ STR_INIT("foo"), STR_INIT("Zm9v") },
+	{ STR_INIT("foob"), STR_INIT("Zm9vYg==") },
+	{ STR_INIT("fooba"), STR_INIT("Zm9vYmE=") },
+	{ STR_INIT("foobar"), STR_INIT("Zm9vYmFy") },
+	{ STR_INIT("\xfb\xff\xbf"), STR_INIT("+/+/") },
+};
+
+static void base64_agrees_with_rfc_4648_both_ways(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(base64_rows); i++) {
+		struct str plain = base64_rows[i].plain, text = base64_rows[i].text;
+		char *out = guard_put("########", text.n);
+		uint8_t *back = guard_put("########", text.n / 4 * 3);
+		size_t n = 99;
+
+		IS(crypt_base64(out, guard_str(plain)), text.n);
+		IS_BYTES(str_make(out, text.n), text);
+		YES(crypt_unbase64(back, &n, guard_str(text)));
+		IS_BYTES(str_make(back, n), plain);
+	}
+}
+
+static void base64_has_one_spelling_for_every_value(void)
+{
+	static const char *const bad[] = { "Zg",       "Zg=",  "Zg===", "Z===",    "====",
+		                           "=",        "Zh==", "Zm9=",  "Zm9v=",   "Zg==Zg==",
+		                           "Zm8=Zm8=", "Zm9-", "Zm9_",  " Zm9v",   "Zm 9",
+		                           "Zm9\n",    "Z=g=", "=Zg=",  "Zm9v\r\n" };
+	uint8_t out[16];
+	size_t n = 99;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		if (crypt_unbase64(out, &n, guard_str(str_c(bad[i]))))
+			kit_failed("is taken", bad[i], __FILE__, __LINE__);
+	}
+	NO(crypt_unbase64(out, &n, STR("Zg\0=")));
+	IS(n, 99);
+}
+
 RUN(sha256_agrees_with_fips_180, hmac_agrees_with_rfc_4231, crc32_agrees_with_the_check_value,
     equal_means_every_byte, random_bytes_fill_what_was_asked_for_and_differ,
-    clocks_move_only_as_the_system_or_the_test_says)
+    clocks_move_only_as_the_system_or_the_test_says, sha1_agrees_with_fips_180_and_rfc_6455,
+    base64_agrees_with_rfc_4648_both_ways, base64_has_one_spelling_for_every_value)
