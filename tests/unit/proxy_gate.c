@@ -1,0 +1,153 @@
+/* The decision table: which packet is legal where, and the checks that handlers share. */
+#include "proxy/badge.h"
+#include "proxy/config.h"
+#include "proxy/gate.h"
+#include "proxy/worker.h"
+#include "tests/kit/kit.h"
+
+static const uint8_t versions[] = { MQTT_V31, MQTT_V311, MQTT_V5 };
+
+static void greeting_takes_connect_and_nothing_else(void)
+{
+	for (unsigned type = 0; type < 16; type++) {
+		if (type == MQTT_CONNECT)
+			IS(gate_judge(type, CONN_GREETING, 0), RC_SUCCESS);
+		else
+			YES(gate_judge(type, CONN_GREETING, 0) >= RC_UNSPECIFIED_ERROR);
+	}
+}
+
+static void nothing_is_legal_before_the_verdict_or_after_the_end(void)
+{
+	static const enum conn_state closed[] = { CONN_AUTH, CONN_OPENING, CONN_CLOSING };
+
+	for (size_t s = 0; s < ARRAY_LEN(closed); s++) {
+		for (unsigned type = 0; type < 16; type++) {
+			for (size_t v = 0; v < ARRAY_LEN(versions); v++)
+				YES(gate_judge(type, closed[s], versions[v]) >= RC_UNSPECIFIED_ERROR);
+		}
+	}
+}
+
+static void an_open_connection_takes_what_clients_may_say(void)
+{
+	static const uint8_t legal[] = { MQTT_PUBLISH, MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL, MQTT_PUBCOMP, MQTT_SUBSCRIBE,
+		                         MQTT_UNSUBSCRIBE, MQTT_PINGREQ, MQTT_DISCONNECT };
+
+	for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
+		for (size_t i = 0; i < ARRAY_LEN(legal); i++)
+			IS(gate_judge(legal[i], CONN_OPEN, versions[v]), RC_SUCCESS);
+	}
+}
+
+static void a_second_connect_is_a_protocol_error(void)
+{
+	IS(gate_judge(MQTT_CONNECT, CONN_OPEN, MQTT_V5), RC_PROTOCOL_ERROR);
+}
+
+static void packets_of_servers_are_protocol_errors(void)
+{
+	static const uint8_t servers[] = { MQTT_CONNACK, MQTT_SUBACK, MQTT_UNSUBACK, MQTT_PINGRESP };
+
+	for (size_t i = 0; i < ARRAY_LEN(servers); i++)
+		IS(gate_judge(servers[i], CONN_OPEN, MQTT_V5), RC_PROTOCOL_ERROR);
+}
+
+static void reserved_types_are_malformed(void)
+{
+	IS(gate_judge(0, CONN_OPEN, MQTT_V5), RC_MALFORMED_PACKET);
+	IS(gate_judge(MQTT_AUTH, CONN_OPEN, MQTT_V311), RC_MALFORMED_PACKET);
+	IS(gate_judge(MQTT_AUTH, CONN_OPEN, MQTT_V5), RC_PROTOCOL_ERROR);
+	IS(gate_judge(16, CONN_OPEN, MQTT_V5), RC_MALFORMED_PACKET);
+}
+
+static void what_is_legal_somewhere_has_a_handler_and_a_name(void)
+{
+	for (unsigned type = 1; type < 16; type++) {
+		YES(gate_row(type)->name);
+		IS(gate_row(type)->states != 0, gate_row(type)->handle != NULL);
+	}
+}
+
+static void a_topic_may_have_so_many_bytes_and_levels(void)
+{
+	struct proxy_config f = { .topic_max = 8, .levels_max = 3 };
+
+	YES(gate_topic_fits(&f, STR("12345678")));
+	NO(gate_topic_fits(&f, STR("123456789")));
+	YES(gate_topic_fits(&f, STR("a/b/c")));
+	NO(gate_topic_fits(&f, STR("a/b/c/")));
+}
+
+static struct mqtt_props with_user(struct buf *room, unsigned count, size_t value)
+{
+	struct mqtt_props p = { 0 };
+	char text[200] = { 0 };
+
+	memset(text, 'v', sizeof(text));
+	for (unsigned i = 0; i < count; i++) {
+		buf_u8(room, PROP_USER_PROPERTY);
+		buf_u16(room, 1);
+		buf_u8(room, 'k');
+		buf_u16(room, (uint16_t)value);
+		buf_bytes(room, text, value);
+	}
+	p.user = p.all = buf_str(room);
+	p.user_count = count;
+	return p;
+}
+
+static void user_properties_are_bounded_in_number_and_bytes(void)
+{
+	struct proxy_config f = { .user_properties_max = 4, .user_properties_bytes = 100 };
+	struct buf room = { 0 };
+	struct mqtt_props p = with_user(&room, 4, 19);          /* 4 * (5 + 1 + 19) = 100 */
+
+	IS(gate_props(&f, &p), RC_SUCCESS);
+	buf_reset(&room);
+	p = with_user(&room, 5, 1);
+	IS(gate_props(&f, &p), RC_QUOTA_EXCEEDED);
+	buf_reset(&room);
+	p = with_user(&room, 4, 20);
+	IS(gate_props(&f, &p), RC_PACKET_TOO_LARGE);
+	buf_free(&room);
+}
+
+static struct acl *acl_of(const char *access)
+{
+	struct acl *a = NULL;
+	json_t *object = NULL;
+	char why[200];
+
+	IS(json_read(&object, str_c(access), 4096, JSON_DEPTH, why, sizeof(why)), 0);
+	IS(acl_compile(&a, object, why, sizeof(why)), 0);
+	json_decref(object);
+	return a;
+}
+
+static void the_answer_for_one_message_is_remembered_and_no_longer(void)
+{
+	struct worker w = { .deliver_serial = 1 };
+	struct badge b = { .acl = acl_of("{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"a/#\",\"actions\":[\"subscribe\"]}]}") };
+
+	YES(gate_deliver(&w, &b, STR("a/b")));
+	YES(gate_deliver(&w, &b, STR("secret")));               /* the same message, says the serial: not asked again */
+	w.deliver_serial++;
+	NO(gate_deliver(&w, &b, STR("secret")));
+	acl_put(&b.acl);
+}
+
+static void nobody_publishes_to_reserved_names(void)
+{
+	struct badge b = { .acl = acl_of("{\"type\":1}") };
+
+	IS(gate_publish(&b, STR("a/b")), RC_SUCCESS);
+	IS(gate_publish(&b, STR("flespi/state/x")), RC_NOT_AUTHORIZED);
+	IS(gate_publish(&b, STR("$SYS/x")), RC_NOT_AUTHORIZED);
+	acl_put(&b.acl);
+}
+
+RUN(greeting_takes_connect_and_nothing_else, nothing_is_legal_before_the_verdict_or_after_the_end, an_open_connection_takes_what_clients_may_say,
+    a_second_connect_is_a_protocol_error, packets_of_servers_are_protocol_errors, reserved_types_are_malformed,
+    what_is_legal_somewhere_has_a_handler_and_a_name, a_topic_may_have_so_many_bytes_and_levels, user_properties_are_bounded_in_number_and_bytes,
+    the_answer_for_one_message_is_remembered_and_no_longer, nobody_publishes_to_reserved_names)

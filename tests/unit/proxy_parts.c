@@ -1,0 +1,263 @@
+/* The pure parts: cutting streams, sets of filters, messages in flight and aliases, names of events. */
+#include "proxy/events.h"
+#include "proxy/feed.h"
+#include "proxy/filters.h"
+#include "proxy/inflight.h"
+#include "tests/kit/kit.h"
+
+/* ---- Cutting: frames are one byte of length and so many bytes; 0xff is nonsense ---- */
+
+struct seen {
+	char text[64];
+	size_t n;
+	unsigned frames, hold_at;
+};
+
+static enum parse measure(void *owner, struct str bytes, size_t *whole)
+{
+	(void)owner;
+	if (bytes.n == 0)
+		return PARSE_MORE;
+	if ((uint8_t)bytes.p[0] == 0xff)
+		return PARSE_BAD;
+	*whole = 1u + (uint8_t)bytes.p[0];
+	return PARSE_OK;
+}
+
+static bool frame(void *owner, struct str bytes)
+{
+	struct seen *s = owner;
+
+	s->text[s->n++] = '[';
+	memcpy(s->text + s->n, bytes.p + 1, bytes.n - 1);
+	s->n += bytes.n - 1;
+	s->text[s->n++] = ']';
+	return ++s->frames != s->hold_at;
+}
+
+static const struct feed_ops ops = { measure, frame };
+#define SEEN(s) str_make((s).text, (s).n)
+
+static void frames_come_out_whole_wherever_the_stream_is_cut(void)
+{
+	each_split(s, STR("\1a\0\3bcd\2ef")) {
+		struct seen seen = { .n = 0 };
+		struct buf rest = { 0 };
+
+		IS(feed(&ops, &seen, &rest, s.first), FEED_OK);
+		IS(feed(&ops, &seen, &rest, s.rest), FEED_OK);
+		IS_STR(SEEN(seen), "[a][][bcd][ef]");
+		IS(buf_len(&rest), 0);
+		buf_free(&rest);
+	}
+}
+
+static void single_bytes_are_enough(void)
+{
+	struct str all = STR("\1a\3bcd\2ef");
+	struct seen seen = { .n = 0 };
+	struct buf rest = { 0 };
+
+	for (size_t i = 0; i < all.n; i++)
+		IS(feed(&ops, &seen, &rest, str_make(all.p + i, 1)), FEED_OK);
+	IS_STR(SEEN(seen), "[a][bcd][ef]");
+	buf_free(&rest);
+}
+
+static void what_follows_a_hold_waits(void)
+{
+	each_split(s, STR("\1a\3bcd\2ef")) {
+		struct seen seen = { .hold_at = 1 };
+		struct buf rest = { 0 };
+		enum feed first = feed(&ops, &seen, &rest, s.first);
+
+		if (first == FEED_HOLD) {
+			IS_STR(SEEN(seen), "[a]");
+			IS(feed_rest(&ops, &seen, &rest), FEED_OK);
+			IS(feed(&ops, &seen, &rest, s.rest), FEED_OK);
+		} else {
+			IS(feed(&ops, &seen, &rest, s.rest), FEED_HOLD);
+			IS_STR(SEEN(seen), "[a]");
+			IS(feed_rest(&ops, &seen, &rest), FEED_OK);
+		}
+		IS_STR(SEEN(seen), "[a][bcd][ef]");
+		buf_free(&rest);
+	}
+}
+
+static void nonsense_ends_it_after_what_came_before(void)
+{
+	struct seen seen = { .n = 0 };
+	struct buf rest = { 0 };
+
+	IS(feed(&ops, &seen, &rest, STR("\1a\xff")), FEED_BAD);
+	IS_STR(SEEN(seen), "[a]");
+	buf_free(&rest);
+}
+
+static void memory_grows_with_bytes_and_not_with_what_is_announced(void)
+{
+	struct seen seen = { .n = 0 };
+	struct buf rest = { 0 };
+
+	IS(feed(&ops, &seen, &rest, STR("\xfe" "a")), FEED_OK);
+	YES(rest.cap < 0xfe);
+	buf_free(&rest);
+}
+
+static void missing_memory_is_told(void)
+{
+	struct seen seen = { .n = 0 };
+	struct buf rest = { 0 };
+
+	mem_fail_at(1, false);
+	IS(feed(&ops, &seen, &rest, STR("\3a")), FEED_NOMEM);
+	mem_fail_at(0, false);
+	buf_free(&rest);
+}
+
+/* ---- Filters ---- */
+
+static void a_filter_is_there_until_it_is_removed(void)
+{
+	struct buf set = { 0 };
+
+	NO(filters_has(&set, STR("a")));
+	YES(filters_add(&set, STR("a")));
+	YES(filters_add(&set, STR("a/b")));
+	YES(filters_add(&set, STR("$share/g/a")));
+	YES(filters_del(&set, STR("a/b")));
+	NO(filters_del(&set, STR("a/b")));
+	YES(filters_has(&set, STR("a")));
+	YES(filters_has(&set, STR("$share/g/a")));
+	NO(filters_has(&set, STR("a/b")));
+	NO(filters_has(&set, STR("$share/g/")));
+	buf_free(&set);
+}
+
+static void an_emptied_set_holds_no_memory(void)
+{
+	struct buf set = { 0 };
+
+	YES(filters_add(&set, STR("a")));
+	YES(filters_del(&set, STR("a")));
+	YES(!set.p);
+}
+
+static void a_filter_that_finds_no_memory_is_not_there(void)
+{
+	struct buf set = { 0 };
+
+	mem_fail_at(1, true);
+	NO(filters_add(&set, STR("a")));
+	mem_fail_at(0, false);
+	NO(filters_has(&set, STR("a")));
+	buf_free(&set);
+}
+
+/* ---- In flight ---- */
+
+static void a_repeated_id_counts_once(void)
+{
+	struct inflight *f = NULL;
+
+	for (unsigned i = 0; i < 100; i++)
+		IS(inflight_add(&f, 7, 2), 0);
+	IS(inflight_count(f), 1);
+	inflight_free(&f);
+}
+
+static void beyond_the_limit_nothing_is_taken(void)
+{
+	struct inflight *f = NULL;
+
+	for (uint16_t id = 1; id <= 20; id++)
+		IS(inflight_add(&f, id, 20), 0);
+	IS(inflight_add(&f, 21, 20), -E_LIMIT);
+	inflight_del(f, 5);
+	inflight_del(f, 5);
+	IS(inflight_add(&f, 21, 20), 0);
+	IS(inflight_add(&f, 5, 20), -E_LIMIT);
+	inflight_free(&f);
+}
+
+static void answers_nobody_waits_for_change_nothing(void)
+{
+	struct inflight *f = NULL;
+
+	inflight_del(f, 1);
+	IS(inflight_add(&f, 1, 2), 0);
+	inflight_del(f, 2);
+	IS(inflight_count(f), 1);
+	inflight_free(&f);
+}
+
+static void an_alias_means_what_it_was_last_set_to(void)
+{
+	struct alias_table *t = NULL;
+
+	IS(alias_get(t, 1).n, 0);
+	IS(alias_set(&t, 1, 4, STR("a/b")), 0);
+	IS(alias_set(&t, 4, 4, STR("c")), 0);
+	IS_STR(alias_get(t, 1), "a/b");
+	IS(alias_set(&t, 1, 4, STR("d")), 0);
+	IS_STR(alias_get(t, 1), "d");
+	IS_STR(alias_get(t, 4), "c");
+	IS(alias_get(t, 2).n, 0);
+	IS(alias_get(t, 5).n, 0);
+	alias_free(&t);
+}
+
+static void tables_survive_missing_memory(void)
+{
+	each_alloc_failure(n) {
+		struct inflight *f = NULL;
+		struct alias_table *t = NULL;
+
+		int err = inflight_add(&f, 1, 10);
+
+		IS(err == 0, inflight_count(f) == 1);
+		err = alias_set(&t, 1, 4, STR("a"));
+		IS(err == 0, alias_get(t, 1).n == 1);
+		inflight_free(&f);
+		alias_free(&t);
+	}
+}
+
+/* ---- Events ---- */
+
+static void a_client_id_becomes_exactly_one_level(void)
+{
+	struct buf b = { 0 };
+
+	event_client_level(&b, STR("a/b+c#d%e \x01\x7f\xc3\xa4~"));
+	IS_STR(buf_str(&b), "a%2Fb%2Bc%23d%25e%20%01%7F%C3%A4~");
+	buf_reset(&b);
+	event_client_level(&b, STR(""));
+	IS_STR(buf_str(&b), "%");
+	buf_free(&b);
+}
+
+static void events_stand_in_the_customers_own_tree(void)
+{
+	struct buf b = { 0 };
+
+	event_topic(&b, 7, STR("lamp-1"), EVENT_DISCONNECTED);
+	IS_STR(buf_str(&b), "customer/7/flespi/log/mqtt/sessions/lamp-1/disconnected");
+	buf_free(&b);
+}
+
+static void every_event_has_its_word(void)
+{
+	IS_STR(str_c(event_word(EVENT_CONNECTED)), "connected");
+	IS_STR(str_c(event_word(EVENT_BLOCKED)), "blocked");
+	IS_STR(str_c(event_word(EVENT_REJECTED)), "rejected");
+	IS_STR(str_c(event_word(EVENT_SUBSCRIBED)), "subscribed");
+	IS_STR(str_c(event_word(EVENT_UNSUBSCRIBED)), "unsubscribed");
+}
+
+RUN(frames_come_out_whole_wherever_the_stream_is_cut, single_bytes_are_enough, what_follows_a_hold_waits, nonsense_ends_it_after_what_came_before,
+    memory_grows_with_bytes_and_not_with_what_is_announced, missing_memory_is_told, a_filter_is_there_until_it_is_removed,
+    an_emptied_set_holds_no_memory, a_filter_that_finds_no_memory_is_not_there, a_repeated_id_counts_once, beyond_the_limit_nothing_is_taken,
+    answers_nobody_waits_for_change_nothing, an_alias_means_what_it_was_last_set_to, tables_survive_missing_memory,
+    a_client_id_becomes_exactly_one_level, events_stand_in_the_customers_own_tree, every_event_has_its_word)

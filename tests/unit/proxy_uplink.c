@@ -1,0 +1,417 @@
+/* The proxy's side of the link, against a core that is played here: one thread, the worker's loop turned by hand. */
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sock.h"
+#include "proxy/caps.h"
+#include "proxy/config.h"
+#include "proxy/conn.h"
+#include "proxy/uplink.h"
+#include "proxy/worker.h"
+#include "tests/kit/kit.h"
+#include "wire/link.h"
+
+/* ---- The stage: a worker without a door and without authentication, a core that says what the test wants ---- */
+
+static struct proxy_config config;
+static struct crew crew;
+static struct worker *worker;
+static int listener, core;
+static struct buf heard, say;
+static unsigned readies;
+
+static void on_ready(struct crew *c)
+{
+	(void)c;
+	readies++;
+}
+
+static void turn(void)
+{
+	loop_turn(worker->loop, 5);
+}
+
+/* Takes what the worker has written so far. */
+static void listen_up(void)
+{
+	uint8_t room[4096];
+	ssize_t n;
+
+	while (core >= 0 && (n = recv(core, room, sizeof(room), MSG_DONTWAIT)) > 0)
+		buf_bytes(&heard, room, (size_t)n);
+}
+
+static bool next_frame(struct link_head *h, struct str *body)
+{
+	static struct buf frame;
+
+	for (int i = 0; i < 200; i++) {
+		listen_up();
+		if (link_head_read(buf_str(&heard), h) == PARSE_OK) {
+			buf_reset(&frame);
+			buf_bytes(&frame, buf_data(&heard), h->length);
+			buf_consume(&heard, h->length);
+			*body = str_skip(buf_str(&frame), LINK_HEAD);
+			return true;
+		}
+		turn();
+	}
+	buf_free(&frame);
+	return false;
+}
+
+static void tell(void)
+{
+	IS(send(core, buf_data(&say), buf_len(&say), MSG_NOSIGNAL), buf_len(&say));
+	buf_reset(&say);
+	for (int i = 0; i < 3; i++)
+		turn();
+}
+
+static void accept_worker(void)
+{
+	struct sock_addr peer;
+
+	for (int i = 0; i < 400; i++) {
+		turn();
+		if (sock_accept(listener, &core, &peer) == 0)
+			return;
+	}
+	YES(!"the worker dialled");
+}
+
+static void set_up(void)
+{
+	const char *why = NULL;
+	char path[200];
+
+	config = (struct proxy_config){ .core_dir = (char *)(uintptr_t)temp_dir(), .link_high = 64 << 10, .connections_max = 10 };
+	crew = (struct crew){ .config = &config, .workers = 1, .on_ready = on_ready };
+	readies = 0;
+	core = -1;
+	IS(caps_new(&crew.caps), 0);
+	(void)snprintf(path, sizeof(path), "%s/link-0.sock", config.core_dir);
+	IS(sock_listen_unix(&listener, path, 0600, &why), 0);
+	IS(worker_new(&worker, &crew, 0, -1), 0);
+	uplink_start(worker->link[0]);
+	accept_worker();
+}
+
+static void hello(uint16_t homes)
+{
+	struct link_hello h = { .major = LINK_MAJOR, .homes = homes, .name = STR("played") };
+
+	link_hello_write(&say, &h);
+	tell();
+}
+
+static void tear_down(void)
+{
+	sock_close(&core);
+	sock_close(&listener);
+	worker->stopping = true;
+	for (int i = 0; i < 3; i++)
+		turn();
+	for (unsigned i = 0; i < LINK_HOMES_MAX; i++)
+		uplink_free(&worker->link[i]);
+	worker_free(&worker);
+	caps_free(&crew.caps);
+	buf_free(&heard);
+	buf_free(&say);
+}
+
+static void open_link(void)
+{
+	struct link_head h;
+	struct str body;
+
+	set_up();
+	YES(next_frame(&h, &body));
+	IS(h.type, LINK_HELLO);
+	hello(1);
+	YES(next_frame(&h, &body));
+	IS(h.type, LINK_SUBSCRIBE);
+}
+
+/* ---- Claims ---- */
+
+static void the_worker_says_hello_and_asks_for_pushes(void)
+{
+	struct link_head h;
+	struct str body, inner;
+	struct link_hello theirs;
+	struct link_subscribe s;
+	struct link_item item;
+	bool system;
+
+	set_up();
+	YES(next_frame(&h, &body));
+	IS(h.type, LINK_HELLO);
+	YES(link_hello_read(body, &theirs));
+	IS(theirs.major, LINK_MAJOR);
+	IS_STR(theirs.name, "mbus-proxy/0");
+	NO(uplink_up(worker->link[0]));
+	hello(1);
+	YES(uplink_up(worker->link[0]));
+	YES(next_frame(&h, &body));
+	IS(h.type, LINK_SUBSCRIBE);
+	IS(h.channel, 0);
+	YES(link_subscribe_read(body, &s));
+	YES(link_subscribe_next(&s, &item));
+	YES(link_item_next(&item, &inner, &system));
+	IS_STR(inner, "mbus/#");
+	tear_down();
+}
+
+static void a_worker_is_ready_when_pushes_are_granted(void)
+{
+	uint8_t granted = 0;
+
+	open_link();
+	IS(readies, 0);
+	link_suback_write(&say, LINK_SUBACK, 0, 0, 1, &granted, 1);
+	tell();
+	IS(readies, 1);
+	tear_down();
+}
+
+static void without_homes_nobody_has_a_link(void)
+{
+	struct link_head h;
+	struct str body;
+
+	set_up();
+	YES(next_frame(&h, &body));
+	YES(!worker_link_of(worker, 7));
+	hello(1);
+	YES(worker_link_of(worker, 7) == worker->link[0]);
+	tear_down();
+}
+
+static void more_homes_get_links_of_their_own(void)
+{
+	struct link_head h;
+	struct str body;
+
+	set_up();
+	YES(next_frame(&h, &body));
+	hello(3);
+	YES(worker->link[1] && worker->link[2] && !worker->link[3]);
+	tear_down();
+}
+
+static void a_ping_is_answered(void)
+{
+	struct link_head h;
+	struct str body;
+
+	open_link();
+	link_bare_write(&say, LINK_PING, 0, 0);
+	tell();
+	YES(next_frame(&h, &body));
+	IS(h.type, LINK_PONG);
+	tear_down();
+}
+
+static void a_silent_link_is_pinged_each_second_and_dead_after_five(void)
+{
+	struct link_head h;
+	struct str body;
+
+	open_link();
+	for (int i = 0; i < 12 && worker->link[0]->state == UPLINK_UP; i++) {
+		clock_shift(500 * (i + 1), 0);
+		for (int k = 0; k < 3; k++)
+			turn();
+	}
+	listen_up();
+	YES(next_frame(&h, &body));
+	IS(h.type, LINK_PING);
+	IS(worker->link[0]->state != UPLINK_UP, 1);
+	tear_down();
+}
+
+static bool is_dropped(void)
+{
+	for (int i = 0; i < 10 && worker->link[0]->state == UPLINK_UP; i++)
+		turn();
+	return worker->link[0]->state == UPLINK_DOWN;
+}
+
+static void nonsense_ends_the_link_and_it_is_dialled_again(void)
+{
+	open_link();
+	buf_bytes(&say, "\x0c\0\0\0\x63\0\0\0\0\0\0\0", 12);
+	tell();
+	YES(is_dropped());
+	sock_close(&core);
+	accept_worker();
+	YES(core >= 0);
+	tear_down();
+}
+
+static void what_only_a_proxy_may_say_ends_the_link(void)
+{
+	open_link();
+	link_bare_write(&say, LINK_PAUSE, 1, 1);
+	tell();
+	YES(is_dropped());
+	tear_down();
+}
+
+static void another_version_is_not_spoken_to(void)
+{
+	struct link_hello h = { .major = LINK_MAJOR + 1, .homes = 1, .name = STR("played") };
+
+	set_up();
+	link_hello_write(&say, &h);
+	tell();
+	IS(worker->link[0]->state == UPLINK_UP, 0);
+	tear_down();
+}
+
+static void frames_cut_anywhere_are_put_together(void)
+{
+	struct link_head h;
+	struct str body;
+	struct buf whole = { 0 };
+
+	open_link();
+	link_bare_write(&whole, LINK_PING, 0, 0);
+	for (size_t i = 0; i < buf_len(&whole); i++) {
+		buf_bytes(&say, buf_data(&whole) + i, 1);
+		tell();
+	}
+	YES(next_frame(&h, &body));
+	IS(h.type, LINK_PONG);
+	buf_free(&whole);
+	tear_down();
+}
+
+static struct conn bare_conn(void)
+{
+	struct conn c = { .worker = worker, .state = CONN_OPENING };
+
+	list_init(&c.stalled);
+	list_init(&c.todo);
+	list_init(&c.badge_node);
+	return c;
+}
+
+static void a_number_means_another_client_in_its_next_life(void)
+{
+	struct conn a, b;
+	uint32_t number;
+	uint16_t generation;
+
+	open_link();
+	a = bare_conn();
+	b = bare_conn();
+	IS(uplink_attach(worker->link[0], &a), 0);
+	number = a.channel;
+	generation = a.generation;
+	YES(uplink_find(worker->link[0], number, generation) == &a);
+	uplink_detach(&a);
+	YES(!uplink_find(worker->link[0], number, generation));
+	IS(uplink_attach(worker->link[0], &b), 0);
+	IS(b.channel, number);
+	YES(!uplink_find(worker->link[0], number, generation));
+	YES(uplink_find(worker->link[0], number, b.generation) == &b);
+	uplink_detach(&b);
+	tear_down();
+}
+
+static void frames_for_an_earlier_life_are_only_late(void)
+{
+	struct conn a;
+
+	open_link();
+	a = bare_conn();
+	IS(uplink_attach(worker->link[0], &a), 0);
+	link_ack_write(&say, a.channel, (uint16_t)(a.generation + 1), MQTT_PUBACK, 1, 0);
+	link_closed_write(&say, a.channel + 1, 1, RC_SESSION_TAKEN_OVER);
+	tell();
+	IS(worker->n.stale_frames, 2);
+	YES(uplink_up(worker->link[0]));
+	uplink_detach(&a);
+	tear_down();
+}
+
+static void many_channels_are_distinct(void)
+{
+	static struct conn c[300];
+
+	open_link();
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		c[i] = bare_conn();
+		list_init(&c[i].stalled);
+		IS(uplink_attach(worker->link[0], &c[i]), 0);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		YES(c[i].channel > 0);
+		YES(uplink_find(worker->link[0], c[i].channel, c[i].generation) == &c[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(c); i++)
+		uplink_detach(&c[i]);
+	tear_down();
+}
+
+static void a_delivery_outside_every_customer_ends_the_link(void)
+{
+	struct link_deliver d = { .msg = { .topic = STR("somewhere/else"), .expiry_s = LINK_NO_EXPIRY } };
+	struct link_entry e = { .channel = 0 };
+
+	open_link();
+	link_deliver_write(&say, &d, &e, 1);
+	tell();
+	YES(is_dropped());
+	tear_down();
+}
+
+static void a_turn_writes_once_however_much_was_said(void)
+{
+	uint64_t before;
+
+	open_link();
+	for (int i = 0; i < 3; i++)
+		turn();
+	before = worker->n.link_writes;
+	for (int i = 0; i < 100; i++)
+		link_bare_write(uplink_out(worker->link[0]), LINK_PING, 0, 0);
+	turn();
+	IS(worker->n.link_writes - before, 1);
+	tear_down();
+}
+
+static void a_link_nobody_empties_is_full_and_drains_again(void)
+{
+	struct uplink *u;
+	struct buf *out;
+
+	open_link();
+	u = worker->link[0];
+	for (int i = 0; i < 64; i++) {                  /* more than both socket buffers take */
+		out = uplink_out(u);
+		for (int k = 0; k < 6000; k++)
+			link_bare_write(out, LINK_PING, 0, 0);
+		turn();
+	}
+	YES(uplink_full(u));
+	for (int i = 0; i < 2000 && uplink_full(u); i++) {
+		listen_up();
+		buf_reset(&heard);
+		turn();
+	}
+	NO(uplink_full(u));
+	tear_down();
+}
+
+RUN(the_worker_says_hello_and_asks_for_pushes, a_worker_is_ready_when_pushes_are_granted, without_homes_nobody_has_a_link,
+    more_homes_get_links_of_their_own, a_ping_is_answered, a_silent_link_is_pinged_each_second_and_dead_after_five,
+    nonsense_ends_the_link_and_it_is_dialled_again, what_only_a_proxy_may_say_ends_the_link, another_version_is_not_spoken_to,
+    frames_cut_anywhere_are_put_together, a_number_means_another_client_in_its_next_life, frames_for_an_earlier_life_are_only_late,
+    many_channels_are_distinct, a_delivery_outside_every_customer_ends_the_link, a_turn_writes_once_however_much_was_said,
+    a_link_nobody_empties_is_full_and_drains_again)
