@@ -90,7 +90,7 @@ struct link_open {
 	uint32_t session_expiry_s, will_delay_s;
 	int64_t rights_until;                   /* unix seconds when the token ends, 0 = never: a delayed Will dies with it */
 	uint32_t queue_messages, queue_bytes, subscriptions;    /* limits of this session; 0 = the core's own */
-	struct str client_id, peer;             /* peer: address as text, for session lists */
+	struct str client_id, peer;             /* client_id is never empty: the proxy assigns one; peer: address as text, for session lists */
 	struct link_msg will;
 };
 bool link_open_read(struct str body, uint8_t flags, struct link_open *out);

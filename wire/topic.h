@@ -10,7 +10,7 @@
 enum { TOPIC_BYTES_MAX = 65535, TOPIC_LEVELS_MAX = 128 };
 
 bool topic_name_ok(struct str name);            /* not empty, no wildcard, mqtt_name_ok, <= TOPIC_LEVELS_MAX levels */
-bool topic_filter_ok(struct str filter);        /* not empty, wildcards alone in their level, '#' last; no $share handling here */
+bool topic_filter_ok(struct str filter);        /* the same limits, wildcards alone in their level, '#' last; no $share handling here */
 unsigned topic_levels(struct str name);
 bool topic_is_system(struct str name);          /* first level is exactly "flespi" */
 
@@ -35,7 +35,7 @@ struct share {
 	struct str group, filter;               /* group empty = not shared, filter = the whole text */
 };
 enum share_kind { SHARE_NONE, SHARE_OK, SHARE_BAD };
-enum share_kind share_split(struct str text, struct share *out);        /* BAD: "$share", "$share/g", "$share//x", group with + or # */
+enum share_kind share_split(struct str text, struct share *out);        /* BAD: "$share", "$share/g", "$share//x", group with + or # or not mqtt_name_ok, no filter */
 
 /* Walks levels: struct str level; for (struct levels l = levels_of(text); levels_next(&l, &level);) */
 struct levels {
