@@ -41,7 +41,8 @@ static const char *guest_subject(const struct guest *g)
 void guest_enter(struct guest *g, enum guest_state to)
 {
 	MUST(guest_states[g->state].next & 1u << to);
-	LOG_DEBUG(guest_subject(g), "state", "from=%s to=%s", guest_states[g->state].name, guest_states[to].name);
+	LOG_DEBUG(guest_subject(g), "state", "from=%s to=%s", guest_states[g->state].name,
+	          guest_states[to].name);
 	g->state = (uint8_t)to;
 }
 
@@ -55,7 +56,8 @@ static void guest_watch(struct guest *g)
 {
 	if (g->state == GUEST_CLOSING)
 		return;
-	loop_rewatch(home_loop(g->door->home), &g->watch, (g->full ? 0 : LOOP_READ) | (g->out.sealed ? LOOP_WRITE : 0));
+	loop_rewatch(home_loop(g->door->home), &g->watch,
+	             (g->full ? 0 : LOOP_READ) | (g->out.sealed ? LOOP_WRITE : 0));
 }
 
 void guest_later(struct guest *g)
@@ -65,7 +67,7 @@ void guest_later(struct guest *g)
 
 void guest_said(struct guest *g)
 {
-	if (!buf_ok(&g->send)) {                        /* no memory: half an answer is none */
+	if (!buf_ok(&g->send)) { /* no memory: half an answer is none */
 		g->broken = true;
 		guest_later(g);
 		return;
@@ -101,7 +103,8 @@ static void guest_free(struct guest *g)
 static bool guest_write(struct guest *g)
 {
 	while (g->out.sealed) {
-		ssize_t n = send(g->fd, buf_data(&g->send), g->out.sealed, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n =
+		    send(g->fd, buf_data(&g->send), g->out.sealed, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -122,8 +125,8 @@ static void guest_flush(struct home_out *o)
 
 	if (g->state == GUEST_CLOSING) {
 		if (!alive || g->out.sealed || buf_len(&g->send) == 0)
-			guest_free(g);                  /* who does not take it now does not read any more */
-		return;                                 /* its last words wait for the next commit */
+			guest_free(g); /* who does not take it now does not read any more */
+		return;                /* its last words wait for the next commit */
 	}
 	if (!alive) {
 		g->broken = true;
@@ -157,8 +160,11 @@ void guest_end(struct guest *g, const char *why)
 
 	if (g->state == GUEST_CLOSING)
 		return;
-	LOG_INFO(guest_subject(g), "close", "client=%s v=%u why=%s age=%" PRId64 "ms in=%" PRIu64 " out=%" PRIu64 " dropped=%" PRIu64,
-	         log_esc(buf_str(&g->name)), g->version, one_word(room, why), home_now(h) - g->born, g->packets_in, g->packets_out, g->dropped);
+	LOG_INFO(guest_subject(g), "close",
+	         "client=%s v=%u why=%s age=%" PRId64 "ms in=%" PRIu64 " out=%" PRIu64
+	         " dropped=%" PRIu64,
+	         log_esc(buf_str(&g->name)), g->version, one_word(room, why), home_now(h) - g->born,
+	         g->packets_in, g->packets_out, g->dropped);
 	guest_enter(g, GUEST_CLOSING);
 	timer_stop(&g->timer);
 	loop_unwatch(home_loop(h), &g->watch);
@@ -175,7 +181,9 @@ void guest_close(struct guest *g, uint8_t flags, uint32_t expiry_s, const char *
 void guest_fail(struct guest *g, unsigned reason)
 {
 	/* What is no CONNECT gets no CONNACK from a v3 server (MQTT 3.1.1, 4.8). */
-	if (g->state == GUEST_GREETING && (g->version >= MQTT_V5 || (g->version && reason != RC_MALFORMED_PACKET && reason != RC_PROTOCOL_ERROR)))
+	if (g->state == GUEST_GREETING &&
+	    (g->version >= MQTT_V5 ||
+	     (g->version && reason != RC_MALFORMED_PACKET && reason != RC_PROTOCOL_ERROR)))
 		guest_connack(g, false, reason);
 	if (g->state == GUEST_OPEN && g->version >= MQTT_V5) {
 		mqtt_disconnect_write(&g->send, g->version, reason, NULL);
@@ -203,7 +211,7 @@ static void guest_settle(struct hook *hook)
 	}
 	if (g->state == GUEST_CLOSING) {
 		if (buf_len(&g->send) && !g->broken)
-			home_flush_later(g->door->home, &g->out);       /* guest_flush() frees it then */
+			home_flush_later(g->door->home, &g->out); /* guest_flush() frees it then */
 		else
 			guest_free(g);
 		return;
@@ -250,7 +258,7 @@ static void guest_ready(struct watch *w, unsigned events)
 	ssize_t n;
 
 	if (events & LOOP_WRITE) {
-		guest_flush(&g->out);                   /* not CLOSING, so g is still there */
+		guest_flush(&g->out); /* not CLOSING, so g is still there */
 		if (g->broken)
 			return;
 	}
@@ -341,8 +349,10 @@ static void door_ready(struct watch *w, unsigned events)
 		sock_close(&fd);
 	}
 	if (err && err != -E_AGAIN) {
-		LOG_WARN(home_name(d->home), "door-accept", "why=%s", log_esc(str_c(err_text(err))));
-		loop_rewatch(loop, &d->watch, 0);       /* whoever waits stays in the queue: do not spin on him */
+		LOG_WARN(home_name(d->home), "door-accept", "why=%s",
+		         log_esc(str_c(err_text(err))));
+		/* whoever waits stays in the queue: do not spin on him */
+		loop_rewatch(loop, &d->watch, 0);
 		timer_set(loop, &d->pause, ACCEPT_PAUSE_MS);
 	}
 }

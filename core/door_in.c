@@ -15,8 +15,9 @@ enum { ID_RANDOM = 8 };
 /* Properties that belong to the message, in wire form without their length; what the link wants to have. Lives in door->frame. */
 static bool message_props(struct guest *g, bool will, const struct mqtt_props *p, struct str *out)
 {
-	static const uint64_t kept = UINT64_C(1) << PROP_PAYLOAD_FORMAT | UINT64_C(1) << PROP_CONTENT_TYPE |
-	                             UINT64_C(1) << PROP_CORRELATION_DATA | UINT64_C(1) << PROP_USER_PROPERTY;
+	static const uint64_t kept =
+	    UINT64_C(1) << PROP_PAYLOAD_FORMAT | UINT64_C(1) << PROP_CONTENT_TYPE |
+	    UINT64_C(1) << PROP_CORRELATION_DATA | UINT64_C(1) << PROP_USER_PROPERTY;
 	struct buf *b = &g->door->frame;
 	struct mqtt_props own = *p;
 	struct take t;
@@ -36,13 +37,16 @@ static bool message_props(struct guest *g, bool will, const struct mqtt_props *p
 	return true;
 }
 
-static bool message_from(struct guest *g, bool will, struct str topic, struct str payload, const struct mqtt_props *p, struct link_msg *out)
+static bool message_from(struct guest *g, bool will, struct str topic, struct str payload,
+                         const struct mqtt_props *p, struct link_msg *out)
 {
 	*out = (struct link_msg){ .topic = topic, .payload = payload, .expiry_s = LINK_NO_EXPIRY };
 	if (p->has == 0)
 		return true;
-	if (mqtt_has(p, PROP_MESSAGE_EXPIRY))           /* one that says "never" would not be one: a second less */
-		out->expiry_s = p->message_expiry == LINK_NO_EXPIRY ? LINK_NO_EXPIRY - 1 : p->message_expiry;
+	/* one that says "never" would not be one: a second less */
+	if (mqtt_has(p, PROP_MESSAGE_EXPIRY))
+		out->expiry_s =
+		    p->message_expiry == LINK_NO_EXPIRY ? LINK_NO_EXPIRY - 1 : p->message_expiry;
 	if (mqtt_has(p, PROP_RESPONSE_TOPIC))
 		out->response_topic = p->response_topic;
 	return message_props(g, will, p, &out->props);
@@ -70,22 +74,28 @@ static void take_terms(struct guest *g, const struct mqtt_connect *c)
 {
 	const struct core_config *config = home_config(g->door->home);
 
-	g->keep_alive_ms = c->keep_alive * 1500u;       /* [MQTT-3.1.2-22] */
-	g->packet_max = mqtt_has(&c->props, PROP_MAXIMUM_PACKET_SIZE) ? c->props.maximum_packet_size : 0;
+	g->keep_alive_ms = c->keep_alive * 1500u; /* [MQTT-3.1.2-22] */
+	g->packet_max =
+	    mqtt_has(&c->props, PROP_MAXIMUM_PACKET_SIZE) ? c->props.maximum_packet_size : 0;
 	g->under_way_max = (uint32_t)config->inbound_max;
 	if (c->version >= MQTT_V5)
-		g->expiry_s = mqtt_has(&c->props, PROP_SESSION_EXPIRY) ? c->props.session_expiry : 0;
+		g->expiry_s =
+		    mqtt_has(&c->props, PROP_SESSION_EXPIRY) ? c->props.session_expiry : 0;
 	else
-		g->expiry_s = c->clean_start ? 0 : UINT32_MAX;          /* MQTT5 3.1.2.11.2 says so of MQTT 3.1.1's Clean Session */
+		/* MQTT5 3.1.2.11.2 says so of MQTT 3.1.1's Clean Session */
+		g->expiry_s = c->clean_start ? 0 : UINT32_MAX;
 }
 
 static unsigned open_session(struct guest *g, const struct mqtt_connect *c)
 {
 	const struct mqtt_will *will = &c->will;
-	uint8_t flags = (uint8_t)((c->clean_start ? LINK_OPEN_CLEAN : 0) | (will->present ? LINK_OPEN_WILL : 0));
+	uint8_t flags = (uint8_t)((c->clean_start ? LINK_OPEN_CLEAN : 0) |
+	                          (will->present ? LINK_OPEN_WILL : 0));
 	struct link_open o = {
 		.version = c->version,
-		.receive_maximum = mqtt_has(&c->props, PROP_RECEIVE_MAXIMUM) ? c->props.receive_maximum : UINT16_MAX,
+		.receive_maximum = mqtt_has(&c->props, PROP_RECEIVE_MAXIMUM)
+		                       ? c->props.receive_maximum
+		                       : UINT16_MAX,
 		.session_expiry_s = g->expiry_s,
 		.client_id = buf_str(&g->name),
 		.peer = STR("local"),
@@ -96,7 +106,8 @@ static unsigned open_session(struct guest *g, const struct mqtt_connect *c)
 			return RC_TOPIC_NAME_INVALID;
 		o.will_qos = will->qos;
 		o.will_retain = will->retain;
-		o.will_delay_s = mqtt_has(&will->props, PROP_WILL_DELAY) ? will->props.will_delay : 0;
+		o.will_delay_s =
+		    mqtt_has(&will->props, PROP_WILL_DELAY) ? will->props.will_delay : 0;
 		if (!message_from(g, true, will->topic, will->payload, &will->props, &o.will))
 			return RC_SERVER_BUSY;
 	}
@@ -112,7 +123,7 @@ static unsigned take_connect(struct guest *g, const struct mqtt_head *head, stru
 
 	(void)head;
 	if (g->version)
-		return RC_PROTOCOL_ERROR;               /* [MQTT-3.1.0-2] */
+		return RC_PROTOCOL_ERROR; /* [MQTT-3.1.0-2] */
 	reason = mqtt_connect_read(body, &c, &version_known);
 	if (version_known)
 		g->version = c.version;
@@ -138,11 +149,12 @@ static unsigned take_publish(struct guest *g, const struct mqtt_head *head, stru
 	if (reason)
 		return reason;
 	if (mqtt_has(&in.props, PROP_TOPIC_ALIAS))
-		return RC_TOPIC_ALIAS_INVALID;          /* we said 0: [MQTT-3.2.2-17] */
+		return RC_TOPIC_ALIAS_INVALID; /* we said 0: [MQTT-3.2.2-17] */
 	if (!topic_name_ok(in.topic))
 		return RC_TOPIC_NAME_INVALID;
 	if (in.qos && g->version >= MQTT_V5 && ++g->under_way > g->under_way_max)
-		return RC_RECEIVE_MAXIMUM_EXCEEDED;     /* MQTT5 3.3.4; v3 may send one again, and knows no such limit */
+		/* MQTT5 3.3.4; v3 may send one again, and knows no such limit */
+		return RC_RECEIVE_MAXIMUM_EXCEEDED;
 	out.packet_id = in.packet_id;
 	if (!message_from(g, false, in.topic, in.payload, &in.props, &out.msg))
 		return RC_SERVER_BUSY;
@@ -157,15 +169,19 @@ static unsigned take_ack(struct guest *g, const struct mqtt_head *head, struct s
 
 	if (reason)
 		return reason;
-	return session_ack(&g->port, head->type, ack.packet_id, ack.code) ? RC_SUCCESS : RC_PROTOCOL_ERROR;
+	return session_ack(&g->port, head->type, ack.packet_id, ack.code) ? RC_SUCCESS
+	                                                                  : RC_PROTOCOL_ERROR;
 }
 
 /* ---- SUBSCRIBE and UNSUBSCRIBE ---- */
 
 /* A trusted service may see everything, the system trees of all customers included: its one inner filter is what it wrote. */
-static void add_item(struct buf *b, size_t frame, struct str filter, const struct mqtt_sub_opts *opts)
+static void add_item(struct buf *b, size_t frame, struct str filter,
+                     const struct mqtt_sub_opts *opts)
 {
-	uint8_t byte = (uint8_t)(opts->qos | (opts->no_local ? 0x04 : 0) | (opts->retain_as_published ? 0x08 : 0) | opts->retain_handling << 4);
+	uint8_t byte =
+	    (uint8_t)(opts->qos | (opts->no_local ? 0x04 : 0) |
+	              (opts->retain_as_published ? 0x08 : 0) | opts->retain_handling << 4);
 	struct share share;
 	size_t item;
 
@@ -193,7 +209,8 @@ static unsigned take_subscribe(struct guest *g, const struct mqtt_head *head, st
 	if (in.count > UINT16_MAX)
 		return RC_IMPLEMENTATION_SPECIFIC_ERROR;
 	buf_reset(b);
-	frame = link_subscribe_begin(b, LINK_SUBSCRIBE, 0, 0, in.packet_id, in.props.subscription_ids ? in.props.subscription_id[0] : 0);
+	frame = link_subscribe_begin(b, LINK_SUBSCRIBE, 0, 0, in.packet_id,
+	                             in.props.subscription_ids ? in.props.subscription_id[0] : 0);
 	while (mqtt_subscribe_next(&in, g->version, &filter, &opts))
 		add_item(b, frame, filter, &opts);
 	if (!buf_ok(b))
@@ -248,28 +265,25 @@ static unsigned take_disconnect(struct guest *g, const struct mqtt_head *head, s
 	(void)head;
 	if (reason)
 		return reason;
-	flags = d.code == RC_SUCCESS ? 0 : LINK_CLOSE_WILL;     /* [MQTT-3.14.4-3] */
+	flags = d.code == RC_SUCCESS ? 0 : LINK_CLOSE_WILL; /* [MQTT-3.14.4-3] */
 	if (mqtt_has(&d.props, PROP_SESSION_EXPIRY)) {
 		if (g->expiry_s == 0 && d.props.session_expiry)
-			return RC_PROTOCOL_ERROR;       /* MQTT5 3.14.2.2.2 */
+			return RC_PROTOCOL_ERROR; /* MQTT5 3.14.2.2.2 */
 		flags |= LINK_CLOSE_EXPIRY;
 	}
-	guest_close(g, flags, d.props.session_expiry, d.code ? mqtt_reason_text(d.code) : "disconnect");
+	guest_close(g, flags, d.props.session_expiry,
+	            d.code ? mqtt_reason_text(d.code) : "disconnect");
 	return RC_SUCCESS;
 }
 
 /* What is not here a client may not send: AUTH neither, for there is no method to go on with [MQTT-4.12.0-7]. */
-static unsigned (*const handlers[16])(struct guest *g, const struct mqtt_head *head, struct str body) = {
-	[MQTT_CONNECT] = take_connect,
-	[MQTT_PUBLISH] = take_publish,
-	[MQTT_PUBACK] = take_ack,
-	[MQTT_PUBREC] = take_ack,
-	[MQTT_PUBREL] = take_ack,
-	[MQTT_PUBCOMP] = take_ack,
-	[MQTT_SUBSCRIBE] = take_subscribe,
-	[MQTT_UNSUBSCRIBE] = take_unsubscribe,
-	[MQTT_PINGREQ] = take_ping,
-	[MQTT_DISCONNECT] = take_disconnect,
+static unsigned (*const handlers[16])(struct guest *g, const struct mqtt_head *head,
+                                      struct str body) = {
+	[MQTT_CONNECT] = take_connect,     [MQTT_PUBLISH] = take_publish,
+	[MQTT_PUBACK] = take_ack,          [MQTT_PUBREC] = take_ack,
+	[MQTT_PUBREL] = take_ack,          [MQTT_PUBCOMP] = take_ack,
+	[MQTT_SUBSCRIBE] = take_subscribe, [MQTT_UNSUBSCRIBE] = take_unsubscribe,
+	[MQTT_PINGREQ] = take_ping,        [MQTT_DISCONNECT] = take_disconnect,
 };
 
 static unsigned packet(struct guest *g, const struct mqtt_head *head, struct str body)
@@ -277,7 +291,7 @@ static unsigned packet(struct guest *g, const struct mqtt_head *head, struct str
 	if (!handlers[head->type])
 		return RC_PROTOCOL_ERROR;
 	if (g->state == GUEST_GREETING && head->type != MQTT_CONNECT)
-		return RC_PROTOCOL_ERROR;               /* [MQTT-3.1.0-1] */
+		return RC_PROTOCOL_ERROR; /* [MQTT-3.1.0-1] */
 	return handlers[head->type](g, head, body);
 }
 

@@ -15,17 +15,18 @@ static void offer(struct mqtt_props *p, enum mqtt_prop id)
 static struct mqtt_props connack_props(const struct guest *g)
 {
 	const struct core_config *config = home_config(g->door->home);
-	struct mqtt_props p = { .receive_maximum = (uint16_t)g->under_way_max, .maximum_packet_size = (uint32_t)door_packet_max(g->door) };
+	struct mqtt_props p = { .receive_maximum = (uint16_t)g->under_way_max,
+		                .maximum_packet_size = (uint32_t)door_packet_max(g->door) };
 
 	offer(&p, PROP_RECEIVE_MAXIMUM);
 	offer(&p, PROP_MAXIMUM_PACKET_SIZE);
 	if (g->expiry_s > config->session_expiry_max / 1000) {
 		p.session_expiry = (uint32_t)(config->session_expiry_max / 1000);
-		offer(&p, PROP_SESSION_EXPIRY);         /* MQTT5 3.2.2.3.2: it will be what we say here */
+		offer(&p, PROP_SESSION_EXPIRY); /* MQTT5 3.2.2.3.2: it will be what we say here */
 	}
 	if (g->assigned) {
 		p.assigned_client_id = buf_str(&g->name);
-		offer(&p, PROP_ASSIGNED_CLIENT_ID);     /* [MQTT-3.2.2-16] */
+		offer(&p, PROP_ASSIGNED_CLIENT_ID); /* [MQTT-3.2.2-16] */
 	}
 	return p;
 }
@@ -55,7 +56,8 @@ static void guest_opened(struct port *p, bool present, uint8_t reason, struct se
 		timer_set(home_loop(g->door->home), &g->timer, g->keep_alive_ms);
 	else
 		timer_stop(&g->timer);
-	g->opened = true;                               /* a trusted session needs no new rights: it may flow as soon as the turn is over */
+	/* a trusted session needs no new rights: it may flow as soon as the turn is over */
+	g->opened = true;
 	guest_later(g);
 }
 
@@ -65,29 +67,37 @@ struct layout {
 	uint32_t expiry_s;
 };
 
-static struct layout publish_layout(const struct guest *g, const struct msg *m, const struct port_send *how)
+static struct layout publish_layout(const struct guest *g, const struct msg *m,
+                                    const struct port_send *how)
 {
 	struct layout l = { .expiry_s = msg_expiry_left(m, home_wall(g->door->home)) };
 	size_t with_length = 0;
 
 	if (g->version >= MQTT_V5) {
-		l.props = m->m.props.n + (l.expiry_s != LINK_NO_EXPIRY ? 5 : 0) + (m->m.response_topic.n ? 3 + m->m.response_topic.n : 0) +
+		l.props = m->m.props.n + (l.expiry_s != LINK_NO_EXPIRY ? 5 : 0) +
+		          (m->m.response_topic.n ? 3 + m->m.response_topic.n : 0) +
 		          (how->subscription_id ? 1 + mqtt_varint_size(how->subscription_id) : 0);
-		with_length = l.props + (l.props > MQTT_REMAINING_MAX ? 4 : mqtt_varint_size((uint32_t)l.props));
+		with_length =
+		    l.props +
+		    (l.props > MQTT_REMAINING_MAX ? 4 : mqtt_varint_size((uint32_t)l.props));
 	}
 	l.remaining = 2 + m->m.topic.n + (how->packet_id ? 2 : 0) + with_length + m->m.payload.n;
-	l.whole = 1 + (l.remaining > MQTT_REMAINING_MAX ? 4 : mqtt_varint_size((uint32_t)l.remaining)) + l.remaining;
+	l.whole = 1 +
+	          (l.remaining > MQTT_REMAINING_MAX ? 4 : mqtt_varint_size((uint32_t)l.remaining)) +
+	          l.remaining;
 	return l;
 }
 
 static bool publish_fits(const struct guest *g, const struct msg *m, const struct layout *l)
 {
 	/* A client's name of full length gets longer by "customer/<id>/". */
-	return l->remaining <= MQTT_REMAINING_MAX && m->m.topic.n <= UINT16_MAX && m->m.response_topic.n <= UINT16_MAX &&
+	return l->remaining <= MQTT_REMAINING_MAX && m->m.topic.n <= UINT16_MAX &&
+	       m->m.response_topic.n <= UINT16_MAX &&
 	       (g->packet_max == 0 || l->whole <= g->packet_max);
 }
 
-static void publish_props(struct buf *b, const struct msg *m, const struct port_send *how, const struct layout *l)
+static void publish_props(struct buf *b, const struct msg *m, const struct port_send *how,
+                          const struct layout *l)
 {
 	mqtt_varint_put(b, (uint32_t)l->props);
 	if (l->expiry_s != LINK_NO_EXPIRY) {
@@ -106,14 +116,16 @@ static void publish_props(struct buf *b, const struct msg *m, const struct port_
 	buf_str_add(b, m->m.props);
 }
 
-static void publish_write(struct guest *g, const struct msg *m, const struct port_send *how, const struct layout *l)
+static void publish_write(struct guest *g, const struct msg *m, const struct port_send *how,
+                          const struct layout *l)
 {
 	struct buf *b = &g->send;
 	size_t before = buf_len(b);
 
-	if (!buf_reserve(b, l->whole))                  /* once: what follows finds room */
+	if (!buf_reserve(b, l->whole)) /* once: what follows finds room */
 		return;
-	buf_u8(b, (uint8_t)(MQTT_PUBLISH << 4 | (how->flags & LINK_DUP ? 8 : 0) | (how->flags & LINK_QOS) << 1 | (how->flags & LINK_RETAIN ? 1 : 0)));
+	buf_u8(b, (uint8_t)(MQTT_PUBLISH << 4 | (how->flags & LINK_DUP ? 8 : 0) |
+	                    (how->flags & LINK_QOS) << 1 | (how->flags & LINK_RETAIN ? 1 : 0)));
 	mqtt_varint_put(b, (uint32_t)l->remaining);
 	buf_u16(b, (uint16_t)m->m.topic.n);
 	buf_str_add(b, m->m.topic);
@@ -153,7 +165,7 @@ static void guest_deliver(struct port *p, struct msg *m, const struct port_send 
 
 void guest_settle_late(struct guest *g)
 {
-	struct buf late = g->late;                      /* more may come while the session hears of these */
+	struct buf late = g->late; /* more may come while the session hears of these */
 	struct take t = take_from(buf_data(&late), buf_len(&late));
 	uint16_t packet_id;
 	uint8_t qos;
@@ -172,15 +184,17 @@ void guest_settle_late(struct guest *g)
 static void guest_ack(struct port *p, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
 {
 	struct guest *g = container_of(p, struct guest, port);
-	bool ends = type == MQTT_PUBACK || type == MQTT_PUBCOMP || (type == MQTT_PUBREC && reason >= 0x80);
+	bool ends =
+	    type == MQTT_PUBACK || type == MQTT_PUBCOMP || (type == MQTT_PUBREC && reason >= 0x80);
 
-	if (ends && g->under_way)                       /* 0: it began on an earlier connection */
+	if (ends && g->under_way) /* 0: it began on an earlier connection */
 		g->under_way--;
 	mqtt_ack_write(&g->send, type, g->version, packet_id, reason, NULL);
 	guest_said(g);
 }
 
-static void guest_suback(struct port *p, enum link_type type, uint16_t packet_id, const uint8_t *codes, size_t count)
+static void guest_suback(struct port *p, enum link_type type, uint16_t packet_id,
+                         const uint8_t *codes, size_t count)
 {
 	struct guest *g = container_of(p, struct guest, port);
 

@@ -30,7 +30,8 @@ static void msg_place(struct msg *m)
 	m->system = topic_is_system(msg_name(m));
 }
 
-struct msg *msg_new(const struct link_msg *src, uint8_t qos, bool retain, uint64_t token, struct session *from, int64_t wall_ms)
+struct msg *msg_new(const struct link_msg *src, uint8_t qos, bool retain, uint64_t token,
+                    struct session *from, int64_t wall_ms)
 {
 	size_t bytes = src->topic.n + src->response_topic.n + src->props.n + src->payload.n;
 	struct msg *m = mem_alloc(sizeof(*m) + bytes);
@@ -38,7 +39,12 @@ struct msg *msg_new(const struct link_msg *src, uint8_t qos, bool retain, uint64
 
 	if (!m)
 		return NULL;
-	*m = (struct msg){ .qos = qos, .retain = retain, .token = token, .from = from, .timestamp_ms = wall_ms, .size = sizeof(*m) + bytes };
+	*m = (struct msg){ .qos = qos,
+		           .retain = retain,
+		           .token = token,
+		           .from = from,
+		           .timestamp_ms = wall_ms,
+		           .size = sizeof(*m) + bytes };
 	atomic_init(&m->refs, 1);
 	at = m->bytes;
 	m->m.topic = msg_copy(&at, src->topic);
@@ -81,5 +87,6 @@ uint32_t msg_expiry_left(const struct msg *m, int64_t wall_ms)
 	left = (m->expires_ms - wall_ms + 999) / 1000;
 	if (left < 1)
 		return 1;
-	return left < LINK_NO_EXPIRY ? (uint32_t)left : LINK_NO_EXPIRY - 1;             /* the wall clock was set back */
+	/* the wall clock was set back */
+	return left < LINK_NO_EXPIRY ? (uint32_t)left : LINK_NO_EXPIRY - 1;
 }

@@ -12,12 +12,12 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { HEIGHT_MAX = 16 };                        /* 4^16 names */
+enum { HEIGHT_MAX = 16 }; /* 4^16 names */
 
 struct entry {
 	struct map_node by_name;
 	struct msg *m;
-	uint8_t skip;                            /* bytes of the topic before the name */
+	uint8_t skip; /* bytes of the topic before the name */
 	uint8_t height;
 	struct entry *next[];
 };
@@ -25,10 +25,10 @@ struct entry {
 struct retained {
 	struct map names;
 	struct entry *head[HEIGHT_MAX];
-	struct entry *hand;                      /* where retained_sweep goes on; NULL: at the start */
-	size_t bytes, most_count, most_bytes;    /* limits: 0 = none */
-	size_t mortal;                           /* entries that can expire */
-	uint64_t drawn;                          /* for the next height */
+	struct entry *hand;                   /* where retained_sweep goes on; NULL: at the start */
+	size_t bytes, most_count, most_bytes; /* limits: 0 = none */
+	size_t mortal;                        /* entries that can expire */
+	uint64_t drawn;                       /* for the next height */
 };
 
 static struct str entry_name(const struct entry *e)
@@ -194,11 +194,13 @@ int retained_set(struct retained *r, struct str name, struct msg *m)
 	MUST(str_eq(str_skip(m->m.topic, m->m.topic.n - name.n), name));
 	if (!e && r->most_count && r->names.count >= r->most_count)
 		return -E_LIMIT;
-	if (r->most_bytes && r->bytes - freed + entry_cost(m) > r->most_bytes && entry_cost(m) > freed)
-		return -E_LIMIT;                         /* what gets smaller is always welcome, even after the limit was lowered */
+	if (r->most_bytes && r->bytes - freed + entry_cost(m) > r->most_bytes &&
+	    entry_cost(m) > freed)
+		/* what gets smaller is always welcome, even after the limit was lowered */
+		return -E_LIMIT;
 	if (!e)
 		return entry_add(r, name, hash, m);
-	msg_get(m);                                      /* first: it may be the same one */
+	msg_get(m); /* first: it may be the same one */
 	count_out(r, e->m);
 	msg_put(&e->m);
 	e->m = m;
@@ -217,7 +219,8 @@ bool retained_clear(struct retained *r, struct str name)
 	return true;
 }
 
-size_t retained_purge(struct retained *r, uint64_t token, bool (*keep)(void *arg, struct msg *m), void *arg)
+size_t retained_purge(struct retained *r, uint64_t token, bool (*keep)(void *arg, struct msg *m),
+                      void *arg)
 {
 	size_t count = 0;
 
@@ -249,7 +252,8 @@ size_t retained_sweep(struct retained *r, int64_t wall_ms, size_t most)
 
 /* ---- Walking ---- */
 
-enum onward { STEP, SEEK, NONE };                /* the next match can be: the next name; not before `target`; nowhere */
+/* the next match can be: the next name; not before `target`; nowhere */
+enum onward { STEP, SEEK, NONE };
 
 static enum onward to_target(struct buf *target, struct str head, struct str tail)
 {
@@ -262,7 +266,8 @@ static enum onward to_target(struct buf *target, struct str head, struct str tai
 /* Behind everything that begins with these bytes of the name and a slash: '0' is the byte after '/'. 0: there is no `+` to count up. */
 static enum onward past(struct buf *target, struct str name, size_t plus_end)
 {
-	return plus_end == SIZE_MAX ? NONE : to_target(target, str_make(name.p, plus_end), STR("0"));
+	return plus_end == SIZE_MAX ? NONE
+	                            : to_target(target, str_make(name.p, plus_end), STR("0"));
 }
 
 /* A root wildcard may not reach this name. No name that it may reach lies between here and the end of `$...`, or of `flespi/...`. */
@@ -275,7 +280,8 @@ static enum onward past_forbidden(struct buf *target, struct str name, bool deep
 
 /* The name goes on with `rest` after `before`, where the filter has another literal level, and goes `deeper` or not. Is there something to
  * come with this literal? */
-static bool literal_ahead(struct buf *target, struct str before, struct str rest, struct str literal, bool deeper)
+static bool literal_ahead(struct buf *target, struct str before, struct str rest,
+                          struct str literal, bool deeper)
 {
 	if (name_order(rest, literal) < 0) {
 		to_target(target, before, literal);
@@ -294,7 +300,8 @@ static bool literal_ahead(struct buf *target, struct str before, struct str rest
 static enum onward passed_over(struct filter f, struct str name, struct buf *target)
 {
 	struct levels lf = levels_of(f.text), ln = levels_of(name);
-	size_t plus_end = SIZE_MAX;                      /* where the name's level ends that the filter's last `+` stands for */
+	/* where the name's level ends that the filter's last `+` stands for */
+	size_t plus_end = SIZE_MAX;
 	bool first = true;
 	struct str wanted, level;
 
@@ -303,7 +310,7 @@ static enum onward passed_over(struct filter f, struct str name, struct buf *tar
 		size_t at;
 
 		if (!levels_next(&ln, &level))
-			return STEP;                     /* too short: longer ones follow it, but not at once */
+			return STEP; /* too short: longer ones follow it, but not at once */
 		at = (size_t)(level.p - name.p);
 		if (wild && first && (name.p[0] == '$' || (topic_is_system(name) && !f.system)))
 			return past_forbidden(target, name, ln.more);
@@ -313,11 +320,12 @@ static enum onward passed_over(struct filter f, struct str name, struct buf *tar
 		}
 		if (str_eq(wanted, level))
 			continue;
-		if (literal_ahead(target, str_make(name.p, at), str_skip(name, at), wanted, lf.more))
+		if (literal_ahead(target, str_make(name.p, at), str_skip(name, at), wanted,
+		                  lf.more))
 			return SEEK;
 		return past(target, name, plus_end);
 	}
-	return past(target, name, plus_end);             /* too long, and so is all that lies below */
+	return past(target, name, plus_end); /* too long, and so is all that lies below */
 }
 
 /* All names that f matches begin with this. */
@@ -328,12 +336,13 @@ static struct str fixed_part(struct str filter)
 	while (n < filter.n && filter.p[n] != '+' && filter.p[n] != '#')
 		n++;
 	if (n < filter.n && filter.p[n] == '#' && n > 0)
-		n--;                                     /* "a/#" matches "a" */
+		n--; /* "a/#" matches "a" */
 	return str_make(filter.p, n);
 }
 
 /* The entry to look at after the one that was called `name`, which may be gone by now. */
-static int after(struct retained *r, struct filter f, struct str name, struct buf *target, struct entry **out)
+static int after(struct retained *r, struct filter f, struct str name, struct buf *target,
+                 struct entry **out)
 {
 	enum onward onward = topic_match(f, name) ? STEP : passed_over(f, name, target);
 	struct entry *e = NULL;
@@ -356,8 +365,8 @@ static bool remember(struct retained_walk *w, const struct entry *e)
 	return buf_ok(&w->last);
 }
 
-static int walk_on(struct retained *r, struct filter f, struct retained_walk *w, struct buf *target, size_t most, int64_t wall_ms,
-                   void (*visit)(void *arg, struct msg *m), void *arg)
+static int walk_on(struct retained *r, struct filter f, struct retained_walk *w, struct buf *target,
+                   size_t most, int64_t wall_ms, void (*visit)(void *arg, struct msg *m), void *arg)
 {
 	struct entry *e;
 
@@ -384,8 +393,8 @@ static int walk_on(struct retained *r, struct filter f, struct retained_walk *w,
 	return 0;
 }
 
-int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, size_t most, int64_t wall_ms,
-                  void (*visit)(void *arg, struct msg *m), void *arg)
+int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, size_t most,
+                  int64_t wall_ms, void (*visit)(void *arg, struct msg *m), void *arg)
 {
 	struct buf target = { 0 };
 	struct entry *e;
@@ -393,7 +402,7 @@ int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, 
 
 	if (w->done)
 		return 0;
-	if (fixed_part(f.text).n == f.text.n) {         /* no wildcard */
+	if (fixed_part(f.text).n == f.text.n) { /* no wildcard */
 		w->started = w->done = true;
 		e = find(r, f.text, hash_bytes(f.text.p, f.text.n));
 		if (e && msg_expired(e->m, wall_ms))

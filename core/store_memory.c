@@ -9,7 +9,7 @@ static int memory_open(struct store **out, const char *dir, const char **why)
 {
 	struct store *s = mem_zalloc(sizeof(*s));
 
-	(void)dir;                                      /* nothing is written there */
+	(void)dir; /* nothing is written there */
 	if (!s) {
 		*why = "out of memory";
 		return -E_NOMEM;
@@ -41,12 +41,11 @@ STORE_CALLS(C)
 #undef C
 #pragma GCC diagnostic pop
 
-const struct store_kind store_memory = {
-	.name = "memory",
-	.open = memory_open,
-	.close = memory_close,
-	.commit = memory_commit,
+const struct store_kind store_memory = { .name = "memory",
+	                                 .open = memory_open,
+	                                 .close = memory_close,
+	                                 .commit = memory_commit,
 #define C(name, parameters, arguments) .name = memory_##name,
-	STORE_CALLS(C)
+	                                 STORE_CALLS(C)
 #undef C
 };

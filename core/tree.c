@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-enum { FEW = 4 };                                /* literal children in a chain */
+enum { FEW = 4 }; /* literal children in a chain */
 
 int tree_new(struct tree **out)
 {
@@ -105,7 +105,7 @@ static void fan_resize(struct fan *f, uint32_t size)
 			struct tree_node **to;
 
 			next = n->next;
-			if (chains == 1)                 /* chains of a fan without a table carry no hashes */
+			if (chains == 1) /* chains of a fan without a table carry no hashes */
 				n->hash = level_hash(first_level(n));
 			to = &table[n->hash & (size - 1)];
 			n->next = *to;
@@ -154,7 +154,8 @@ static void fan_del(struct fan *f, struct tree_node *n)
 	n->next = NULL;
 	f->count--;
 	if (f->mask && f->count <= FEW / 2)
-		fan_resize(f, 1);                       /* needs no memory: a fan with a table has more than two children */
+		/* needs no memory: a fan with a table has more than two children */
+		fan_resize(f, 1);
 	else if (f->mask + 1 > 2 * FEW && f->count < (f->mask + 1) / 4)
 		fan_resize(f, (f->mask + 1) / 2);
 }
@@ -297,7 +298,8 @@ static void split(struct tree *t, struct tree_node *n, size_t cut, struct tree_n
 }
 
 /* A filter leaves n after `cut` bytes of its label, and goes on with `rest` or ends there. All memory is asked for before anything changes. */
-static int branch(struct tree *t, struct tree_node *n, size_t cut, struct levels rest, struct tree_node **out)
+static int branch(struct tree *t, struct tree_node *n, size_t cut, struct levels rest,
+                  struct tree_node **out)
 {
 	struct tree_node *upper = node_new(cut), *fresh = rest.more ? node_of(rest) : NULL;
 	struct fan *f = rest.more ? fan_new() : NULL;
@@ -312,7 +314,7 @@ static int branch(struct tree *t, struct tree_node *n, size_t cut, struct levels
 	*out = upper;
 	if (rest.more) {
 		child_fan_out(upper, f);
-		MUST(child_add(upper, fresh) == 0);     /* the fan is there */
+		MUST(child_add(upper, fresh) == 0); /* the fan is there */
 		t->nodes++;
 		*out = fresh;
 	}

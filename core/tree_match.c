@@ -8,22 +8,23 @@
 #include "base/base.h"
 #include "core/tree_parts.h"
 
-struct step {                                    /* a node whose path matches the first `depth` levels of the name */
+struct step { /* a node whose path matches the first `depth` levels of the name */
 	const struct tree_node *node;
 	uint16_t depth;
-	bool marked;                             /* reached through a root wildcard that only `system` leaves may use */
+	bool marked; /* reached through a root wildcard that only `system` leaves may use */
 };
 
 struct walk {
 	void (*hit)(void *arg, struct tree_leaf *leaf);
 	void *arg;
-	struct levels rest;                      /* of the name, not yet cut */
-	unsigned known;                          /* levels cut so far */
-	unsigned height;                         /* of the stack */
+	struct levels rest; /* of the name, not yet cut */
+	unsigned known;     /* levels cut so far */
+	unsigned height;    /* of the stack */
 	struct step stack[TREE_DEPTH + 1];
-	struct str level[TREE_DEPTH + 1];             /* one more than the deepest filter has: to see that a name goes on */
+	/* one more than the deepest filter has: to see that a name goes on */
+	struct str level[TREE_DEPTH + 1];
 	uint32_t hash[TREE_DEPTH + 1];
-	bool have[TREE_DEPTH + 1];                      /* hash[] is computed when a table asks for it */
+	bool have[TREE_DEPTH + 1]; /* hash[] is computed when a table asks for it */
 };
 
 /* Is there a level number d in the name? If so it is in level[d]. All levels before d are known already. */
@@ -74,7 +75,7 @@ static inline void enter(struct walk *w, const struct tree_node *n, unsigned dep
 
 	for (size_t at = 0; at < n->size; at += TREE_LENGTH + level.n, depth++) {
 		level = label_level(n, at);
-		if (is_wild(level, '#')) {              /* "a/#" matches "a" too, MQTT5 4.7.1.2 */
+		if (is_wild(level, '#')) { /* "a/#" matches "a" too, MQTT5 4.7.1.2 */
 			hit_all(w, n, marked);
 			return;
 		}
@@ -114,9 +115,11 @@ static void follow_root(struct walk *w, const struct tree *t, struct str name)
 	follow(w, &root, name.p[0] != '$', topic_is_system(name));
 }
 
-void tree_match(struct tree *t, struct str name, void (*hit)(void *arg, struct tree_leaf *leaf), void *arg)
+void tree_match(struct tree *t, struct str name, void (*hit)(void *arg, struct tree_leaf *leaf),
+                void *arg)
 {
-	struct walk w __attribute__((uninitialized));   /* 5 KiB that are written before they are read: not cleared for each message */
+	/* 5 KiB that are written before they are read: not cleared for each message */
+	struct walk w __attribute__((uninitialized));
 
 	if (name.n == 0 || t->nodes == 0)
 		return;

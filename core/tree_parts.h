@@ -11,7 +11,8 @@
 #include "base/hash.h"
 #include "core/tree.h"
 
-enum { TREE_DEPTH = TOPIC_LEVELS_MAX + 2 };      /* the trusted world's names have "customer/<id>/" before 128 levels */
+/* the trusted world's names have "customer/<id>/" before 128 levels */
+enum { TREE_DEPTH = TOPIC_LEVELS_MAX + 2 };
 
 enum kind { LITERAL, PLUS, HASH };
 

@@ -5,7 +5,9 @@
 
 static struct msg *make(const char *topic, uint32_t expiry_s, int64_t wall_ms)
 {
-	struct link_msg src = { .topic = str_c(topic), .payload = STR("payload"), .expiry_s = expiry_s };
+	struct link_msg src = { .topic = str_c(topic),
+		                .payload = STR("payload"),
+		                .expiry_s = expiry_s };
 	struct msg *m = msg_new(&src, 1, true, 5, NULL, wall_ms);
 
 	MUST(m);
@@ -14,8 +16,10 @@ static struct msg *make(const char *topic, uint32_t expiry_s, int64_t wall_ms)
 
 static void a_message_is_a_copy_of_all_its_parts(void)
 {
-	char topic[] = "customer/7/a", response[] = "customer/7/r", props[] = "\x01\x01", payload[] = "xyz";
-	struct link_msg src = { str_c(topic), str_c(response), str_make(props, 2), str_make(payload, 3), 9 };
+	char topic[] = "customer/7/a", response[] = "customer/7/r", props[] = "\x01\x01",
+	     payload[] = "xyz";
+	struct link_msg src = { str_c(topic), str_c(response), str_make(props, 2),
+		                str_make(payload, 3), 9 };
 	struct msg *m = msg_new(&src, 2, true, 11, NULL, 1000);
 
 	memset(topic, 'x', sizeof(topic));
@@ -48,7 +52,8 @@ static void a_name_under_customer_belongs_to_that_customer(void)
 
 static void other_names_belong_to_the_trusted_world(void)
 {
-	static const char *const names[] = { "mbus/token/1/2", "customer/07/a", "customer/7", "customer/0/x", "customers/7/a" };
+	static const char *const names[] = { "mbus/token/1/2", "customer/07/a", "customer/7",
+		                             "customer/0/x", "customers/7/a" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct msg *m = make(names[i], LINK_NO_EXPIRY, 0);
@@ -65,8 +70,11 @@ static void the_system_tree_is_marked(void)
 	static const struct {
 		const char *topic;
 		bool system;
-	} rows[] = { { "customer/7/flespi/log/x", true }, { "customer/7/flespi", true }, { "customer/7/flespix", false },
-		     { "customer/7/a/flespi", false },    { "flespi/x", true } };
+	} rows[] = { { "customer/7/flespi/log/x", true },
+		     { "customer/7/flespi", true },
+		     { "customer/7/flespix", false },
+		     { "customer/7/a/flespi", false },
+		     { "flespi/x", true } };
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct msg *m = make(rows[i].topic, LINK_NO_EXPIRY, 0);
@@ -83,7 +91,7 @@ static void the_last_reference_frees(void)
 	msg_put(&m);
 	IS_STR(msg_name(second), "a");
 	msg_put(&second);
-	msg_put(&none);                                 /* harmless */
+	msg_put(&none); /* harmless */
 }
 
 static void without_expiry_a_message_never_ends(void)
@@ -126,6 +134,7 @@ static void without_memory_there_is_no_message(void)
 	NO(msg_new(&src, 0, false, 0, NULL, 0));
 }
 
-RUN(a_message_is_a_copy_of_all_its_parts, a_name_under_customer_belongs_to_that_customer, other_names_belong_to_the_trusted_world,
-    the_system_tree_is_marked, the_last_reference_frees, without_expiry_a_message_never_ends, what_is_left_counts_down_to_one,
+RUN(a_message_is_a_copy_of_all_its_parts, a_name_under_customer_belongs_to_that_customer,
+    other_names_belong_to_the_trusted_world, the_system_tree_is_marked, the_last_reference_frees,
+    without_expiry_a_message_never_ends, what_is_left_counts_down_to_one,
     a_clock_set_back_does_not_make_a_message_eternal, without_memory_there_is_no_message)

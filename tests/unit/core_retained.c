@@ -52,24 +52,29 @@ static void see(void *arg, struct msg *m)
 	s->text[s->n++] = ' ';
 }
 
-static const char *walk(struct retained *r, const char *filter, bool system, size_t slice, int64_t wall_ms)
+static const char *walk(struct retained *r, const char *filter, bool system, size_t slice,
+                        int64_t wall_ms)
 {
 	static struct seen s;
 	struct retained_walk w = { 0 };
 
 	s.n = 0;
 	while (!w.done)
-		IS(retained_walk(r, (struct filter){ str_c(filter), system }, &w, slice, wall_ms, see, &s), 0);
+		IS(retained_walk(r, (struct filter){ str_c(filter), system }, &w, slice, wall_ms,
+		                 see, &s),
+		   0);
 	retained_walk_end(&w);
 	s.text[s.n] = '\0';
 	return s.text;
 }
 
-#define WALK(r, filter, system, literal) IS_BYTES(str_c(walk(r, filter, system, SIZE_MAX, 0)), STR(literal))
+#define WALK(r, filter, system, literal) \
+	IS_BYTES(str_c(walk(r, filter, system, SIZE_MAX, 0)), STR(literal))
 
 static void a_walk_visits_what_matches_in_the_order_of_bytes(void)
 {
-	struct retained *r = filled((const char *const[]){ "b", "a/c", "a", "a/b", "a-b", "ab", "a/b/c", NULL });
+	struct retained *r =
+	    filled((const char *const[]){ "b", "a/c", "a", "a/b", "a-b", "ab", "a/b/c", NULL });
 
 	WALK(r, "#", true, "a a-b a/b a/b/c a/c ab b ");
 	WALK(r, "a/#", true, "a a/b a/b/c a/c ");
@@ -83,7 +88,8 @@ static void a_walk_visits_what_matches_in_the_order_of_bytes(void)
 
 static void the_root_rule_holds_for_walks(void)
 {
-	struct retained *r = filled((const char *const[]){ "$x/a", "a/a", "flespi", "flespi-x/a", "flespi/a", "flespi0/a", "g/a", NULL });
+	struct retained *r = filled((const char *const[]){ "$x/a", "a/a", "flespi", "flespi-x/a",
+	                                                   "flespi/a", "flespi0/a", "g/a", NULL });
 
 	WALK(r, "#", false, "a/a flespi-x/a flespi0/a g/a ");
 	WALK(r, "#", true, "a/a flespi flespi-x/a flespi/a flespi0/a g/a ");
@@ -95,7 +101,8 @@ static void the_root_rule_holds_for_walks(void)
 
 static void names_are_those_without_the_customer(void)
 {
-	struct retained *r = filled((const char *const[]){ "customer/7/a", "customer/7/flespi/x", NULL });
+	struct retained *r =
+	    filled((const char *const[]){ "customer/7/a", "customer/7/flespi/x", NULL });
 
 	WALK(r, "+/#", false, "a ");
 	YES(retained_clear(r, STR("a")));
@@ -152,7 +159,7 @@ static void over_the_bytes_nothing_grows(void)
 	retained_limit(r, 0, bytes);
 	IS(set(r, "c", 1, LINK_NO_EXPIRY), -E_LIMIT);
 	IS(set(r, "a", 2, LINK_NO_EXPIRY), 0);
-	retained_limit(r, 0, 1);                        /* lowered later: what is there may be replaced, not grow */
+	retained_limit(r, 0, 1); /* lowered later: what is there may be replaced, not grow */
 	IS(set(r, "a", 3, LINK_NO_EXPIRY), 0);
 	IS(retained_bytes(r), bytes);
 	retained_free(&r);
@@ -223,7 +230,9 @@ static struct {
 
 static size_t any_text(char *out, bool filter)
 {
-	static const char *const words[] = { "a", "b", "", "flespi", "$x", "a-b", "ab", "a b", "flespi-", "flespi0", "0", "c", "%" };
+	static const char *const words[] = { "a",   "b",  "",    "flespi",  "$x",
+		                             "a-b", "ab", "a b", "flespi-", "flespi0",
+		                             "0",   "c",  "%" };
 	unsigned levels = 1 + (unsigned)any_below(4);
 	size_t n = 0;
 
@@ -307,7 +316,8 @@ static void check_walk(struct retained *r, bool change)
 		unsigned want = names[i].there && topic_match(f, name);
 
 		if (!changed[i] && v.count[i] != want)
-			kit_is_str(name, f.text, "name is visited as it should be with this filter", __FILE__, __LINE__);
+			kit_is_str(name, f.text, "name is visited as it should be with this filter",
+			           __FILE__, __LINE__);
 		YES(v.count[i] <= 1);
 	}
 	retained_walk_end(&w);
@@ -322,7 +332,8 @@ static void make_names(void)
 			names[i].n = any_text(names[i].text, false);
 			names[i].there = again = false;
 			for (size_t k = 0; k < i && !again; k++)
-				again = names[k].n == names[i].n && memcmp(names[k].text, names[i].text, names[i].n) == 0;
+				again = names[k].n == names[i].n &&
+				        memcmp(names[k].text, names[i].text, names[i].n) == 0;
 		} while (again);
 	}
 }
@@ -366,7 +377,9 @@ static size_t looks(struct retained *r, const char *filter, size_t *found)
 
 	*found = 0;
 	while (!w.done && ++count)
-		IS(retained_walk(r, (struct filter){ str_c(filter), true }, &w, 1, 0, count_all, found), 0);
+		IS(retained_walk(r, (struct filter){ str_c(filter), true }, &w, 1, 0, count_all,
+		                 found),
+		   0);
 	retained_walk_end(&w);
 	return count;
 }
@@ -379,12 +392,14 @@ static void a_walk_looks_only_where_a_match_can_be(void)
 
 	IS(retained_new(&r), 0);
 	for (unsigned i = 0; i < 10000; i++) {
-		sprintf(text, "%c/%u/%c", 'a' + i % 10, i / 100, 'a' + i / 10 % 10);   /* 10 x 100 x 10 */
+		/* 10 x 100 x 10 */
+		sprintf(text, "%c/%u/%c", 'a' + i % 10, i / 100, 'a' + i / 10 % 10);
 		IS(set(r, text, 1, LINK_NO_EXPIRY), 0);
 	}
 	YES(looks(r, "c/5/#", &found) <= found + 2);
 	IS(found, 10);
-	YES(looks(r, "c/+/e", &found) <= 3 * found + 2);   /* of each group: the first, the match, the one behind it */
+	/* of each group: the first, the match, the one behind it */
+	YES(looks(r, "c/+/e", &found) <= 3 * found + 2);
 	IS(found, 100);
 	YES(looks(r, "+/7/e", &found) <= 4 * found + 2);
 	IS(found, 10);
@@ -395,7 +410,8 @@ static void a_walk_looks_only_where_a_match_can_be(void)
 
 static void without_memory_nothing_changes(void)
 {
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		struct retained *r;
 		struct retained_walk w = { 0 };
 		struct msg *m = NULL;
@@ -411,7 +427,8 @@ static void without_memory_nothing_changes(void)
 			IS(retained_bytes(r), 0);
 			IS(m->refs, 1);
 		}
-		err = retained_walk(r, (struct filter){ STR("#"), true }, &w, 9, 0, count_all, &found);
+		err = retained_walk(r, (struct filter){ STR("#"), true }, &w, 9, 0, count_all,
+		                    &found);
 		IS(w.done, err == 0);
 		IS(found, w.done ? retained_count(r) : 0);
 		retained_walk_end(&w);
@@ -431,14 +448,19 @@ static void bench(struct retained *r, const char *filter, size_t want)
 
 		found = 0;
 		while (!w.done && ++count)
-			IS(retained_walk(r, (struct filter){ str_c(filter), true }, &w, 1000, 0, count_all, &found), 0);
+			IS(retained_walk(r, (struct filter){ str_c(filter), true }, &w, 1000, 0,
+			                 count_all, &found),
+			   0);
 		retained_walk_end(&w);
 		IS(found, want);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (getenv("BENCH"))
-		printf("%-16s %8zu of %8zu found: %10.0f ns per walk\n", filter, want, retained_count(r),
-		       ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / 10);
+		printf("%-16s %8zu of %8zu found: %10.0f ns per walk\n", filter, want,
+		       retained_count(r),
+		       ((double)(to.tv_sec - from.tv_sec) * 1e9 +
+		        (double)(to.tv_nsec - from.tv_nsec)) /
+		           10);
 }
 
 static void large_stores_are_walked(void)
@@ -459,9 +481,10 @@ static void large_stores_are_walked(void)
 	retained_free(&r);
 }
 
-RUN(a_walk_visits_what_matches_in_the_order_of_bytes, the_root_rule_holds_for_walks, names_are_those_without_the_customer,
-    a_new_message_replaces_the_old_one, the_same_message_may_be_set_again,
-    over_the_count_a_new_name_is_refused_but_a_known_one_is_not, over_the_bytes_nothing_grows,
-    what_expired_is_neither_seen_nor_kept, a_sweep_finds_what_expired_in_slices,
-    a_purge_takes_what_this_token_may_not_say_any_more, any_change_keeps_the_store_equal_to_a_plain_array,
-    a_walk_looks_only_where_a_match_can_be, without_memory_nothing_changes, large_stores_are_walked)
+RUN(a_walk_visits_what_matches_in_the_order_of_bytes, the_root_rule_holds_for_walks,
+    names_are_those_without_the_customer, a_new_message_replaces_the_old_one,
+    the_same_message_may_be_set_again, over_the_count_a_new_name_is_refused_but_a_known_one_is_not,
+    over_the_bytes_nothing_grows, what_expired_is_neither_seen_nor_kept,
+    a_sweep_finds_what_expired_in_slices, a_purge_takes_what_this_token_may_not_say_any_more,
+    any_change_keeps_the_store_equal_to_a_plain_array, a_walk_looks_only_where_a_match_can_be,
+    without_memory_nothing_changes, large_stores_are_walked)

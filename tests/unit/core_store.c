@@ -30,7 +30,7 @@ static void the_memory_store_says_what_it_is(void)
 	IS_BYTES(str_c(store_name(s)), STR("memory"));
 	store_close(&s);
 	NO(s);
-	store_close(&s);                                /* harmless */
+	store_close(&s); /* harmless */
 }
 
 static void the_memory_store_takes_every_change_and_is_done_at_once(void)
@@ -56,7 +56,7 @@ static void the_memory_store_takes_every_change_and_is_done_at_once(void)
 	store_retained_del(s, STR("customer/7/a"));
 	store_sub_del(s, 7, STR("x"), STR("a/#"));
 	store_session_del(s, 7, STR("x"));
-	IS(m->refs, 1);                                 /* kept by nobody else */
+	IS(m->refs, 1); /* kept by nobody else */
 	YES(store_commit(s, &commit));
 	NO(late);
 	store_close(&s);

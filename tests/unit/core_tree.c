@@ -133,13 +133,13 @@ static void what_no_filter_can_be_is_refused(void)
 	memset(deep, '/', sizeof(deep));
 	IS(tree_add(t, &o.leaf, STR("a/#/b")), -E_INVALID);
 	IS(tree_add(t, &o.leaf, STR_NONE), -E_INVALID);
-	IS(tree_add(t, &o.leaf, str_make(deep, 130)), -E_INVALID);      /* 131 levels */
+	IS(tree_add(t, &o.leaf, str_make(deep, 130)), -E_INVALID); /* 131 levels */
 	YES(tree_empty(t));
 	IS(tree_add(t, &o.leaf, str_make(deep, 129)), 0);
 	IS(tree_nodes(t), 1);
 	tree_match(t, str_make(deep, 129), count_hit, NULL);
 	IS(o.hits, 1);
-	tree_match(t, str_make(deep, 130), count_hit, NULL);            /* deeper than any filter */
+	tree_match(t, str_make(deep, 130), count_hit, NULL); /* deeper than any filter */
 	IS(o.hits, 1);
 	tree_del(t, &o.leaf);
 	tree_free(&t);
@@ -154,7 +154,7 @@ static void a_filter_that_leaves_another_halfway_splits_its_node(void)
 	put(t, &a, "x/y/z/u", true);
 	IS(tree_nodes(t), 1);
 	put(t, &b, "x/y/+/#", true);
-	IS(tree_nodes(t), 3);                           /* x/y, z/u, +/# */
+	IS(tree_nodes(t), 3); /* x/y, z/u, +/# */
 	put(t, &c, "x", true);
 	IS(tree_nodes(t), 4);
 	IS(hits(t, "x/y/z/u"), 2);
@@ -165,7 +165,7 @@ static void a_filter_that_leaves_another_halfway_splits_its_node(void)
 	tree_del(t, &b.leaf);
 	IS(hits(t, "x/y/z/u"), 1);
 	tree_del(t, &a.leaf);
-	tree_del(t, &a.leaf);                           /* harmless */
+	tree_del(t, &a.leaf); /* harmless */
 	YES(tree_empty(t));
 	tree_free(&t);
 }
@@ -185,7 +185,19 @@ static void a_tree_with_filters_is_not_freed(void)
 /* ---- Against topic_match() ---- */
 static size_t any_text(char *out, bool filter)
 {
-	static const char *const words[] = { "a", "b", "c", "", "flespi", "$x", "ab", "d", "e", "f", "g", "h", "level-of-a-usual-length" };
+	static const char *const words[] = { "a",
+		                             "b",
+		                             "c",
+		                             "",
+		                             "flespi",
+		                             "$x",
+		                             "ab",
+		                             "d",
+		                             "e",
+		                             "f",
+		                             "g",
+		                             "h",
+		                             "level-of-a-usual-length" };
 	unsigned levels = 1 + (unsigned)any_below(4);
 	size_t n = 0;
 
@@ -216,7 +228,9 @@ static void check_name(struct tree *t, struct owned *all, size_t count)
 		unsigned want = all[i].leaf.at && topic_match(f, name);
 
 		if (all[i].hits != want)
-			kit_is_str(owned_text(&all[i]), name, "filter is hit as it should be by this name", __FILE__, __LINE__);
+			kit_is_str(owned_text(&all[i]), name,
+			           "filter is hit as it should be by this name", __FILE__,
+			           __LINE__);
 	}
 }
 
@@ -229,7 +243,8 @@ static void any_change_keeps_the_tree_equal_to_a_plain_list(void)
 	IS(tree_new(&t), 0);
 	memset(all, 0, sizeof(all));
 	for (size_t round = 0; round < ROUNDS; round++) {
-		struct owned *o = &all[any_below(round / 5000 % 3 ? COUNT : 12)];   /* few and many filters, in turns */
+		/* few and many filters, in turns */
+		struct owned *o = &all[any_below(round / 5000 % 3 ? COUNT : 12)];
 
 		if (o->leaf.at) {
 			tree_del(t, &o->leaf);
@@ -277,10 +292,12 @@ static void thousands_of_siblings_are_found_and_forgotten(void)
 
 static void without_memory_nothing_changes(void)
 {
-	static const char *const filters[] = { "a/b/c", "a/b", "a/+/c/#", "x", "y", "z", "u", "v", "w/#", "w/a/b" };
+	static const char *const filters[] = { "a/b/c", "a/b", "a/+/c/#", "x",   "y",
+		                               "z",     "u",   "v",       "w/#", "w/a/b" };
 	struct owned all[ARRAY_LEN(filters)];
 
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		struct tree *t;
 		size_t count = 0, before, m = mem_count();
 
@@ -314,7 +331,7 @@ static void the_deepest_walk_hits_all(void)
 	struct tree *t;
 
 	IS(tree_new(&t), 0);
-	for (unsigned i = 0; i <= LEVELS; i++) {        /* one `+` each; the last has none */
+	for (unsigned i = 0; i <= LEVELS; i++) { /* one `+` each; the last has none */
 		for (unsigned k = 0; k < LEVELS; k++)
 			memcpy(text + 2 * k, k == i ? "+/" : "x/", 2);
 		all[i] = (struct owned){ .leaf.system = true };
@@ -404,7 +421,8 @@ static void bench(const char *what, unsigned filters, const char *filter, const 
 		tree_match(t, str_make(text, strlen(text)), count_hit, &count);
 	IS(count, 2 * rounds);
 	if (print)
-		printf("%-24s %8u filters: %5.0f ns to add, %5.0f ns per match (making the name included), %4.0f ns the same name again\n",
+		printf("%-24s %8u filters: %5.0f ns to add, %5.0f ns per match (making the name "
+		       "included), %4.0f ns the same name again\n",
 		       what, filters, add, fresh, (seconds() - start) * 1e9 / (double)rounds);
 	for (unsigned i = 0; i < filters; i++)
 		tree_del(t, &all[i].leaf);
@@ -416,15 +434,19 @@ static void a_name_is_found_in_trees_of_any_size(void)
 {
 	bench("one '#'", 1, "#", "a/b/c/d/e");
 	bench("one name", 1, "pair/@", "pair/@");
-	bench("plus in the middle", 5, "flespi/message/gw/channels/@/+", "flespi/message/gw/channels/@/ident");
+	bench("plus in the middle", 5, "flespi/message/gw/channels/@/+",
+	      "flespi/message/gw/channels/@/ident");
 	bench("100 names", 100, "pair/@", "pair/@");
 	bench("100 devices", 100, "fleet/dev/@/telemetry", "fleet/dev/@/telemetry");
 	bench("100,000 devices", 100000, "fleet/dev/@/telemetry", "fleet/dev/@/telemetry");
 	bench("1,000,000 names", 1000000, "dev/@", "dev/@");
 }
 
-RUN(a_filter_matches_its_own_name_once, plus_stands_for_one_level_even_an_empty_one, hash_matches_its_parent_and_everything_below,
-    a_root_wildcard_never_reaches_a_dollar_name, a_root_wildcard_reaches_flespi_only_with_the_mark,
+RUN(a_filter_matches_its_own_name_once, plus_stands_for_one_level_even_an_empty_one,
+    hash_matches_its_parent_and_everything_below, a_root_wildcard_never_reaches_a_dollar_name,
+    a_root_wildcard_reaches_flespi_only_with_the_mark,
     marked_and_unmarked_leaves_of_one_filter_are_told_apart, what_no_filter_can_be_is_refused,
-    a_filter_that_leaves_another_halfway_splits_its_node, a_tree_with_filters_is_not_freed, any_change_keeps_the_tree_equal_to_a_plain_list,
-    the_deepest_walk_hits_all, thousands_of_siblings_are_found_and_forgotten, without_memory_nothing_changes, all_mixes_of_plus_are_each_hit_once, a_name_is_found_in_trees_of_any_size)
+    a_filter_that_leaves_another_halfway_splits_its_node, a_tree_with_filters_is_not_freed,
+    any_change_keeps_the_tree_equal_to_a_plain_list, the_deepest_walk_hits_all,
+    thousands_of_siblings_are_found_and_forgotten, without_memory_nothing_changes,
+    all_mixes_of_plus_are_each_hit_once, a_name_is_found_in_trees_of_any_size)
