@@ -20,6 +20,7 @@ enum {
 	REST_KEEP_MS = 4000,                    /* how long a failed credential is kept after its rest, so that the next rest is longer */
 	OWED_MS = 100, UNUSED_LOOK_MS = 2000, ENDED_LOOK_MS = 1000,
 	STALE_MAX_MS = 3600 * 1000,
+	LAST_MS = 1000,                         /* of a token's life, without a refresh */
 };
 
 /* ---- Small things ---- */
@@ -207,7 +208,7 @@ void auth_adopt(struct auth *a, struct known *k)
 /* ---- Answers ---- */
 static struct verdict *yes_verdict(struct auth *a, struct known *k, struct token_info *info)    /* takes what is in info */
 {
-	int64_t now = loop_now(a->loop), life;
+	int64_t now = loop_now(a->loop), life = auth_jitter(a, a->config->auth_cache, 20), left = ends_in(a, info);
 	struct verdict *v = verdict_new(RC_SUCCESS);
 
 	if (!v) {
@@ -215,10 +216,12 @@ static struct verdict *yes_verdict(struct auth *a, struct known *k, struct token
 		return NULL;
 	}
 	v->info = *info;
-	life = least(auth_jitter(a, a->config->auth_cache, 20), ends_in(a, info));
+	k->refresh_at = now + least(life, left) * 4 / 5;
+	if (left < life && left < LAST_MS)
+		k->refresh_at = now + left;     /* or each refresh would be followed by one five times as soon */
+	life = least(life, left);
 	v->fresh_until = now + life;
 	v->stale_until = now + most(life, least(a->config->auth_stale, STALE_MAX_MS));
-	k->refresh_at = now + life * 4 / 5;
 	if (a->config->auth_poll > 0)
 		k->refresh_at = least(k->refresh_at, now + auth_jitter(a, a->config->auth_poll, 20));
 	return v;

@@ -335,6 +335,37 @@ static void A09_reading_stops_at_the_cap(void)
 	}
 }
 
+static char big_head[40000];
+
+static void says_big_head(struct endpoint *e, int fd, const char *key)
+{
+	(void)key;
+	(void)endpoint_write(e, fd, big_head, strlen(big_head));
+	endpoint_say(e, fd, OK_JSON, "{\"result\":[" TOKEN_OK "]}");
+}
+
+/* An interim answer with many headers, and the real one after it. */
+static void fill_head(size_t bytes)
+{
+	size_t n = (size_t)snprintf(big_head, sizeof(big_head), "HTTP/1.1 103 Early\r\n");
+
+	while (n < bytes)
+		n += (size_t)snprintf(big_head + n, sizeof(big_head) - n, "X-More: and more and more and more and more\r\n");
+	(void)snprintf(big_head + n, sizeof(big_head) - n, "\r\n");
+}
+
+static void A09_headers_are_read_up_to_16_kib(void)
+{
+	defaults();
+	fill_head(15000);
+	begin();
+	atomic_store(&ep->reply, says_big_head);
+	IS(ask("k1"), RC_SUCCESS);
+	end();
+	fill_head(17000);
+	is_unavailable_with(says_big_head);
+}
+
 static char big_body[70000];
 
 static void says_big(struct endpoint *e, int fd, const char *key)
@@ -415,7 +446,7 @@ static void A10_a_redirect_is_not_followed(void)
 	atomic_store(&ep->reply, redirects);
 	IS(ask("k1"), RC_SERVER_UNAVAILABLE);
 	turn_for(100);
-	IS(atomic_load(&elsewhere->requests), 0);
+	IS(atomic_load(&elsewhere->busy_most), 0);      /* not even connected */
 	end();
 	endpoint_stop(&elsewhere);
 }
@@ -431,7 +462,7 @@ static void a_proxy_in_the_environment_does_not_count(void)
 	setenv("all_proxy", proxy, 1);
 	begin();
 	IS(ask("k1"), RC_SUCCESS);
-	IS(atomic_load(&elsewhere->requests), 0);
+	IS(atomic_load(&elsewhere->busy_most), 0);
 	end();
 	unsetenv("http_proxy");
 	unsetenv("all_proxy");
@@ -721,7 +752,7 @@ RUN(a_good_answer_lets_in, the_request_carries_the_key_and_nothing_to_be_unpacke
     the_short_form_of_one_token_never_opens_another, credentials_that_read_alike_are_not_the_same,
     an_unauthorized_key_is_refused_and_remembered, a_forbidden_key_is_not_authorized, a_refusal_is_forgotten_in_time,
     a_disabled_token_an_ended_one_and_a_blocked_customer_are_refused, a_string_that_is_no_key_costs_no_request,
-    an_unavailable_key_may_come_in_after_its_rest, A08_a_strange_answer_neither_admits_nor_refuses, A08_a_broken_answer_neither_admits_nor_refuses, A09_reading_stops_at_the_cap,
+    an_unavailable_key_may_come_in_after_its_rest, A08_a_strange_answer_neither_admits_nor_refuses, A08_a_broken_answer_neither_admits_nor_refuses, A09_reading_stops_at_the_cap, A09_headers_are_read_up_to_16_kib,
     A09_deep_json_and_doubled_keys_are_no_answer, A09_a_body_of_the_cap_is_read_and_one_byte_more_is_not,
     A09_compressed_bodies_are_not_unpacked, A10_a_redirect_is_not_followed, a_proxy_in_the_environment_does_not_count,
     a_hundred_asks_for_one_token_are_one_request, no_more_requests_run_at_once_than_allowed,

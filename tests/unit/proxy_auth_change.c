@@ -392,6 +392,24 @@ static void a_token_ends_at_its_second(void)           /* A15 */
 	YES(told[0].token == t && !told[0].rights);
 	IS(told[0].reason, RC_NOT_AUTHORIZED);
 	NO(look("k1") == RC_SUCCESS);
+	YES(requests() <= 3);                   /* nearer and nearer to its end is not more and more often */
+	auth_token_put(&t);
+	end();
+}
+
+static void a_token_ends_at_its_second_while_the_endpoint_is_down(void)
+{
+	struct token *t;
+	int64_t ends = clock_wall_ms() / 1000 + 2;
+
+	defaults();
+	begin();
+	atomic_store(&ep->expire, ends);
+	t = use("k1");
+	atomic_store(&ep->reply, says_500);
+	UNTIL(told_count == 1, 4000);
+	YES(clock_wall_ms() >= ends * 1000 && clock_wall_ms() < ends * 1000 + 1000);
+	IS(told[0].reason, RC_NOT_AUTHORIZED);
 	auth_token_put(&t);
 	end();
 }
@@ -733,6 +751,7 @@ RUN(a_token_in_use_is_refreshed_ahead_and_never_lapses, a_token_in_use_is_asked_
     the_same_push_of_every_worker_counts_once, a_push_alone_never_makes_a_refused_key_good,
     an_answer_from_before_a_push_does_not_undo_it, a_push_of_a_customer_asks_for_all_its_tokens,
     a_strange_push_makes_everything_be_asked_again, after_missed_pushes_all_in_use_are_asked_again, a_token_ends_at_its_second,
+    a_token_ends_at_its_second_while_the_endpoint_is_down,
     a_token_whose_end_moves_on_with_use_lives_on, who_is_in_stays_in_and_nobody_new_comes_in_while_the_endpoint_is_down,
     a_token_in_use_ends_when_the_endpoint_is_away_too_long, the_circuit_opens_and_spares_the_endpoint,
     after_an_outage_they_come_in_again_within_a_second_or_so, those_who_come_while_the_probe_runs_wait_for_it,
