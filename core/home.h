@@ -54,7 +54,8 @@ struct home_counters {
 struct home_counters *home_counters(struct home *h);
 
 /* ---- Publishing inside the core. borrows m. Keeps it if it is retained, gives it to every matching subscription, here and (for the trusted
- *      world) on other homes. RC_SUCCESS, RC_NO_MATCHING_SUBSCRIBERS, or RC_QUOTA_EXCEEDED: forwarded, but there was no room to retain it. */
+ *      world) on other homes. RC_SUCCESS, RC_NO_MATCHING_SUBSCRIBERS, or RC_QUOTA_EXCEEDED: forwarded, but there was no room to retain it.
+ *      A message for another home's customer is handed over: RC_SUCCESS, whatever becomes of it there. */
 uint8_t home_publish(struct home *h, struct msg *m);
 
 /* ---- Life; main thread ---- */

@@ -12,7 +12,7 @@
 #include "base/sock.h"
 #include "core/session.h"
 
-enum { ACCEPT_PAUSE_MS = 100, BUF_KEEP = 1 << 20 };
+enum { ACCEPT_PAUSE_MS = 100, BUF_KEEP = 1 << 20, CHOKE = 4 };
 
 /* ---- Writing ---- */
 void link_say(struct link *l)
@@ -30,6 +30,15 @@ void link_say(struct link *l)
 static void seal(struct home_out *o)
 {
 	link_gather_end(container_of(o, struct link, ends));
+}
+
+/* Answers are not dropped, so who makes us answer must read: far over the mark the link is not read any more, and dies in LINK_DEAD_MS unless it
+ * takes something. */
+static void watch_again(struct link *l)
+{
+	bool choked = buf_len(&l->out) > CHOKE * (size_t)l->home->config->link_high;
+
+	loop_rewatch(l->home->loop, &l->watch, (choked ? 0 : LOOP_READ) | (l->ends.sealed ? LOOP_WRITE : 0));
 }
 
 static void drain(struct channel *c)
@@ -67,8 +76,8 @@ static void link_write(struct link *l)
 		l->said = home_now(l->home);
 		l->home->counters.bytes_out += (uint64_t)n;
 	}
-	loop_rewatch(l->home->loop, &l->watch, LOOP_READ | (l->ends.sealed ? LOOP_WRITE : 0));
 	drained(l);
+	watch_again(l);
 }
 
 /* ---- The end of a link ---- */

@@ -509,6 +509,26 @@ static void a_full_link_counts_as_paused_until_it_is_drained(void)
 	end();
 }
 
+static void who_makes_us_answer_and_does_not_read_is_cut_off(void)
+{
+	begin();
+	config.link_high = 64 << 10;
+	say_open(1, 1, "x", 0);
+	talk();
+	for (int i = 0; i < 400 && uplink_links(uplink); i++) {
+		for (int k = 0; k < 1000 && buf_len(&to) < 60000; k++)
+			say_pub(1, 1, "t", "", 1, 1);
+		ssize_t n = send(fd, buf_data(&to), buf_len(&to), MSG_NOSIGNAL);
+
+		if (n > 0)
+			buf_consume(&to, (size_t)n);
+		later(50);
+	}
+	IS(uplink_links(uplink), 0);
+	IS(home->counters.links_dead, 1);
+	end();
+}
+
 static void wills_of_a_lost_link_wait_for_the_grace(void)
 {
 	struct link_open o = { .version = MQTT_V5, .receive_maximum = 10, .customer = 7, .token = 5, .client_id = STR("x"),
@@ -559,4 +579,4 @@ RUN(both_sides_say_hello, another_major_version_is_refused, nothing_comes_before
     a_frame_of_an_earlier_generation_is_dropped, one_message_for_many_channels_is_one_frame, order_on_a_channel_is_kept,
     the_link_itself_publishes_for_any_customer, the_link_itself_subscribes_in_the_trusted_world, trusted_names_reach_no_customer,
     the_link_itself_says_qos_1_at_most, a_full_link_counts_as_paused_until_it_is_drained, wills_of_a_lost_link_wait_for_the_grace,
-    the_end_tells_every_client, links_are_served_through_the_socket)
+    who_makes_us_answer_and_does_not_read_is_cut_off, the_end_tells_every_client, links_are_served_through_the_socket)
