@@ -155,6 +155,7 @@ static void home_init(struct home *h, const struct core_config *config, unsigned
 	h->count = 1;
 	(void)snprintf(h->name, sizeof(h->name), "home=%u", index);
 	list_init(&h->replays);
+	list_init(&h->fars);
 	list_init(&h->spare_outs);
 	list_init(&h->dirty);
 	list_init(&h->sealed);
@@ -254,6 +255,7 @@ void home_free(struct home **slot)
 	if (!h)
 		return;
 	MUST(list_empty(&h->dirty) || !h->loop);
+	fars_free(h);
 	trusted_free(h);
 	customers_free(h);
 	outs_free(h);

@@ -36,6 +36,7 @@ struct home {
 	uint64_t stamp;                         /* one per message matched: "this subscription has it already" */
 	uint64_t chosen;                        /* counts choices of shared groups: who had its turn when */
 	struct list replays;                    /* struct replay under way; replay.c */
+	struct list fars;                       /* struct far that wait; far.c */
 	struct inbox_item replay_item;
 	bool replay_asked;
 	int64_t ended_at;                       /* expiry storms are cut into slices: turn, and how many ended in it */
@@ -77,4 +78,5 @@ unsigned route_trusted(struct home *h, struct msg *m);                  /* home 
 void trusted_hand(struct home *h, struct msg *m, unsigned to);          /* publish m there */
 void trusted_show(struct home *h, struct msg *m);                       /* on other homes: home 0 shows m to the trusted world's subscriptions */
 int trusted_mirror(struct home *h, struct str filter, bool system, bool add) MUST_CHECK;        /* home 0: on all other homes; 0 or -E_NOMEM */
+void trusted_retained(struct home *h, struct msg *m, struct str name, size_t id_len);   /* on other homes: home 0 gives m to that subscription */
 void trusted_free(struct home *h);                                      /* at the end, thread gone */

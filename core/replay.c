@@ -1,7 +1,8 @@
 /* replay.c - retained messages for a new subscription, in slices (attack R14): a slice looks at a bounded number of names, a turn has a
  * bounded number of slices, and a subscriber that does not take more is left alone until it does. Unsubscribing ends it.
  *
- * The trusted world's filters reach into the customers' stores as well: those of this home are walked one after the other. */
+ * The trusted world's filters reach into the customers' stores as well: those of this home are walked one after the
+ * other, and other homes are asked (far.c). */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -50,6 +51,8 @@ void replay_start(struct subscription *sub)
 	sub->replay = r;
 	sub->session->replays++;
 	list_add_tail(&c->home->replays, &r->node);
+	if (c->id == 0)
+		far_ask(sub);
 }
 
 void replay_stop(struct subscription *sub)
@@ -67,13 +70,11 @@ void replay_stop(struct subscription *sub)
 
 /* ---- One slice ---- */
 
-/* The filter of this step within the store of this step: a trusted filter loses its first two levels ("customer/<id>/") in a customer's store.
- * False: it matches nothing there. */
-static bool filter_inside(struct str text, const struct customer *c, struct str *rest)
+bool replay_inside(struct str text, const struct customer *c, struct str *rest)
 {
 	struct levels l = levels_of(text);
-	struct str prefix = str_make(c->space.prefix, c->space.prefix_len), level, have;
-	struct levels names = levels_of(prefix);
+	struct levels names = levels_of(str_make(c->space.prefix, c->space.prefix_len));
+	struct str level, have;
 
 	for (unsigned i = 0; i < 2; i++) {
 		if (!levels_next(&l, &level) || !levels_next(&names, &have))
@@ -100,13 +101,8 @@ static bool step_of(const struct replay *r, struct customer **store, struct filt
 		return true;
 	*store = customer_find(own->home, r->ids[r->store - 1]);
 	f->system = true;                       /* its first level is not the first level of the filter as it was written */
-	return *store && filter_inside(inner->text, *store, &f->text);
+	return *store && replay_inside(inner->text, *store, &f->text);
 }
-
-struct visit {
-	const struct replay *replay;
-	struct home *home;
-};
 
 /* Did an earlier filter of the set show it already? */
 static bool shown(const struct replay *r, const struct msg *m)
@@ -120,21 +116,26 @@ static bool shown(const struct replay *r, const struct msg *m)
 	return false;
 }
 
-static void visit(void *arg, struct msg *m)
+void replay_show(struct subscription *sub, struct msg *m)
 {
-	struct visit *v = arg;
-	struct subscription *sub = v->replay->sub;
+	struct session *s = sub->session;
 	struct out_how how = { .retain = true, .subscription_id = sub->id };    /* [MQTT-3.3.1-8] */
 
-	if (shown(v->replay, m))
-		return;
 	how.qos = sub->opts & SUB_QOS;
 	if (how.qos > m->qos)
 		how.qos = m->qos;
-	if (how.qos > sub->session->qos_max)
-		how.qos = sub->session->qos_max;
-	v->home->counters.retained_sent++;
-	(void)out_add(sub->session, m, &how);
+	if (how.qos > s->qos_max)
+		how.qos = s->qos_max;
+	session_home(s)->counters.retained_sent++;
+	(void)out_add(s, m, &how);
+}
+
+static void visit(void *arg, struct msg *m)
+{
+	const struct replay *r = arg;
+
+	if (!shown(r, m))
+		replay_show(r->sub, m);
 }
 
 /* How many names the subscriber can take now: never more than half of what is left of its queue. 0: wait. */
@@ -163,7 +164,6 @@ static bool next_step(struct replay *r)
 /* May free r. *worked stays false when the subscriber takes nothing now. */
 static void slice(struct home *h, struct replay *r, bool *worked)
 {
-	struct visit v = { r, h };
 	struct subscription *sub = r->sub;
 	struct customer *store;
 	struct filter f;
@@ -175,7 +175,7 @@ static void slice(struct home *h, struct replay *r, bool *worked)
 			if (most == 0)
 				return;
 			*worked = true;
-			if (retained_walk(store->retained, f, &r->walk, most, home_wall(h), visit, &v)) {
+			if (retained_walk(store->retained, f, &r->walk, most, home_wall(h), visit, r)) {
 				h->counters.dropped_memory++;
 				replay_stop(sub);
 				return;
@@ -192,7 +192,7 @@ static void slice(struct home *h, struct replay *r, bool *worked)
 }
 
 /* ---- Turns ---- */
-void replay_ask(struct home *h)
+static void replay_ask(struct home *h)
 {
 	if (h->replay_asked)
 		return;

@@ -30,9 +30,14 @@ static void session_enter(struct session *s, enum session_state to)    /* the on
 }
 
 /* ---- Look-up and memory ---- */
-static struct session *session_find(const struct customer *c, struct str client_id, uint64_t hash)
+static uint64_t session_hash(struct str client_id)
 {
-	for (struct map_node *n = map_first(&c->sessions, hash); n; n = map_next(n)) {
+	return hash_bytes(client_id.p, client_id.n);
+}
+
+struct session *session_find(const struct customer *c, struct str client_id)
+{
+	for (struct map_node *n = map_first(&c->sessions, session_hash(client_id)); n; n = map_next(n)) {
 		struct session *s = container_of(n, struct session, node);
 
 		if (str_eq(session_id(s), client_id))
@@ -43,7 +48,7 @@ static struct session *session_find(const struct customer *c, struct str client_
 
 static void timer_fired(struct timer *t);
 
-static struct session *session_new(struct customer *c, struct str client_id, uint64_t hash)
+static struct session *session_new(struct customer *c, struct str client_id)
 {
 	struct session *s = mem_zalloc(sizeof(*s) + client_id.n);
 
@@ -58,7 +63,7 @@ static struct session *session_new(struct customer *c, struct str client_id, uin
 	list_init(&s->queue);
 	list_init(&s->flight);
 	timer_init(&s->timer, timer_fired);
-	if (map_add(&c->sessions, &s->node, hash)) {
+	if (map_add(&c->sessions, &s->node, session_hash(client_id))) {
 		mem_free(s);
 		return NULL;
 	}
@@ -355,8 +360,7 @@ static void refuse(struct home *h, struct port *p, const struct link_open *o, ui
 /* RC_SUCCESS, or why not. All that can fail comes before the old session is touched. */
 static uint8_t open_in(struct customer *c, struct port *p, uint8_t flags, const struct link_open *o)
 {
-	uint64_t hash = hash_bytes(o->client_id.p, o->client_id.n);
-	struct session *s = session_find(c, o->client_id, hash);
+	struct session *s = session_find(c, o->client_id);
 	bool present = false, fresh = !s;
 	struct msg *will = NULL;
 
@@ -365,7 +369,7 @@ static uint8_t open_in(struct customer *c, struct port *p, uint8_t flags, const 
 	if ((flags & LINK_OPEN_WILL) && !(will = will_new(c->home, o)))
 		return RC_SERVER_BUSY;
 	if (fresh)
-		s = session_new(c, o->client_id, hash);
+		s = session_new(c, o->client_id);
 	else
 		present = settle_old(s, flags & LINK_OPEN_CLEAN);
 	if (!s) {

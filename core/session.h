@@ -119,6 +119,7 @@ struct group {                                  /* $share/<group>/<filter> of on
 };
 
 /* ---- session.c ---- */
+struct session *session_find(const struct customer *c, struct str client_id);
 void session_free_all(struct customer *c);                              /* at the end of the program: no Will fires */
 void sessions_close(struct home *h, uint8_t reason);                    /* SIGTERM: every port is closed */
 void session_rearm(struct session *s);                                  /* after will_due or ends_due changed */
@@ -149,6 +150,7 @@ void outs_free(struct home *h);                                         /* the s
 void inbound_clear(struct session *s);
 
 /* ---- subscription.c ---- */
+struct subscription *sub_find(const struct session *s, struct str filter);
 bool sub_wants(const struct subscription *sub, const struct msg *m);
 void subs_clear(struct session *s);                                     /* the session ends, or starts anew */
 
@@ -161,8 +163,15 @@ bool group_give(struct group *g, struct msg *m);                        /* to on
 void replay_start(struct subscription *sub);
 void replay_stop(struct subscription *sub);
 void replay_go_on(struct session *s);                                   /* there is room again */
-void replay_run(struct inbox_item *item);                               /* one slice */
-void replay_ask(struct home *h);
+void replay_run(struct inbox_item *item);                               /* the slices of one turn */
+void replay_show(struct subscription *sub, struct msg *m);              /* one retained message */
+bool replay_inside(struct str text, const struct customer *c, struct str *rest);        /* a trusted filter within c's store: without its first
+                                                                         * two levels ("customer/<id>/"). False: matches nothing there */
+
+/* ---- far.c ---- */
+void far_ask(struct subscription *sub);                                 /* home 0, a trusted subscription: retained messages of the other homes */
+void far_came(struct home *h, struct msg *m, struct str name, size_t id_len);           /* one of them, on home 0; name: client id and filter */
+void fars_free(struct home *h);
 
 /* ---- will.c ---- */
 struct msg *will_new(struct home *h, const struct link_open *o);       /* NULL: out of memory */

@@ -144,7 +144,7 @@ static struct str sub_filter(const struct subscription *sub)
 	return str_make(sub->filter, sub->filter_len);
 }
 
-static struct subscription *sub_find(const struct session *s, struct str filter)
+struct subscription *sub_find(const struct session *s, struct str filter)
 {
 	for (struct map_node *n = map_first(&s->subs, hash_bytes(filter.p, filter.n)); n; n = map_next(n)) {
 		struct subscription *sub = container_of(n, struct subscription, node);

@@ -10,16 +10,17 @@
 #include "base/mem.h"
 
 enum { LETTERS_MAX = 100000 };
-enum letter_kind { LETTER_PUBLISH, LETTER_SHOW, LETTER_MIRROR, LETTER_UNMIRROR };
+enum letter_kind { LETTER_PUBLISH, LETTER_SHOW, LETTER_RETAINED, LETTER_MIRROR, LETTER_UNMIRROR };
 
 struct letter {
 	struct inbox_item item;
 	struct home *to;
-	struct msg *m;                          /* PUBLISH, SHOW: a reference */
+	struct msg *m;                          /* PUBLISH, SHOW, RETAINED: a reference */
 	uint8_t kind;
 	bool system;
-	uint32_t filter_len;
-	char filter[];
+	uint16_t id_len;                        /* RETAINED: of text, the client id */
+	uint32_t text_len;
+	char text[];                            /* MIRROR, UNMIRROR: the filter; RETAINED: client id and filter */
 };
 
 struct mirror_leaf {
@@ -90,7 +91,7 @@ static void mirror_del(struct home *h, struct str filter, bool system)
 static void letter_read(struct letter *l)
 {
 	struct home *h = l->to;
-	struct str filter = str_make(l->filter, l->filter_len);
+	struct str text = str_make(l->text, l->text_len);
 
 	switch ((enum letter_kind)l->kind) {
 	case LETTER_PUBLISH:
@@ -99,12 +100,15 @@ static void letter_read(struct letter *l)
 	case LETTER_SHOW:
 		(void)route_trusted(h, l->m);
 		break;
+	case LETTER_RETAINED:
+		far_came(h, l->m, text, l->id_len);
+		break;
 	case LETTER_MIRROR:
-		if (mirror_add(h, filter, l->system))
+		if (mirror_add(h, text, l->system))
 			LOG_ERROR(h->name, "mirror-failed", "why=memory");
 		break;
 	case LETTER_UNMIRROR:
-		mirror_del(h, filter, l->system);
+		mirror_del(h, text, l->system);
 	}
 }
 
@@ -121,18 +125,18 @@ static void letter_came(struct inbox_item *item)
 	mem_free(l);
 }
 
-static struct letter *letter_new(struct home *to, enum letter_kind kind, struct str filter)
+static struct letter *letter_new(struct home *to, enum letter_kind kind, struct str text)
 {
-	struct letter *l = mem_zalloc(sizeof(*l) + filter.n);
+	struct letter *l = mem_zalloc(sizeof(*l) + text.n);
 
 	if (!l)
 		return NULL;
 	l->item.run = letter_came;
 	l->to = to;
 	l->kind = (uint8_t)kind;
-	l->filter_len = (uint32_t)filter.n;
-	if (filter.n)
-		memcpy(l->filter, filter.p, filter.n);
+	l->text_len = (uint32_t)text.n;
+	if (text.n)
+		memcpy(l->text, text.p, text.n);
 	return l;
 }
 
@@ -142,29 +146,35 @@ static void letter_send(struct letter *l)
 	inbox_push(l->to->inbox, &l->item);
 }
 
-static void send_msg(struct home *h, struct msg *m, struct home *to, enum letter_kind kind)
+static void send_msg(struct home *h, struct msg *m, struct home *to, enum letter_kind kind, struct str name, size_t id_len)
 {
 	struct letter *l = NULL;
 
 	if (atomic_load_explicit(&to->letters, memory_order_relaxed) < LETTERS_MAX)
-		l = letter_new(to, kind, STR_NONE);
+		l = letter_new(to, kind, name);
 	if (!l) {
 		h->counters.dropped_handed++;
 		LOG_WARN(h->name, "letter-dropped", "to=%u", to->index);
 		return;
 	}
 	l->m = msg_get(m);
+	l->id_len = (uint16_t)id_len;
 	letter_send(l);
 }
 
 void trusted_hand(struct home *h, struct msg *m, unsigned to)
 {
-	send_msg(h, m, h->all[to], LETTER_PUBLISH);
+	send_msg(h, m, h->all[to], LETTER_PUBLISH, STR_NONE, 0);
 }
 
 void trusted_show(struct home *h, struct msg *m)
 {
-	send_msg(h, m, h->all[0], LETTER_SHOW);
+	send_msg(h, m, h->all[0], LETTER_SHOW, STR_NONE, 0);
+}
+
+void trusted_retained(struct home *h, struct msg *m, struct str name, size_t id_len)
+{
+	send_msg(h, m, h->all[0], LETTER_RETAINED, name, id_len);
 }
 
 int trusted_mirror(struct home *h, struct str filter, bool system, bool add)
