@@ -13,7 +13,7 @@ def test_a_publish_grant_lets_publish_and_nothing_else(stack, customer, version)
         c.publish("up/1", "yes", qos=1)
         c.publish("up/1/2", "no", qos=1, pid=2)
         c.publish("down", "no", qos=0)
-        acks = c.sync()
+        acks = sorted(c.sync(), key=lambda p: p.pid)    # a refusal needs no way to the core and may overtake
         assert [(p.kind, p.pid) for p in acks] == [(PUBACK, 1), (PUBACK, 2)]
         if version == 5:
             assert acks[1].code == 0x87
