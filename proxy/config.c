@@ -58,6 +58,8 @@ static const struct opt table[] = {
 	{ "topic_alias_max", OPT_INT, AT(topic_alias_max), "16", 0, 1000, NULL, "topic aliases a client may use", false },
 	{ "partial_bytes", OPT_SIZE, AT(partial_bytes), "64m", KB(256), MB(16384), NULL,
 	  "half-received packets of all connections of a worker together", false },
+	{ "waiting_bytes", OPT_SIZE, AT(waiting_bytes), "512m", MB(1), MB(65536), NULL,
+	  "bytes waiting for slow readers, all connections of a worker together", false },
 	{ "connections_max", OPT_INT, AT(connections_max), "200000", 1, 10000000, NULL, "connections in all", false },
 	{ "connections_per_ip", OPT_INT, AT(connections_per_ip), "20000", 0, 10000000, NULL, "of one address; 0 = no limit", false },
 	{ "connections_per_token", OPT_INT, AT(connections_per_token), "100000", 0, 10000000, NULL,

@@ -16,6 +16,7 @@ struct proxy_config {
 	/* limits, in the client's terms; a token's own limits win when lower */
 	int64_t packet_max, topic_max, levels_max, client_id_max, user_properties_max, user_properties_bytes, filters_per_subscribe,
 	        subscriptions_max, receive_maximum, queue_messages, queue_bytes, keep_alive_max, session_expiry_max, topic_alias_max;
+	int64_t waiting_bytes;                  /* for clients that read slowly, all of a worker together */
 	int64_t partial_bytes;                  /* of half-received packets, all connections of a worker together */
 	int64_t connections_max, connections_per_ip, connections_per_token;
 	int64_t connect_deadline;               /* ms from accept to a whole CONNECT */

@@ -105,7 +105,7 @@ struct conn {
 	struct watch watch;
 	struct transport transport;
 	struct buf in, out;                     /* in: a packet that has not wholly come; out: not yet sent. Memory only while needed */
-	size_t partial;                         /* of in, as counted in worker->partial */
+	size_t partial, waiting;                /* of in and of out, as counted in worker->partial and worker->waiting */
 	uint64_t frames_in;                     /* packets that came, to tell whether one came during a read */
 	int64_t heard, partial_since, progress; /* loop time: last bytes; `in` began; last byte taken by the peer while writing */
 	/* who it is: greet.c */
@@ -166,6 +166,7 @@ struct buf *conn_out(struct conn *c);                   /* to append whole packe
 void conn_hold(struct conn *c, unsigned why);
 void conn_go_on(struct conn *c, unsigned why);          /* reads again if nothing else holds it */
 bool conn_flush(struct conn *c) MUST_CHECK;             /* worker.c, end of turn. True: it is gone, free it */
+void conn_wrote(struct conn *c);                        /* deliver.c: out has grown; sends at once if it is long already */
 void conn_touch(struct conn *c);                        /* conn_flush at the end of this turn */
 void conn_io_start(struct conn *c);                     /* conn.c */
 void conn_io_closing(struct conn *c);                   /* conn.c: from now on only out is emptied */

@@ -13,6 +13,7 @@ enum {
 	PARTIAL_GRACE_MS = 10000,               /* attack R03: after this, a packet on its way must have come at 1 KiB/s */
 	PARTIAL_LOOK_MS = 5000,
 	LINGER_MS = 1000,                       /* for the peer to read our last words */
+	EAGER = 64 << 10,                       /* so much is sent at once: one great message to many must not lie here many times */
 };
 
 static struct proxy_config const *config_of(const struct conn *c)
@@ -48,12 +49,8 @@ void conn_touch(struct conn *c)
 
 struct buf *conn_out(struct conn *c)
 {
-	static _Thread_local struct buf nowhere;
-
-	if (c->state == CONN_CLOSING) {
-		buf_reset(&nowhere);
-		return &nowhere;
-	}
+	if (c->state == CONN_CLOSING)
+		return worker_sink(c->worker);
 	conn_touch(c);
 	if (!c->out.p)
 		worker_buf_take(c->worker, &c->out);
@@ -322,6 +319,12 @@ static void backpressure(struct conn *c)
 	}
 }
 
+static void charge_waiting(struct conn *c)
+{
+	c->worker->waiting += buf_len(&c->out) - c->waiting;
+	c->waiting = buf_len(&c->out);
+}
+
 static void wrote(struct conn *c, size_t sent, bool waits)
 {
 	c->bytes_out += sent;
@@ -373,6 +376,7 @@ bool conn_flush(struct conn *c)
 		conn_close(c, err == -E_CLOSED ? END_GONE : END_SOCKET);
 		return false;
 	}
+	charge_waiting(c);
 	wrote(c, before - buf_len(&c->out), err == -E_AGAIN && !leave);
 	if (err)
 		return leave;
@@ -380,6 +384,13 @@ bool conn_flush(struct conn *c)
 	if (c->state == CONN_CLOSING)
 		last_said(c);
 	return c->done;
+}
+
+void conn_wrote(struct conn *c)
+{
+	charge_waiting(c);
+	if (c->waiting >= EAGER && !c->writing && conn_flush(c))
+		conn_touch(c);
 }
 
 /* ---- Life ---- */
@@ -419,7 +430,8 @@ void conn_io_end(struct conn *c)
 	c->transport.ops->end(&c->transport);
 	sock_close(&c->watch.fd);
 	c->worker->partial -= c->partial;
-	c->partial = 0;
+	c->worker->waiting -= c->waiting;
+	c->partial = c->waiting = 0;
 	buf_free(&c->in);
 	buf_free(&c->out);
 }

@@ -130,15 +130,16 @@ static bool has_room(struct conn *c, const struct link_entry *e, size_t size)
 {
 	const struct proxy_config *f = c->worker->config;
 	size_t waiting = buf_len(&c->out);
+	bool full = c->worker->waiting + size > (size_t)f->waiting_bytes;       /* attack R16: all slow readers together */
 
 	if ((e->flags & LINK_QOS) == 0) {
-		if (waiting <= (size_t)f->out_high || !c->core_paused)
+		if (!full && (waiting <= (size_t)f->out_high || !c->core_paused))
 			return true;
 		c->undelivered++;
 		c->worker->n.deliveries_dropped++;
 		return false;
 	}
-	if (waiting + size <= (size_t)f->out_high + (size_t)f->queue_bytes + (size_t)f->packet_max)
+	if (!full && waiting + size <= (size_t)f->out_high + (size_t)f->queue_bytes + (size_t)f->packet_max)
 		return true;
 	conn_close(c, END_SLOW_READER);
 	return false;
@@ -161,6 +162,7 @@ static void append(struct conn *c, const struct shape *s, uint16_t packet_id)
 	buf_commit(out, s->size);
 	c->msgs_out++;
 	c->worker->n.deliveries++;
+	conn_wrote(c);
 }
 
 static void deliver_to(struct delivery *d, struct conn *c, const struct link_entry *e)

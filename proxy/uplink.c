@@ -48,12 +48,8 @@ static void touch(struct uplink *u)
 
 struct buf *uplink_out(struct uplink *u)
 {
-	static _Thread_local struct buf nowhere;
-
-	if (!uplink_up(u)) {                    /* it fails in this turn, and its connections end with it */
-		buf_free(&nowhere);
-		return &nowhere;
-	}
+	if (!uplink_up(u))                      /* it fails in this turn, and its connections end with it */
+		return worker_sink(u->worker);
 	touch(u);
 	return &u->out;
 }

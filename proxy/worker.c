@@ -44,6 +44,14 @@ void worker_touch(struct worker *w)
 	loop_at_end(w->loop, &w->end_of_turn);
 }
 
+struct buf *worker_sink(struct worker *w)
+{
+	if (w->sink.cap > WORKER_SPARE_MAX)
+		buf_free(&w->sink);
+	buf_cut(&w->sink, 0);
+	return &w->sink;
+}
+
 static void flush_links(struct worker *w)
 {
 	w->dirty_links = false;
@@ -244,6 +252,7 @@ void worker_free(struct worker **slot)
 		buf_free(&w->spare[i]);
 	buf_free(&w->scratch);
 	buf_free(&w->encoded);
+	buf_free(&w->sink);
 	mem_free(w->room);
 	mem_free(w);
 }

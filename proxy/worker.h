@@ -63,6 +63,8 @@ struct worker {
 	struct buf scratch;                     /* for building; nobody keeps it over a call */
 	struct buf encoded;                     /* deliver.c: the layouts of one message */
 	size_t partial;                         /* bytes of half-received packets */
+	size_t waiting;                         /* bytes waiting for clients */
+	struct buf sink;                        /* what is written for somebody who is gone; never read */
 	uint64_t deliver_serial;
 	struct worker_counters n;
 };
@@ -80,5 +82,6 @@ void worker_add_counters(const struct worker *w, struct worker_counters *sum);
 void worker_touch(struct worker *w);                            /* something is to be done at the end of this turn */
 void worker_link_changed(struct worker *w);                     /* a link came up or told how many homes there are */
 struct uplink *worker_link_of(struct worker *w, uint64_t customer);     /* NULL: not up */
+struct buf *worker_sink(struct worker *w);                      /* an empty buf to write into for nobody */
 void worker_buf_take(struct worker *w, struct buf *b);          /* gives an empty buf spare memory, if there is any */
 void worker_buf_give(struct worker *w, struct buf *b);          /* takes the memory of an emptied buf */
