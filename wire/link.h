@@ -1,33 +1,48 @@
-/* link.h - the language between mbus-proxy (or another part of the family) and a home of mbus-core. Design section 4.
+/* link.h - the language between mbus-proxy (or another part of the family) and a home of mbus-core
+ * (design section 4). Pure: no fd, no clock, no log.
  *
- * A Unix stream socket; many clients share it, each on a numbered channel. Numbers are little-endian.
+ * A Unix stream socket; many clients share it, each on a numbered channel. Little-endian.
  *
- *   frame  = le32 length of the whole frame | u8 type | u8 flags | le16 generation | le32 channel | body
+ *   frame = le32 length of the whole frame, u8 type, u8 flags, le16 generation, le32 channel, body
  *
- * Channel 0 is the link itself: HELLO, PING/PONG, RIGHTS, and the worker's own PUBLISH/SUBSCRIBE (log events out, token changes in);
- * it is a session of the trusted world that gets QoS 0, says QoS 0 or 1, is never stored; topics are inner names.
- * Channels 1..LINK_CHANNELS_MAX belong to clients; the proxy chooses the number in OPEN. The generation is chosen by the proxy too,
- * counts up with each OPEN of that number, and stands in every frame of that life of the channel, so that what was still on its way for
- * the previous client of the number is recognised and dropped. (Channel, generation) names one connection, not one session.
+ * Channel 0 is the link itself: HELLO, PING/PONG, RIGHTS, and the worker's own PUBLISH/SUBSCRIBE
+ * (log events out, token changes in). It is a session of the trusted world that gets QoS 0, says
+ * QoS 0 or 1, and is never stored; its topics are inner names.
+ *
+ * Channels 1..LINK_CHANNELS_MAX belong to clients; the proxy chooses the number in OPEN. The
+ * generation is chosen by the proxy too, counts up with each OPEN of that number, and stands in
+ * every frame of that life of the channel, so that what was still on its way for the previous
+ * client of the number is recognised and dropped. (Channel, generation) names one connection, not
+ * one session.
  *
  * Who says what, in order:
- *   both   HELLO             first frame each way; other major or wrong magic: close
- *   both   PING, PONG        PING each second when nothing else was sent; nothing heard for 5 s: the link is dead
- *   proxy  OPEN              after the verdict was "yes", never before.        core: OPENED (or OPENED with a reason >= 0x80: channel is free again)
- *   proxy  REGRANT, RESUME   a channel is born paused. The proxy recomputes the resumed session's subscriptions (OPENED lists them) against the
- *                            rights of today, sends REGRANT for those, then RESUME; only then queued messages flow
- *   proxy  PUBLISH           QoS 1: core ACK(PUBACK), QoS 2: ACK(PUBREC) .. ACK(PUBREL) .. ACK(PUBCOMP), packet ids are the client's
- *   core   DELIVER           one message, many channels; QoS 1/2: packet ids are the core's (per session); proxy passes the client's ACKs on
- *   proxy  SUBSCRIBE/UNSUBSCRIBE    core: SUBACK/UNSUBACK
- *   proxy  PAUSE, RESUME     the client does not read: no DELIVER for this channel until RESUME (QoS 0 is dropped and counted, QoS 1/2 queue)
- *   proxy  CLOSE             the network connection ended; says what becomes of the Will and of the session. No answer.
- *   core   CLOSED            take-over, administrative end: the proxy tells the client and forgets the channel. No answer.
- *   proxy  WILL_DROP         the Will of this channel is no longer allowed: forget it
- *   proxy  RIGHTS            a token was revoked or narrowed: what it may still publish. The core drops what is waiting of it elsewhere:
- *                            delayed Wills of its ended connections, and (if configured) hides its retained messages
  *
- * A frame must be consumed to its last byte; anything that does not parse closes the link, and is logged as the bug it is (attack B08/B09).
- * OPEN with LINK_OPEN_REATTACH is how clients will stay connected over a restart of the core. Pure: no fd, no clock, no log. */
+ *   HELLO (both)        First frame each way. Other major or wrong magic: close.
+ *   PING, PONG (both)   PING each second when nothing else was sent; 5 s of silence: dead.
+ *   OPEN (proxy)        After the verdict was "yes", never before. The core answers OPENED;
+ *                       with a reason >= 0x80 the channel is free again.
+ *   REGRANT (proxy)     A channel is born paused. The proxy recomputes a resumed session's
+ *   RESUME (proxy)      subscriptions (OPENED lists them) against the rights of today, sends
+ *                       REGRANT for those, then RESUME; only then queued messages flow.
+ *   PUBLISH (proxy)     QoS 1: core says ACK(PUBACK). QoS 2: ACK(PUBREC), ACK(PUBREL),
+ *                       ACK(PUBCOMP). Packet ids are the client's.
+ *   DELIVER (core)      One message, many channels. Packet ids are the core's, per session; the
+ *                       proxy passes the client's ACKs on.
+ *   SUBSCRIBE (proxy)   Core says SUBACK. Likewise UNSUBSCRIBE, UNSUBACK.
+ *   PAUSE (proxy)       The client does not read: no DELIVER for this channel until RESUME;
+ *                       QoS 0 is dropped and counted, QoS 1 and 2 queue.
+ *   CLOSE (proxy)       The network connection ended; says what becomes of the Will and of the
+ *                       session. No answer.
+ *   CLOSED (core)       Take-over, administrative end: the proxy tells the client and forgets the
+ *                       channel. No answer.
+ *   WILL_DROP (proxy)   The Will of this channel is no longer allowed: forget it.
+ *   RIGHTS (proxy)      A token was revoked or narrowed: what it may still publish. The core drops
+ *                       what waits of it elsewhere: delayed Wills of ended connections, and (if
+ *                       configured) hides its retained messages.
+ *
+ * A frame must be consumed to its last byte; anything that does not parse closes the link, and is
+ * logged as the bug it is (attacks B08, B09). OPEN with LINK_OPEN_REATTACH is how clients will stay
+ * connected over a restart of the core. */
 #pragma once
 #include "wire/mqtt_read.h"
 
