@@ -135,7 +135,7 @@ static void a_push_narrows_at_once_and_prolongs_nothing(void)
 	atomic_store(&ep->topic, "b/#");
 	turn_for(20);
 	push("mbus/token/7/1", TOKEN(1, "b/#"));
-	UNTIL(told_count == 1, 200);
+	UNTIL(told_count == 1, 1000);
 	YES(told[0].token == t && told[0].may_b);
 	NO(may(t, "a/x"));
 	IS(auth_verdict(t)->fresh_until, fresh_until);
@@ -151,7 +151,7 @@ static void revokes(const char *payload)
 	begin();
 	t = use("k1");
 	push("mbus/token/7/1", payload);
-	UNTIL(told_count == 1, 200);
+	UNTIL(told_count == 1, 1000);
 	YES(told[0].token == t && !told[0].rights);
 	IS(told[0].reason, RC_NOT_AUTHORIZED);
 	IS(look("k1"), RC_NOT_AUTHORIZED);
@@ -178,7 +178,7 @@ static void a_push_reaches_the_whole_key_and_the_short_form(void)
 	IS(ask_as(c, &home, &s), RC_SUCCESS);
 	NO(t == s);
 	push("mbus/token/7/1", DELETED(1));
-	UNTIL(told_count == 2, 200);
+	UNTIL(told_count == 2, 1000);
 	YES((told[0].token == t && told[1].token == s) || (told[0].token == s && told[1].token == t));
 	NO(reason_of(t) == RC_SUCCESS || reason_of(s) == RC_SUCCESS);
 	auth_token_put(&t);
@@ -191,12 +191,12 @@ static void a_push_about_a_token_nobody_uses_goes_to_the_core(void)
 	defaults();
 	begin();
 	push("mbus/token/7/5", TOKEN(5, "b/#"));
-	UNTIL(told_count == 1, 200);
+	UNTIL(told_count == 1, 1000);
 	YES(!told[0].token && told[0].rights && told[0].may_b);
 	IS(told[0].customer, 7);
 	IS(told[0].id, 5);
 	push("mbus/token/7/5", DELETED(5));
-	UNTIL(told_count == 2, 200);
+	UNTIL(told_count == 2, 1000);
 	YES(!told[1].token && !told[1].rights);
 	end();
 }
@@ -209,7 +209,7 @@ static void a_push_about_another_customers_token_touches_nothing(void)
 	begin();
 	t = use("k1");
 	push("mbus/token/8/1", "{\"id\":1,\"cid\":8,\"deleted\":true}");
-	UNTIL(told_count == 1, 200);
+	UNTIL(told_count == 1, 1000);
 	YES(!told[0].token);
 	YES(may(t, "a/x"));
 	auth_token_put(&t);
@@ -226,7 +226,7 @@ static void the_same_push_of_every_worker_counts_once(void)
 	for (int i = 0; i < 16; i++)
 		push("mbus/token/7/1", TOKEN(1, "b/#"));
 	push("mbus/token/7/9", DELETED(9));
-	UNTIL(told_count == 2 && told[1].id == 9, 200);
+	UNTIL(told_count == 2 && told[1].id == 9, 1000);
 	IS(auth_verdict(t)->serial, 2);
 	auth_token_put(&t);
 	end();
@@ -241,11 +241,11 @@ static void a_push_alone_never_makes_a_refused_key_good(void)
 	begin();
 	t = use("k1");
 	push("mbus/token/7/1", DELETED(1));
-	UNTIL(told_count == 1, 200);
+	UNTIL(told_count == 1, 1000);
 	atomic_store(&ep->reply, says_401);
 	before = requests();
 	push("mbus/token/7/1", TOKEN(1, "#"));
-	UNTIL(look("k1") != RC_NOT_AUTHORIZED, 200);
+	UNTIL(look("k1") != RC_NOT_AUTHORIZED, 1000);
 	NO(look("k1") == RC_SUCCESS);
 	IS(ask("k1"), RC_BAD_USER_NAME_OR_PASSWORD);
 	YES(requests() > before);
@@ -278,7 +278,7 @@ static void an_answer_from_before_a_push_does_not_undo_it(void)        /* A14: r
 	UNTIL(requests() == 4, 1000);
 	atomic_store(&ep->reply, says_401);
 	push("mbus/token/7/2", DELETED(2));
-	UNTIL(reason_of(t) != RC_SUCCESS, 200);
+	UNTIL(reason_of(t) != RC_SUCCESS, 1000);
 	for (int64_t end_at = clock_mono_ms() + 1000; clock_mono_ms() < end_at;) {
 		NO(reason_of(t) == RC_SUCCESS);
 		turn_for(10);
@@ -474,7 +474,7 @@ static void a_token_in_use_ends_when_the_endpoint_is_away_too_long(void)
 	start = clock_mono_ms();
 	atomic_store(&ep->reply, says_500);
 	UNTIL(told_count == 1, 3000);
-	YES(clock_mono_ms() - start >= 900 && clock_mono_ms() - start < 1500);
+	YES(clock_mono_ms() - start >= 900 && clock_mono_ms() - start < 2000);
 	YES(!told[0].rights);
 	IS(told[0].reason, RC_SERVER_UNAVAILABLE);
 	IS(look("k1"), -1);                     /* not remembered as a refusal */
@@ -528,7 +528,7 @@ static void after_an_outage_they_come_in_again_within_a_second_or_so(void)
 		turn_for(20);
 	} while (x.reason != RC_SUCCESS && clock_mono_ms() - back < 5000);
 	IS(x.reason, RC_SUCCESS);
-	YES(clock_mono_ms() - back < 1500);
+	YES(clock_mono_ms() - back < 2000);
 	auth_token_put(&x.token);
 	IS(ask("k1"), RC_SUCCESS);              /* one of those who failed */
 	end();
