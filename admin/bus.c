@@ -1,4 +1,5 @@
-/* bus.c - the life of the connection to the core, and the queue of what is to be published (bus.h). */
+/* bus.c - the life of the connection to the core, and the queue of what is to be published (bus.h).
+ */
 #include "base/base.h"
 #include "admin/bus.h"
 
@@ -47,7 +48,8 @@ void bus_drop(struct bus *b, const char *why)
 	buf_reset(&b->out);
 	b->state = BUS_DOWN;
 	atomic_store(&b->up, false);
-	/* What was not acknowledged is sent again, before what has not been sent: the order stays. */
+	/* What was not acknowledged is sent again, before what has not been sent: the order stays.
+	 */
 	while (!list_empty(&b->in_flight)) {
 		struct list *last = b->in_flight.prev;
 

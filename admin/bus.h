@@ -1,8 +1,10 @@
-/* bus.h - admin's connection to the core: an MQTT 5 client on the trusted Unix socket, in a thread of its own.
+/* bus.h - admin's connection to the core: an MQTT 5 client on the trusted Unix socket, in a thread
+ * of its own.
  *
- * Publishes go out in order with QoS 1 and are kept until they are acknowledged, across reconnects, up to a bound. Whenever
- * something may have been missed (a reconnect, an overflow, a refusal) `mbus/all` tells the proxies to ask for everything.
- * Log records are received only while somebody follows. */
+ * Publishes go out in order with QoS 1 and are kept until they are acknowledged, across reconnects,
+ * up to a bound. Whenever something may have been missed (a reconnect, an overflow, a refusal)
+ * `mbus/all` tells the proxies to ask for everything. Log records are received only while somebody
+ * follows. */
 #pragma once
 #include "base/base.h"
 
@@ -21,9 +23,8 @@ int bus_start(struct bus **out, const struct bus_config *config)
 void bus_publish(struct bus *b, struct str topic,
                  struct str payload);    /* any thread; copies; never waits */
 void bus_follow(struct bus *b, bool on); /* any thread */
-void bus_stop(
-    struct bus *
-	*slot); /* main thread, after the last publish: sends what it can within a second, joins */
+void bus_stop(struct bus **slot); /* main thread, after the last publish: sends what it can within a
+                                     second, joins */
 
 struct bus_counters {
 	uint64_t published, dropped, connects;

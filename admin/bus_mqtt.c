@@ -1,5 +1,5 @@
-/* bus_mqtt.c - what admin says to the core and hears from it, in MQTT 5. The core is family: what it says against the standard
- * ends the connection and is logged. */
+/* bus_mqtt.c - what admin says to the core and hears from it, in MQTT 5. The core is family: what
+ * it says against the standard ends the connection and is logged. */
 #include "base/base.h"
 #include "admin/bus.h"
 
@@ -53,8 +53,8 @@ static struct mqtt_publish publish_of(const struct bus_item *item)
 	};
 }
 
-/* The window is far smaller than the numbers there are, and acknowledgements come in order: a number is free again long
- * before it comes round. FOLLOW_ID is left out. */
+/* The window is far smaller than the numbers there are, and acknowledgements come in order: a
+ * number is free again long before it comes round. FOLLOW_ID is left out. */
 static uint16_t next_id(struct bus *b)
 {
 	b->last_id = b->last_id >= FOLLOW_ID - 1 ? 1 : (uint16_t)(b->last_id + 1);

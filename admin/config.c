@@ -1,4 +1,5 @@
-/* config.c - the table of mbus-admin's settings, and the two of them that need reading: the address and the list of origins. */
+/* config.c - the table of mbus-admin's settings, and the two of them that need reading: the address
+ * and the list of origins. */
 #include "base/base.h"
 #include "admin/config.h"
 

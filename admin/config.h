@@ -1,4 +1,5 @@
-/* config.h - the settings of mbus-admin: one struct, filled by the table in config.c (base/opts.h). Read-only once threads run. */
+/* config.h - the settings of mbus-admin: one struct, filled by the table in config.c (base/opts.h).
+ * Read-only once threads run. */
 #pragma once
 #include "base/opts.h"
 

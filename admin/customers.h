@@ -1,5 +1,6 @@
-/* customers.h - customers and their subaccounts: up to four levels below a first one. A customer that is disabled or blocked
- * blocks everything below it. Service thread; changes run inside the caller's transaction. */
+/* customers.h - customers and their subaccounts: up to four levels below a first one. A customer
+ * that is disabled or blocked blocks everything below it. Service thread; changes run inside the
+ * caller's transaction. */
 #pragma once
 #include "admin/db.h"
 #include "admin/fields.h"
@@ -22,7 +23,8 @@ extern const struct field_table
 
 /* Within the branch of `scope`, itself included; else -E_NOTFOUND. */
 int customers_get(struct db *db, uint64_t scope, uint64_t id, struct customer_row *out) MUST_CHECK;
-/* parent 0: a first customer. -E_DENIED: more than four levels. fields: checked by subaccount_fields. */
+/* parent 0: a first customer. -E_DENIED: more than four levels. fields: checked by
+ * subaccount_fields. */
 int customers_create(struct db *db, uint64_t parent, const json_t *fields,
                      struct customer_row *out) MUST_CHECK;
 int customers_update(struct db *db, const struct customer_row *old, const json_t *fields,

@@ -7,10 +7,19 @@
 #include "admin/db_parts.h"
 #include "base/log.h"
 
-/* A full quota, a full disk and a file size limit are one thing to us, and to the person who reads about it. */
-static bool disk_is_full(struct db *db)
+/* A full quota, a full disk and a file size limit are one thing to us, and to the person who reads
+ * about it. SQLite forgets the number of a failed write to its journal; ours still is what that
+ * write left (db_row clears it first). */
+static int system_error(struct db *db)
 {
 	int err = db->lite ? sqlite3_system_errno(db->lite) : 0;
+
+	return err ? err : errno;
+}
+
+static bool disk_is_full(struct db *db)
+{
+	int err = system_error(db);
 
 	return err == ENOSPC || err == EDQUOT || err == EFBIG;
 }
@@ -59,13 +68,13 @@ const char *db_trouble(int err)
 
 static int note(struct db_q *q, int code)
 {
-	int err = db_error(q->db, code);
+	int number = system_error(q->db), err = db_error(q->db, code);
 
 	if (err && !q->err) {
 		q->err = err;
 		/* SQLite's own message may quote values; its code says enough. */
-		LOG_ERROR("", "database", "code=%d errno=%d text=%s", code,
-		          sqlite3_system_errno(q->db->lite), log_esc(str_c(sqlite3_errstr(code))));
+		LOG_ERROR("", "database", "code=%d errno=%d text=%s", code, number,
+		          log_esc(str_c(sqlite3_errstr(code))));
 	}
 	return err;
 }
@@ -134,6 +143,7 @@ bool db_row(struct db_q *q)
 
 	if (q->err)
 		return false;
+	errno = 0;
 	code = sqlite3_step(q->stmt);
 	(void)note(q, code);
 	return code == SQLITE_ROW;

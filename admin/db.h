@@ -1,27 +1,27 @@
-/* db.h - the one door to SQLite: opening (folder, lock, modes, integrity, migrations) and statements with our errors.
+/* db.h - the one door to SQLite: opening (folder, lock, modes, integrity, migrations) and
+ * statements with our errors.
  *
- * What went wrong comes as -E_BUSY (locked by another program), -E_LIMIT (disk full), -E_CORRUPT (damaged), -E_EXISTS (a
- * constraint), -E_IO (anything else); db_trouble() says it in a sentence. One thread at a time: main until the service
- * thread runs, then that one. */
+ * What went wrong comes as -E_BUSY (locked by another program), -E_LIMIT (disk full), -E_CORRUPT
+ * (damaged), -E_EXISTS (a constraint), -E_IO (anything else); db_trouble() says it in a sentence.
+ * One thread at a time: main until the service thread runs, then that one. */
 #pragma once
 #include "base/base.h"
 
 struct db;
 struct sqlite3_stmt;
 
-/* Makes dir (0700) and the database (0600) if missing, takes dir/lock, checks the file, migrates it. On error nothing
- * that was there has been changed, and why tells what and where. */
+/* Makes dir (0700) and the database (0600) if missing, takes dir/lock, checks the file, migrates
+ * it. On error nothing that was there has been changed, and why tells what and where. */
 int db_open(struct db **out, const char *dir, int64_t busy_ms, char *why,
             size_t why_size) MUST_CHECK;
 void db_close(struct db **slot);
 const char *db_trouble(int err);        /* a sentence for people */
 bool db_was_empty(const struct db *db); /* this start has made it */
 
-/* ---- Statements. Errors stick: bind and step as if all went well, look at what db_row or db_run say ----
- *   struct db_q q = db_start(db, "SELECT name FROM customer WHERE id = ?");
- *   db_int(&q, 7);
- *   while (db_row(&q))  use(db_get_text(&q, 0));      columns are valid until the next db_row or db_end
- *   err = db_end(&q); */
+/* ---- Statements. Errors stick: bind and step as if all went well, look at what db_row or db_run
+ * say ---- struct db_q q = db_start(db, "SELECT name FROM customer WHERE id = ?"); db_int(&q, 7);
+ *   while (db_row(&q))  use(db_get_text(&q, 0));      columns are valid until the next db_row or
+ * db_end err = db_end(&q); */
 struct db_q {
 	struct db *db;
 	struct sqlite3_stmt *stmt;

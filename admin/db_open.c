@@ -1,5 +1,6 @@
-/* db_open.c - opening the token database so that nobody else can read it, two programs never share it, and a damaged or
- * foreign file is left as it is; and the steps that bring its tables up to date. */
+/* db_open.c - opening the token database so that nobody else can read it, two programs never share
+ * it, and a damaged or foreign file is left as it is; and the steps that bring its tables up to
+ * date. */
 #include "base/base.h"
 #include "admin/db.h"
 
@@ -17,10 +18,11 @@
 
 enum { APPLICATION = 0x4d425553 /* "MBUS" */, PATH_MOST = 4000 };
 
-/* Step i brings a database of user_version i to i + 1. Never change one that was released: add the next.
- * Ids are never used twice (AUTOINCREMENT): in the core, names live on under a customer's number.
- * customer_branch holds each customer below each of its ancestors, and below itself: every look-up on behalf of somebody
- * joins it, so that a statement that forgets whose rows it may see cannot be written by leaving out a condition. */
+/* Step i brings a database of user_version i to i + 1. Never change one that was released: add the
+ * next. Ids are never used twice (AUTOINCREMENT): in the core, names live on under a customer's
+ * number. customer_branch holds each customer below each of its ancestors, and below itself: every
+ * look-up on behalf of somebody joins it, so that a statement that forgets whose rows it may see
+ * cannot be written by leaving out a condition. */
 static const char *const steps[] = {
 	"CREATE TABLE customer ("
 	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -151,8 +153,8 @@ static int own_folder(const char *dir, char *why, size_t why_size)
 	return 0;
 }
 
-/* The file is made by us, because SQLite would make it readable by all that the umask allows; its -wal and -shm follow
- * the mode of the database. */
+/* The file is made by us, because SQLite would make it readable by all that the umask allows; its
+ * -wal and -shm follow the mode of the database. */
 static int own_file(const char *path, int *keep, char *why, size_t why_size)
 {
 	struct stat st;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 
 enum { APP_MAX = 64, ORIGIN_CUSTOMER = 1, ORIGIN_SUBACCOUNTS = 5, ORIGIN_TOKENS = 33 };
 
@@ -118,7 +117,7 @@ static void add_record(struct events *e, const struct origin *at, enum event_kin
 	if (o && !json_write(&text, o))
 		pack(e, str_make(topic, (size_t)n), buf_str(&text));
 	else
-		LOG_WARN("", "log-record-lost", "why=memory");
+		e->lost = true;
 	buf_free(&text);
 	json_decref(o);
 }

@@ -1,6 +1,7 @@
-/* events.h - what a change tells the world: the record for the customer's log (flespi.md 5.3, 5.4) and the push by which the
- * proxies learn of it (architecture.md, "Revocation"). Collected while the transaction runs, sent after its commit, so that
- * nobody ever hears of something that did not happen. Service thread. */
+/* events.h - what a change tells the world: the record for the customer's log (flespi.md 5.3, 5.4)
+ * and the push by which the proxies learn of it (architecture.md, "Revocation"). Collected while
+ * the transaction runs, sent after its commit, so that nobody ever hears of something that did not
+ * happen. Service thread. */
 #pragma once
 #include "admin/outlet.h"
 #include "base/bytes.h"
@@ -16,7 +17,8 @@ struct event_who { /* who did it; all zero for what admin does by itself */
 struct events {
 	struct buf packed;
 	unsigned count;
-	bool lost; /* there was no memory for one: tell the proxies to ask for everything */
+	bool lost; /* there was no memory for one: undo the change, or tell the proxies to ask for
+	              everything */
 };
 
 /* old: NULL when created; fresh: NULL when deleted; both as the API shows them, without keys. */

@@ -1,5 +1,6 @@
-/* fields.h - what an item of the REST API is made of, as one table per kind: it checks what callers send, lists the valid
- * names in `schema_hint`, cuts answers down to `?fields=a,b`, and says what a selector may ask for. */
+/* fields.h - what an item of the REST API is made of, as one table per kind: it checks what callers
+ * send, lists the valid names in `schema_hint`, cuts answers down to `?fields=a,b`, and says what a
+ * selector may ask for. */
 #pragma once
 #include "base/json.h"
 
@@ -19,19 +20,21 @@ struct field_table {
 	const char *item; /* "token" */
 	const struct field *list;
 	size_t count;
-	/* How the rows a caller may see are found: begins with FROM, has ?1 = the acting customer; `id` is the id's column. */
+	/* How the rows a caller may see are found: begins with FROM, has ?1 = the acting customer;
+	 * `id` is the id's column. */
 	const char *from, *id;
 };
 
-/* object holds only fields of the table that may be written now, each of its type and in range. -E_INVALID with why, and
- * *unknown = true when a name was the trouble. */
+/* object holds only fields of the table that may be written now, each of its type and in range.
+ * -E_INVALID with why, and *unknown = true when a name was the trouble. */
 int fields_check(const struct field_table *table, unsigned writing, const json_t *object,
                  bool *unknown, char *why, size_t why_size) MUST_CHECK;
 json_t *fields_hint(const struct field_table *table,
                     unsigned writing); /* the writable names; 0 = all names; NULL: no memory */
 const struct field *fields_find(const struct field_table *table, struct str name);
 
-/* `a,b`: the object keeps only these. "" keeps all. Unknown names: -E_INVALID. Both look at the same list. */
+/* `a,b`: the object keeps only these. "" keeps all. Unknown names: -E_INVALID. Both look at the
+ * same list. */
 int fields_list_check(const struct field_table *table, struct str list, char *why,
                       size_t why_size) MUST_CHECK;
 void fields_keep(json_t *object, struct str list);

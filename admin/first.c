@@ -1,5 +1,5 @@
-/* first.c - the first customer (first.h). There are no default credentials (attack M04): somebody who can write our folder
- * starts us once with a file for the key. */
+/* first.c - the first customer (first.h). There are no default credentials (attack M04): somebody
+ * who can write our folder starts us once with a file for the key. */
 #include "base/base.h"
 #include "admin/first.h"
 
@@ -33,8 +33,8 @@ static int write_key(const char *path, const char key[TOKEN_KEY])
 	return err;
 }
 
-/* The key is on disk before the commit: a crash in between leaves an empty database and a file that the next start replaces,
- * never a customer whose key nobody has. */
+/* The key is on disk before the commit: a crash in between leaves an empty database and a file that
+ * the next start replaces, never a customer whose key nobody has. */
 static int make(struct rest *r, char *why, size_t why_size)
 {
 	json_t *customer = json_pack("{s:s}", "name", r->config->first_customer);

@@ -33,8 +33,8 @@ struct follower {
 struct follow {
 	struct rest *rest;
 	struct follow_hooks hooks;
-	/* Between the threads: the bus thread pushes at the head, the service thread takes all at once. No lock, and nothing
-	 * that could be reused while somebody looks at it. */
+	/* Between the threads: the bus thread pushes at the head, the service thread takes all at
+	 * once. No lock, and nothing that could be reused while somebody looks at it. */
 	_Atomic(struct waiting *) head;
 	atomic_size_t waiting, waiting_bytes;
 	atomic_uint_fast64_t lost;

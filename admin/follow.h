@@ -1,10 +1,12 @@
-/* follow.h - the live log: records come from the bus thread, go to those who follow, in the service thread.
+/* follow.h - the live log: records come from the bus thread, go to those who follow, in the service
+ * thread.
  *
  * A follower sees the records of the customer acted for and of all below it, as server-sent events:
  *     event: log
  *     data: {"topic":"flespi/log/...","cid":7, ...the record...}
- * with a comment line every 15 s. It is cut when it reads too slowly, and ends within a second or two when its token does.
- * Records that find no room between the threads are dropped and counted; followers are told by `event: lost`. */
+ * with a comment line every 15 s. It is cut when it reads too slowly, and ends within a second or
+ * two when its token does. Records that find no room between the threads are dropped and counted;
+ * followers are told by `event: lost`. */
 #pragma once
 #include "admin/rest.h"
 
@@ -31,6 +33,7 @@ struct follow_right {
 	const char *uri;  /* acl_may_rest(uri, "logs", "GET"), asked again every second */
 	struct str under; /* only records whose topic begins so; static */
 };
-/* -E_LIMIT: as many as there may be, in all or of this customer. The stream goes into the answer of a call. */
+/* -E_LIMIT: as many as there may be, in all or of this customer. The stream goes into the answer of
+ * a call. */
 int follow_add(struct follow *f, const struct token_row *token, uint64_t scope,
                const struct follow_right *right, struct http_stream **out) MUST_CHECK;

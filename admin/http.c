@@ -1,10 +1,13 @@
-/* http.c - HTTP/1.1 over Debian's libwebsockets 4.1.6, wrapped so that the rest of admin never sees its six callbacks.
+/* http.c - HTTP/1.1 over Debian's libwebsockets 4.1.6, wrapped so that the rest of admin never sees
+ * its six callbacks.
  *
- * A connection's pss holds one request at a time: head -> (body) -> answer in `resp` -> written from WRITEABLE in pieces ->
- * next request, or close. What this version of the library gets wrong, and what is done about it (dependencies.md a.4, a.5):
- *  - a chunked body is not decoded, and a body of GET is parsed as the next request (request smuggling): both are refused and
- *    the connection is closed after the answer;
- *  - Upgrade: is refused by its presence, before the library touches the freed header (CVE-2025-11677), and so h2c with it. */
+ * A connection's pss holds one request at a time: head -> (body) -> answer in `resp` -> written
+ * from WRITEABLE in pieces -> next request, or close. What this version of the library gets wrong,
+ * and what is done about it (dependencies.md a.4, a.5):
+ *  - a chunked body is not decoded, and a body of GET is parsed as the next request (request
+ * smuggling): both are refused and the connection is closed after the answer;
+ *  - Upgrade: is refused by its presence, before the library touches the freed header
+ * (CVE-2025-11677), and so h2c with it. */
 #include "base/base.h"
 #include "admin/http.h"
 
@@ -51,7 +54,8 @@ void conn_end(struct conn *c)
 	}
 }
 
-/* Refused by this file: the rest of what the connection holds cannot be trusted to begin with a request. */
+/* Refused by this file: the rest of what the connection holds cannot be trusted to begin with a
+ * request. */
 static int refuse(struct conn *c, unsigned status, unsigned code, const char *reason)
 {
 	c->resp.status = status;
@@ -78,7 +82,8 @@ static const struct {
 	{ HTTP_HEAD, WSI_TOKEN_HEAD_URI },
 };
 
-/* Appends the text of a header to c->head; room was reserved, so earlier slices stay where they are. */
+/* Appends the text of a header to c->head; room was reserved, so earlier slices stay where they
+ * are. */
 static struct str keep(struct conn *c, const char *text, int n)
 {
 	struct str s;
@@ -351,7 +356,8 @@ int http_open(struct http **out, const struct http_config *config,
 	h->config = *config;
 	h->handler = *handler;
 	list_init(&h->streams);
-	/* The library says "error" whatever happened; a socket of our own finds out what is wrong with the address. */
+	/* The library says "error" whatever happened; a socket of our own finds out what is wrong
+	 * with the address. */
 	err = sock_listen_tcp(&fd, config->host, config->port, false, &cause);
 	if (err)
 		goto fail;

@@ -1,7 +1,10 @@
-/* http.h - a small HTTP/1.1 server over libwebsockets: whole bounded requests in, whole answers or streams out. Knows no route.
+/* http.h - a small HTTP/1.1 server over libwebsockets: whole bounded requests in, whole answers or
+ * streams out. Knows no route.
  *
- * One service thread runs http_run(); the handler is called in it, with the request whole. Refused here, before the handler: Transfer-Encoding (411), POST and PUT without a length (411), a body with another
- * method (400), a length over the limit (413), any Upgrade (closed), heads over header_max (closed, by the library). */
+ * One service thread runs http_run(); the handler is called in it, with the request whole. Refused
+ * here, before the handler: Transfer-Encoding (411), POST and PUT without a length (411), a body
+ * with another method (400), a length over the limit (413), any Upgrade (closed), heads over
+ * header_max (closed, by the library). */
 #pragma once
 #include "base/bytes.h"
 
@@ -52,7 +55,8 @@ struct http_resp {
 };
 
 struct http_handler {
-	/* The head is here, a body is to come: false = the answer is in resp and the body is not read. */
+	/* The head is here, a body is to come: false = the answer is in resp and the body is not
+	 * read. */
 	bool (*admits)(void *arg, const struct http_req *req, struct http_resp *resp);
 	void (*handle)(void *arg, const struct http_req *req, struct http_resp *resp);
 	void (*tick)(void *arg);  /* about every second */

@@ -1,5 +1,5 @@
-/* http_answer.c - writing answers and streams (http.h). Nothing is written from where a request is parsed: an answer waits for
- * the library to say that the socket takes bytes. */
+/* http_answer.c - writing answers and streams (http.h). Nothing is written from where a request is
+ * parsed: an answer waits for the library to say that the socket takes bytes. */
 #include "base/base.h"
 #include "admin/http.h"
 
@@ -21,7 +21,8 @@ static void log_request(const struct conn *c)
 	         log_esc(c->req.peer), (long long)(clock_mono_ms() - c->since));
 }
 
-/* The answer is in resp: it is written when the socket can take it, never from here (the library may be parsing). */
+/* The answer is in resp: it is written when the socket can take it, never from here (the library
+ * may be parsing). */
 int conn_answer(struct conn *c)
 {
 	MUST(!c->answered);
@@ -150,7 +151,8 @@ bool http_stream_send(struct http_stream *s, struct str bytes)
 		buf_str_add(&c->resp.body, bytes);
 		c->cut = !buf_ok(&c->resp.body);
 	}
-	/* A reader that takes nothing never makes the socket writable: cutting it cannot wait for that. */
+	/* A reader that takes nothing never makes the socket writable: cutting it cannot wait for
+	 * that. */
 	if (c->cut)
 		lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 	else

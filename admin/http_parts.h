@@ -1,4 +1,5 @@
-/* http_parts.h - between http.c (connections, requests) and http_answer.c (answers, streams) only. */
+/* http_parts.h - between http.c (connections, requests) and http_answer.c (answers, streams) only.
+ */
 #pragma once
 #include <libwebsockets.h>
 #include <stdatomic.h>
@@ -37,9 +38,8 @@ struct conn {
 	struct list node; /* among the streams */
 };
 
-void conn_end(
-    struct conn
-	*c); /* the request is over; called from several ends, only the first has something to do */
+void conn_end(struct conn *c); /* the request is over; called from several ends, only the first has
+                                  something to do */
 void conn_set_deadline(struct conn *c);
 int conn_answer(struct conn *c); /* resp is complete; for the library: 0 go on, -1 close */
 int conn_writable(struct conn *c);

@@ -1,4 +1,5 @@
-/* main.c - mbus-admin: the program. Opens everything, waits for SIGTERM or SIGINT, ends everything in order. */
+/* main.c - mbus-admin: the program. Opens everything, waits for SIGTERM or SIGINT, ends everything
+ * in order. */
 #include "base/base.h"
 
 #include <signal.h>
@@ -14,7 +15,8 @@
 #include "base/hash.h"
 #include "base/log.h"
 
-/* The pepper and keys pass through this memory: no core file, no debugger of the same user. A sanitizer needs the latter. */
+/* The pepper and keys pass through this memory: no core file, no debugger of the same user. A
+ * sanitizer needs the latter. */
 static void keep_secrets_in(void)
 {
 	const struct rlimit none = { 0, 0 };
@@ -27,7 +29,8 @@ static void keep_secrets_in(void)
 #endif
 }
 
-/* Blocked in every thread, taken here: no handler runs anywhere. A write over a file size limit is an error, not the end. */
+/* Blocked in every thread, taken here: no handler runs anywhere. A write over a file size limit is
+ * an error, not the end. */
 static void block_signals(sigset_t *ends)
 {
 	(void)sigemptyset(ends);

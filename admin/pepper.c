@@ -1,4 +1,5 @@
-/* pepper.c - the pepper's file, and the mark in the database by which it is recognised (pepper.h). */
+/* pepper.c - the pepper's file, and the mark in the database by which it is recognised (pepper.h).
+ */
 #include "base/base.h"
 #include "admin/pepper.h"
 

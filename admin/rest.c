@@ -1,5 +1,5 @@
-/* rest.c - the answer of a call, put together piece by piece (rest.h). Items become text at once: a thousand of them as trees
- * would take many times the memory. */
+/* rest.c - the answer of a call, put together piece by piece (rest.h). Items become text at once: a
+ * thousand of them as trees would take many times the memory. */
 #include "base/base.h"
 #include "admin/rest.h"
 

@@ -1,7 +1,8 @@
 /* rest.h - what the handlers of the REST API share: the call in hand, its caller, its answer.
  *
- * An answer is {"result":[...],"errors":[...]}; both may be there (some items of a selector done, others not). Its status is 200
- * when there is a result, else that of the first error. Service thread. */
+ * An answer is {"result":[...],"errors":[...]}; both may be there (some items of a selector done,
+ * others not). Its status is 200 when there is a result, else that of the first error. Service
+ * thread. */
 #pragma once
 #include "admin/config.h"
 #include "admin/customers.h"
@@ -84,8 +85,8 @@ bool rest_authenticate(struct call *c); /* fills c->caller; false: the answer sa
 int rest_judge(struct rest *r, const struct token_row *t, const char **why) MUST_CHECK;
 bool rest_may(const struct token_row *t, const char *uri, const char *submodule,
               const char *method);
-/* The object of /auth/info and of pushes: limits are the lowest of token, customer and all above it; `blocked` tells about
- * the customer. */
+/* The object of /auth/info and of pushes: limits are the lowest of token, customer and all above
+ * it; `blocked` tells about the customer. */
 int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out) MUST_CHECK;
 
 /* ---- Handlers (router.c's table) ---- */
@@ -105,8 +106,9 @@ void rest_logs_mqtt(struct call *c);
 void rest_logs_history(struct call *c);
 
 /* ---- rest_items.c: the four verbs over any kind of item ----
- * Return 0, -E_NOTFOUND, -E_INVALID or -E_DENIED with why (bad values; over a limit), or the database's error, which ends the
- * whole call. *shown is given away. All but read run in a transaction and leave their events in c->events. */
+ * Return 0, -E_NOTFOUND, -E_INVALID or -E_DENIED with why (bad values; over a limit), or the
+ * database's error, which ends the whole call. *shown is given away. All but read run in a
+ * transaction and leave their events in c->events. */
 struct item_kind {
 	const struct field_table *fields;
 	int (*create)(struct call *c, const json_t *fields, json_t **shown, char *why,

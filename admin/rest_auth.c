@@ -1,5 +1,5 @@
-/* rest_auth.c - who is calling, whether the token is good now, and GET /auth/info, by which proxies ask that on behalf of
- * their clients. */
+/* rest_auth.c - who is calling, whether the token is good now, and GET /auth/info, by which proxies
+ * ask that on behalf of their clients. */
 #include "base/base.h"
 #include "admin/rest.h"
 

@@ -1,4 +1,5 @@
-/* rest_customer.c - /platform/customer: the acting customer itself. Limits, enabled and blocked are its parent's to change. */
+/* rest_customer.c - /platform/customer: the acting customer itself. Limits, enabled and blocked are
+ * its parent's to change. */
 #include "base/base.h"
 #include "admin/rest.h"
 

@@ -1,5 +1,6 @@
-/* rest_items.c - the four verbs over any kind of item (rest.h). A change is one transaction for all items of the selector:
- * what cannot be changed by itself (not there, bad for this one) is told in `errors`, what the database refuses undoes all. */
+/* rest_items.c - the four verbs over any kind of item (rest.h). A change is one transaction for all
+ * items of the selector: what cannot be changed by itself (not there, bad for this one) is told in
+ * `errors`, what the database refuses undoes all. */
 #include "base/base.h"
 #include "admin/rest.h"
 
@@ -70,7 +71,8 @@ fail:
 	return NULL;
 }
 
-/* Changes reach at most SELECT_MAX items: half of them changed in silence would be worse than none. */
+/* Changes reach at most SELECT_MAX items: half of them changed in silence would be worse than none.
+ */
 static struct selection *choose_all(struct call *c, const struct item_kind *kind)
 {
 	struct selection *chosen = choose(c, kind, SELECT_MAX, 0);
@@ -140,6 +142,12 @@ static bool settle(struct call *c, const struct item_kind *kind, uint64_t id, in
 {
 	switch (err) {
 	case 0:
+		if (c->events.lost) { /* what cannot be told is not done */
+			json_decref(shown);
+			call_drop(c);
+			call_fail_store(c, -E_NOMEM);
+			return false;
+		}
 		if (events_size(&c->events) <= REST_EVENTS_MAX)
 			return call_add(c, shown);
 		json_decref(shown);

@@ -1,4 +1,5 @@
-/* rest_logs.c - logs: the live stream (`?follow=1`, follow.h). Answering from the past needs the log keeper, which is not here. */
+/* rest_logs.c - logs: the live stream (`?follow=1`, follow.h). Answering from the past needs the
+ * log keeper, which is not here. */
 #include "base/base.h"
 #include "admin/rest.h"
 

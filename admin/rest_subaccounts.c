@@ -9,7 +9,8 @@ static void push_one(void *arg, uint64_t cid)
 	events_push_customer(arg, cid);
 }
 
-/* What holds for a customer holds for all below it: the proxies ask again for the tokens of the whole branch. */
+/* What holds for a customer holds for all below it: the proxies ask again for the tokens of the
+ * whole branch. */
 static int push_branch(struct call *c, uint64_t id)
 {
 	return customers_branch(c->rest->db, id, push_one, &c->events);

@@ -1,4 +1,5 @@
-/* rest_tokens.c - /platform/tokens: making, showing, changing and deleting tokens of the acting customer and those below. */
+/* rest_tokens.c - /platform/tokens: making, showing, changing and deleting tokens of the acting
+ * customer and those below. */
 #include "base/base.h"
 #include "admin/rest.h"
 

@@ -11,7 +11,8 @@
 #define SUBACCOUNTS "platform/subaccounts"
 #define CUSTOMER    "platform/customer"
 
-/* The first path that fits decides, so longer ones stand before those with a '*' that would take them in. */
+/* The first path that fits decides, so longer ones stand before those with a '*' that would take
+ * them in. */
 const struct route router_table[] = {
 	{ HTTP_GET, "/auth/info", NULL, "", true, rest_auth_info },
 	{ HTTP_GET, "/platform/tokens/*/logs", TOKENS, "logs", false, rest_logs_history },
@@ -44,7 +45,8 @@ static bool add_cors(struct rest *r, const struct http_req *req, struct http_res
 	return true;
 }
 
-/* A browser asks this without the token, before it sends one. The answer tells what is the same for all. */
+/* A browser asks this without the token, before it sends one. The answer tells what is the same for
+ * all. */
 static void answer_preflight(struct http_resp *resp)
 {
 	http_header(resp, "access-control-allow-methods:", STR(CORS_METHODS));
@@ -130,7 +132,8 @@ static bool check_address(struct call *c, const struct route *route)
 	return false;
 }
 
-/* x-flespi-cid: the caller's own account or one below it; what is not there and what is somebody else's look the same (M02). */
+/* x-flespi-cid: the caller's own account or one below it; what is not there and what is somebody
+ * else's look the same (M02). */
 static bool choose_scope(struct call *c)
 {
 	uint64_t cid;
@@ -166,7 +169,8 @@ static bool check_content_type(struct call *c)
 	return false;
 }
 
-/* Who, then what, then whether: nobody learns which paths exist without a token. NULL: the answer says why not. */
+/* Who, then what, then whether: nobody learns which paths exist without a token. NULL: the answer
+ * says why not. */
 static const struct route *admit(struct call *c)
 {
 	const struct route *route;
@@ -216,7 +220,8 @@ bool router_admits(struct rest *r, const struct http_req *req, struct http_resp 
 	return true;
 }
 
-/* Everything is checked anew once the body is here: it may have taken its time, and the token may be gone. */
+/* Everything is checked anew once the body is here: it may have taken its time, and the token may
+ * be gone. */
 void router_handle(struct rest *r, const struct http_req *req, struct http_resp *resp)
 {
 	struct call c = call_make(r, req, resp);

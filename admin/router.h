@@ -1,5 +1,6 @@
-/* router.h - from a request to its handler. Deny by default: nothing is looked up, told or done before a good token has been
- * shown, whatever the path and method; a route that is not in the table does not exist. Service thread. */
+/* router.h - from a request to its handler. Deny by default: nothing is looked up, told or done
+ * before a good token has been shown, whatever the path and method; a route that is not in the
+ * table does not exist. Service thread. */
 #pragma once
 #include "admin/rest.h"
 

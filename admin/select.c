@@ -1,5 +1,5 @@
-/* select.c - reading selectors and running them (select.h). The text of a selector only ever becomes a bound value; what is
- * put into SQL are words of our own tables (attack M14). */
+/* select.c - reading selectors and running them (select.h). The text of a selector only ever
+ * becomes a bound value; what is put into SQL are words of our own tables (attack M14). */
 #include "base/base.h"
 #include "admin/select.h"
 

@@ -1,5 +1,5 @@
-/* select.h - flespi's selectors: `123`, `1,2,3`, `all`, `field=value`; and finding the ids they mean, among what the
- * acting customer may see and nothing else. */
+/* select.h - flespi's selectors: `123`, `1,2,3`, `all`, `field=value`; and finding the ids they
+ * mean, among what the acting customer may see and nothing else. */
 #pragma once
 #include "admin/db.h"
 #include "admin/fields.h"
@@ -27,7 +27,7 @@ struct selection {
 	uint64_t total; /* what matches in all */
 };
 
-/* Ids in ascending order, after the first `offset`. With SELECT_IDS they are the caller's own, in the caller's order, doubles
- * left out, not looked up: the look-up of each is scoped too. */
+/* Ids in ascending order, after the first `offset`. With SELECT_IDS they are the caller's own, in
+ * the caller's order, doubles left out, not looked up: the look-up of each is scoped too. */
 int select_run(struct db *db, const struct field_table *table, const struct selector *s,
                uint64_t scope, uint64_t limit, uint64_t offset, struct selection *out) MUST_CHECK;

@@ -1,6 +1,7 @@
 /* service.c - the parts of mbus-admin and their order (service.h).
  *
- * main: opens and closes. Service thread: HTTP, SQLite, followers, housekeeping. Bus thread: bus.c. */
+ * main: opens and closes. Service thread: HTTP, SQLite, followers, housekeeping. Bus thread: bus.c.
+ */
 #include "base/base.h"
 #include "admin/service.h"
 
@@ -246,8 +247,8 @@ int service_start(struct service *s)
 	return number ? -E_LIMIT : 0;
 }
 
-/* No new calls, then the last messages, then what both threads shared. The bus thread wakes HTTP, so it ends first; the streams
- * that HTTP ends afterwards do not ask for a bus any more. */
+/* No new calls, then the last messages, then what both threads shared. The bus thread wakes HTTP,
+ * so it ends first; the streams that HTTP ends afterwards do not ask for a bus any more. */
 void service_stop(struct service **slot)
 {
 	struct service *s = *slot;

@@ -1,4 +1,5 @@
-/* service.h - everything of mbus-admin put together: database, tokens, bus, followers, HTTP; and the housekeeping. */
+/* service.h - everything of mbus-admin put together: database, tokens, bus, followers, HTTP; and
+ * the housekeeping. */
 #pragma once
 #include "admin/config.h"
 

@@ -1,9 +1,10 @@
 /* tokens.h - the token authority: makes keys, tells whose a presented key is, keeps the rows.
  *
- * A key is known only by two HMACs under the pepper (a file of this installation, not in the database): of the whole key, and
- * of token id + first 16 characters (flespi's short credential). The last four characters are kept for people; they belong to
- * the checksum. `accessed` is kept in memory and written now and then: every row read here shows the latest.
- * Service thread (main at the start). Changes run inside the caller's transaction (db_begin). */
+ * A key is known only by two HMACs under the pepper (a file of this installation, not in the
+ * database): of the whole key, and of token id + first 16 characters (flespi's short credential).
+ * The last four characters are kept for people; they belong to the checksum. `accessed` is kept in
+ * memory and written now and then: every row read here shows the latest. Service thread (main at
+ * the start). Changes run inside the caller's transaction (db_begin). */
 #pragma once
 #include "admin/db.h"
 #include "admin/fields.h"
@@ -22,12 +23,14 @@ void token_row_free(struct token_row *t); /* empties; an empty one is fine */
 
 extern const struct field_table token_fields;
 
-/* Reads dir/pepper, or makes it when the database is new; a pepper that is missing or not this database's ends the start. */
+/* Reads dir/pepper, or makes it when the database is new; a pepper that is missing or not this
+ * database's ends the start. */
 int tokens_open(struct tokens **out, struct db *db, const char *dir, char *why,
                 size_t why_size) MUST_CHECK;
 void tokens_close(struct tokens **slot); /* writes the times of last use */
 
-/* credential: `KEY`, `FlespiToken KEY`, `FlespiToken ID:FIRST16`. -E_NOTFOUND: nobody's. Says nothing about enabled or ended. */
+/* credential: `KEY`, `FlespiToken KEY`, `FlespiToken ID:FIRST16`. -E_NOTFOUND: nobody's. Says
+ * nothing about enabled or ended. */
 int tokens_find(struct tokens *t, struct str credential, struct token_row *out) MUST_CHECK;
 /* Visible from the customer `scope`: own, or of a descendant; else -E_NOTFOUND. */
 int tokens_get(struct tokens *t, uint64_t scope, uint64_t id, struct token_row *out) MUST_CHECK;

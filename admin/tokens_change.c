@@ -1,4 +1,5 @@
-/* tokens_change.c - making, changing and deleting tokens (tokens.h). Runs inside the caller's transaction. */
+/* tokens_change.c - making, changing and deleting tokens (tokens.h). Runs inside the caller's
+ * transaction. */
 #include "base/base.h"
 #include "admin/tokens.h"
 

@@ -1,5 +1,6 @@
-/* tokens_used.c - when tokens were last used: kept in memory, because every check of a proxy is a use, and written together
- * every few seconds; and which tokens have ended by it (tokens.h). A crash loses a few seconds of this and nothing else. */
+/* tokens_used.c - when tokens were last used: kept in memory, because every check of a proxy is a
+ * use, and written together every few seconds; and which tokens have ended by it (tokens.h). A
+ * crash loses a few seconds of this and nothing else. */
 #include "base/base.h"
 #include "admin/tokens.h"
 

@@ -509,6 +509,31 @@ static void a_full_link_counts_as_paused_until_it_is_drained(void)
 	end();
 }
 
+static void running_out_of_memory_costs_one_client_or_the_link(void)
+{
+	unsigned long n = 1;
+
+	for (bool failed = true; failed; n++) {
+		begin();
+		say_open(300, 1, "x", 60);
+		say_sub(300, 1, "t/#", 1);
+		say_pub(300, 1, "t/1", "payload", 1, 3);
+		MUST(send(fd, buf_data(&to), buf_len(&to), 0) == (ssize_t)buf_len(&to));
+		buf_reset(&to);
+		mem_fail_at(n, false);
+		turn();
+		failed = mem_count() >= n;
+		mem_fail_at(0, false);
+		if (uplink_links(uplink)) {
+			link_bare_write(&to, LINK_PING, 0, 0);
+			talk();
+			IS(got[count - 1].head.type, LINK_PONG);
+		}
+		end();
+	}
+	YES(n > 10);
+}
+
 static void who_makes_us_answer_and_does_not_read_is_cut_off(void)
 {
 	begin();
@@ -579,4 +604,4 @@ RUN(both_sides_say_hello, another_major_version_is_refused, nothing_comes_before
     a_frame_of_an_earlier_generation_is_dropped, one_message_for_many_channels_is_one_frame, order_on_a_channel_is_kept,
     the_link_itself_publishes_for_any_customer, the_link_itself_subscribes_in_the_trusted_world, trusted_names_reach_no_customer,
     the_link_itself_says_qos_1_at_most, a_full_link_counts_as_paused_until_it_is_drained, wills_of_a_lost_link_wait_for_the_grace,
-    who_makes_us_answer_and_does_not_read_is_cut_off, the_end_tells_every_client, links_are_served_through_the_socket)
+    running_out_of_memory_costs_one_client_or_the_link, who_makes_us_answer_and_does_not_read_is_cut_off, the_end_tells_every_client, links_are_served_through_the_socket)
