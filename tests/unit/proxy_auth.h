@@ -442,3 +442,12 @@ static UNUSED_FN bool may(const struct token *t, const char *topic)
 {
 	return reason_of(t) == RC_SUCCESS && acl_may_publish(auth_verdict(t)->info.acl, str_c(topic));
 }
+
+/* ---- Pushing ---- */
+static UNUSED_FN void push(const char *topic, const char *payload)
+{
+	auth_push(au, str_c(topic), str_c(payload));
+}
+
+#define TOKEN(id, topic) "{\"id\":" #id ",\"cid\":7,\"enabled\":true," ACCESS(topic) "}"
+#define DELETED(id) "{\"id\":" #id ",\"cid\":7,\"deleted\":true}"
