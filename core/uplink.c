@@ -86,6 +86,7 @@ void link_break(struct link *l, const char *why)
 	if (l->broken)
 		return;
 	l->broken = why;
+	loop_unwatch(l->home->loop, &l->watch);         /* it may have to wait for a commit: nothing must wake the loop for it */
 	home_flush_later(l->home, &l->ends);
 }
 
