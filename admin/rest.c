@@ -21,7 +21,8 @@ static unsigned status_of(enum rest_error error)
 	return 500;
 }
 
-static void add_error(struct call *c, enum rest_error error, uint64_t id, const char *reason)
+static void add_error(struct call *c, enum rest_error error, uint64_t id, uint64_t cid,
+                      const char *reason)
 {
 	json_t *text = json_string(reason); /* escapes; NULL for what is not UTF-8 */
 	size_t before = buf_len(&c->errors);
@@ -31,6 +32,8 @@ static void add_error(struct call *c, enum rest_error error, uint64_t id, const 
 		buf_str_add(&c->errors, STR("\"\""));
 	if (id)
 		buf_printf(&c->errors, ",\"id\":%" PRIu64, id);
+	if (cid)
+		buf_printf(&c->errors, ",\"cid\":%" PRIu64, cid);
 	buf_str_add(&c->errors, STR("}"));
 	json_decref(text);
 	if (!c->status)
@@ -49,7 +52,12 @@ void call_fail(struct call *c, enum rest_error error, uint64_t id, const char *f
 	va_start(args, format);
 	(void)vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);
-	add_error(c, error, id, reason);
+	add_error(c, error, id, 0, reason);
+}
+
+void call_fail_caller(struct call *c, enum rest_error error, const char *reason)
+{
+	add_error(c, error, c->caller.id, c->caller.cid, reason);
 }
 
 void call_fail_store(struct call *c, int err)

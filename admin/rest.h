@@ -67,6 +67,8 @@ struct call {
 
 void call_fail(struct call *c, enum rest_error error, uint64_t id, const char *format, ...)
     PRINTF_LIKE(4, 5);                         /* id 0: none */
+/* the same, telling whose token it was: a proxy that asked for a client writes it into that log */
+void call_fail_caller(struct call *c, enum rest_error error, const char *reason);
 void call_fail_store(struct call *c, int err); /* what the database (or memory) said */
 void call_hint(struct call *c, json_t *names); /* takes; schema_hint of the answer */
 bool call_add(

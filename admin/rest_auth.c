@@ -46,7 +46,7 @@ bool rest_authenticate(struct call *c)
 	if (!err)
 		err = rest_judge(c->rest, &c->caller, &why);
 	if (err == -E_DENIED)
-		call_fail(c, REST_FORBIDDEN, 0, "%s", why);
+		call_fail_caller(c, REST_FORBIDDEN, why);
 	else if (err)
 		call_fail_store(c, err);
 	return !err;

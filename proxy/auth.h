@@ -65,6 +65,7 @@ struct auth_ask {                               /* made by the worker, given awa
 	void *owner;                            /* worker's: the waiting connection; the worker sets NULL when it is gone meanwhile (worker's thread only) */
 	uint8_t reason;                         /* answer; 0x89 when too many wait already */
 	struct token *token;                    /* with RC_SUCCESS: a reference, to be taken over. Look at auth_verdict()->reason once more: it may have changed on the way */
+	uint64_t customer, id;                  /* of a refused token, if the endpoint told; 0 = unknown. For the customer's log only */
 	/* the rest is auth.c's */
 	struct auth *auth;
 	struct list waiting;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opts.h"
@@ -19,7 +20,7 @@
 #include "proxy/config.h"
 #include "wire/mqtt.h"
 
-enum { HTTP_HEAD_MAX = 16 * 1024, HTTP_BODY_KEEP = 8 * 1024, HTTP_LINE = CREDENTIAL_MAX + 64 };
+enum { HTTP_HEAD_MAX = 16 * 1024, HTTP_BODY_KEEP = 8 * 1024, HTTP_LINE = CREDENTIAL_MAX + 64, WHOSE_MAX = 4096 };
 
 struct auth_http {
 	struct loop *loop;
@@ -88,6 +89,24 @@ static bool is_json(const char *type)
 	return type && strncasecmp(type, "application/json", n) == 0 && (!type[n] || type[n] == ';' || type[n] == ' ');
 }
 
+/* A "no" may tell whose token it is: {"errors":[{"id":..,"cid":..}]}. It decides nothing: the customer's log names it. */
+static void read_whose(struct str body, struct auth_reply *out)
+{
+	int64_t id, cid;
+	char why[80];
+	json_t *reply;
+	const json_t *error;
+
+	if (body.n == 0 || json_read(&reply, body, WHOSE_MAX, JSON_DEPTH, why, sizeof(why)))
+		return;
+	error = json_array_get(json_object_get(reply, "errors"), 0);
+	if (error && json_get_int(error, "id", &id) && json_get_int(error, "cid", &cid) && id > 0 && cid > 0) {
+		out->id = (uint64_t)id;
+		out->customer = (uint64_t)cid;
+	}
+	json_decref(reply);
+}
+
 /* Returns NULL and fills out, or tells why this answer says nothing. */
 static const char *judge(struct call *c, CURLcode result, long status, struct auth_reply *out, char *why, size_t why_size)
 {
@@ -100,6 +119,7 @@ static const char *judge(struct call *c, CURLcode result, long status, struct au
 	if (status == 401 || status == 403) {
 		out->said = SAID_NO;
 		out->reason = status == 401 ? RC_BAD_USER_NAME_OR_PASSWORD : RC_NOT_AUTHORIZED;
+		read_whose(buf_str(&c->body), out);
 		return NULL;
 	}
 	if (status != 200)

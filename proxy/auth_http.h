@@ -19,6 +19,7 @@ struct auth_reply {
 	enum auth_said said;
 	uint8_t reason;
 	struct token_info info;
+	uint64_t customer, id;                  /* with SAID_NO: whose token it is, if the answer told; else 0 */
 };
 
 /* done: exactly once for each auth_http_ask that returned 0, never from inside it; may ask again. why: static sentence on error. */

@@ -323,6 +323,17 @@ static void said_yes(struct auth *a, struct known *k, struct token_info *info)
 	auth_arm(a, k);
 }
 
+/* Who asks for the sake of a refused token's customer learns whose it was. */
+static void tell_whose(struct known *k, uint64_t customer, uint64_t id)
+{
+	struct auth_ask *ask;
+
+	list_each(ask, &k->waiting, struct auth_ask, waiting) {
+		ask->customer = customer;
+		ask->id = id;
+	}
+}
+
 void auth_answered(struct auth *a, struct known *k, struct auth_reply *reply)
 {
 	bool token = reply->said == SAID_TOKEN;
@@ -336,9 +347,11 @@ void auth_answered(struct auth *a, struct known *k, struct auth_reply *reply)
 	} else if (token && auth_info_valid(a, &reply->info)) {
 		said_yes(a, k, &reply->info);
 	} else if (token) {
+		tell_whose(k, reply->info.customer, reply->info.id);
 		token_info_free(&reply->info);
 		said_no(a, k, RC_NOT_AUTHORIZED);
 	} else if (reply->said == SAID_NO) {
+		tell_whose(k, reply->customer, reply->id);
 		said_no(a, k, reply->reason);
 	} else {
 		said_nothing(a, k);

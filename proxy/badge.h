@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "proxy/auth.h"
+#include "proxy/events.h"
 #include "wire/space.h"
 
 struct conn;
@@ -23,8 +24,7 @@ struct badge {
 	uint64_t memo_serial;
 	bool memo;
 	/* events.c: how many this second */
-	int64_t events_second;
-	uint32_t events, events_dropped;
+	struct event_rate events;
 };
 
 /* The badge of this token, made if there is none; c is put on it. Takes over the reference to token in any case. v: its verdict, a yes. */

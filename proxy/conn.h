@@ -54,6 +54,7 @@ enum {
 	E(SLOW_SENDER, "slow-sender", 0x83, 131, END_ERROR | END_WILL) \
 	E(MEMORY, "out-of-memory", 0x83, 5, END_WILL) \
 	E(REVOKED, "revoked", 0x87, 14, 0) \
+	E(UNSURE, "rights-unknown", 0x89, 137, 0) \
 	E(CORE_LOST, "core-lost", 0x8B, 139, END_SILENT) \
 	E(SHUTDOWN, "shutdown", 0x8B, 7, END_SILENT) \
 	E(KEEP_ALIVE, "keepalive", 0x8D, 141, END_WILL) \

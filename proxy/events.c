@@ -13,7 +13,7 @@
 #include "proxy/worker.h"
 
 enum {
-	PER_BADGE = 50,                         /* a second, per token and worker */
+	PER_SECOND = 50,                        /* per token and worker */
 	PER_CONN = 60,                          /* subscriptions a minute, per connection */
 	ORIGIN_SESSION = 14,                    /* flespi's number for MQTT sessions */
 };
@@ -75,20 +75,29 @@ void event_topic(struct buf *out, uint64_t customer, struct str client_id, enum 
 
 /* ---- Bounds ---- */
 
-static bool room_for_badge(struct conn *c)
+struct whose {
+	uint64_t customer, token;               /* customer 0: nobody's, nothing is told */
+	struct event_rate *rate;
+};
+
+static struct whose whose(struct conn *c)
 {
 	struct badge *b = c->badge;
-	int64_t second = loop_now(c->worker->loop) / 1000;
 
-	if (b->events_second != second) {
-		b->events_second = second;
-		b->events = 0;
+	return b ? (struct whose){ b->customer, b->id, &b->events } : (struct whose){ 0 };
+}
+
+static bool room_for(struct event_rate *r, int64_t second)
+{
+	if (r->second != second) {
+		r->second = second;
+		r->count = 0;
 	}
-	if (b->events < PER_BADGE) {
-		b->events++;
+	if (r->count < PER_SECOND) {
+		r->count++;
 		return true;
 	}
-	b->events_dropped++;
+	r->dropped++;
 	return false;
 }
 
@@ -108,15 +117,15 @@ static bool room_for_conn(struct conn *c)
 	return false;
 }
 
-static struct uplink *way(struct conn *c)                /* NULL: nobody to tell, or no room */
+static struct uplink *way(struct conn *c, const struct whose *who)      /* NULL: nobody to tell, or no room */
 {
 	struct worker *w = c->worker;
 	struct uplink *link;
 
-	if (!w->config->events || !c->badge)
+	if (!w->config->events || !who->customer)
 		return NULL;
-	link = worker_link_of(w, c->badge->customer);
-	if (link && !uplink_full(link) && room_for_badge(c))
+	link = worker_link_of(w, who->customer);
+	if (link && !uplink_full(link) && room_for(who->rate, loop_now(w->loop) / 1000))
 		return link;
 	w->n.events_dropped++;
 	return NULL;
@@ -135,7 +144,7 @@ static void put_count(json_t *record, const char *key, uint64_t value)
 	put(record, key, json_integer((json_int_t)value));
 }
 
-static json_t *begin(const struct conn *c, const struct event_row *row)
+static json_t *begin(const struct conn *c, const struct whose *who, const struct event_row *row)
 {
 	json_t *record = json_object();
 	struct str id = conn_client_id(c);
@@ -156,22 +165,22 @@ static json_t *begin(const struct conn *c, const struct event_row *row)
 	put(record, "client_id", json_stringn(id.n ? id.p : "", id.n));
 	put(record, "source", json_string(peer));
 	put(record, "transport", json_string(c->transport.ops->name));
-	put_count(record, "token_id", c->badge->id);
+	put_count(record, "token_id", who->token);
 	buf_free(&origin);
 	return record;
 }
 
-static void send(struct conn *c, struct uplink *link, const struct event_row *row, json_t *record)       /* takes record */
+static void send(struct conn *c, const struct whose *who, struct uplink *link, const struct event_row *row, json_t *record)  /* takes record */
 {
 	struct link_publish p = { .msg.expiry_s = LINK_NO_EXPIRY };
 	struct buf topic = { 0 }, payload = { 0 };
 
-	if (record && c->badge->events_dropped) {
-		put_count(record, "suppressed", c->badge->events_dropped);
-		c->badge->events_dropped = 0;
+	if (who->rate->dropped) {
+		put_count(record, "suppressed", who->rate->dropped);
+		who->rate->dropped = 0;
 	}
-	event_topic(&topic, c->badge->customer, conn_client_id(c), row->event);
-	if (record && json_object_size(record) && json_write(&payload, record) == 0 && buf_ok(&topic)) {
+	event_topic(&topic, who->customer, conn_client_id(c), row->event);
+	if (json_object_size(record) && json_write(&payload, record) == 0 && buf_ok(&topic)) {
 		link->event_id = link->event_id == UINT16_MAX ? 1 : (uint16_t)(link->event_id + 1);
 		p.packet_id = link->event_id;
 		p.msg.topic = buf_str(&topic);
@@ -186,35 +195,51 @@ static void send(struct conn *c, struct uplink *link, const struct event_row *ro
 
 void event_connected(struct conn *c, bool present)
 {
-	struct uplink *link = way(c);
+	struct whose who = whose(c);
+	struct uplink *link = way(c, &who);
 	const struct event_row *row = row_of(EVENT_CONNECTED);
-	json_t *record = link ? begin(c, row) : NULL;
+	json_t *record = link ? begin(c, &who, row) : NULL;
 
 	if (!record)
 		return;
 	put_count(record, "version", c->version);
 	put(record, "session_present", json_boolean(present));
-	send(c, link, row, record);
+	send(c, &who, link, row, record);
 }
 
-void event_refused(struct conn *c, enum event event, unsigned reason, const char *say)
+static void refused(struct conn *c, const struct whose *who, enum event event, unsigned reason, const char *say)
 {
-	struct uplink *link = way(c);
+	struct uplink *link = way(c, who);
 	const struct event_row *row = row_of(event);
-	json_t *record = link ? begin(c, row) : NULL;
+	json_t *record = link ? begin(c, who, row) : NULL;
 
 	if (!record)
 		return;
 	put_count(record, "close_code", reason);
 	put(record, "error_text", json_string(say ? say : mqtt_reason_text(reason)));
-	send(c, link, row, record);
+	send(c, who, link, row, record);
+}
+
+void event_refused(struct conn *c, enum event event, unsigned reason, const char *say)
+{
+	struct whose who = whose(c);
+
+	refused(c, &who, event, reason, say);
+}
+
+void event_blocked(struct conn *c, uint64_t customer, uint64_t token, unsigned reason)
+{
+	struct whose who = { customer, token, &c->worker->blocked };
+
+	refused(c, &who, EVENT_BLOCKED, reason, "token or account is not active");
 }
 
 void event_disconnected(struct conn *c, int close_code, const char *why)
 {
-	struct uplink *link = way(c);
+	struct whose who = whose(c);
+	struct uplink *link = way(c, &who);
 	const struct event_row *row = row_of(EVENT_DISCONNECTED);
-	json_t *record = link ? begin(c, row) : NULL;
+	json_t *record = link ? begin(c, &who, row) : NULL;
 
 	if (!record)
 		return;
@@ -230,19 +255,20 @@ void event_disconnected(struct conn *c, int close_code, const char *why)
 	put_count(record, "undelivered", c->undelivered);
 	if (c->events_dropped)
 		put_count(record, "subscriptions_not_logged", c->events_dropped);
-	send(c, link, row, record);
+	send(c, &who, link, row, record);
 }
 
 void event_subscription(struct conn *c, enum event event, struct str filter, unsigned qos)
 {
-	struct uplink *link = c->worker->config->events && room_for_conn(c) ? way(c) : NULL;
+	struct whose who = whose(c);
+	struct uplink *link = c->worker->config->events && room_for_conn(c) ? way(c, &who) : NULL;
 	const struct event_row *row = row_of(event);
-	json_t *record = link ? begin(c, row) : NULL;
+	json_t *record = link ? begin(c, &who, row) : NULL;
 
 	if (!record)
 		return;
 	put(record, "topic", json_stringn(filter.p, filter.n));
 	if (event == EVENT_SUBSCRIBED)
 		put_count(record, "qos", qos);
-	send(c, link, row, record);
+	send(c, &who, link, row, record);
 }

@@ -5,13 +5,20 @@
 
 struct conn;
 
+struct event_rate {                             /* one second's records of one cause */
+	int64_t second;
+	uint32_t count, dropped;
+};
+
 enum event {
 	EVENT_CONNECTED = 500, EVENT_BLOCKED = 501, EVENT_REJECTED = 502, EVENT_DISCONNECTED = 503,
 	EVENT_SUBSCRIBED = 520, EVENT_UNSUBSCRIBED = 521,
 };
 
 void event_connected(struct conn *c, bool present);
-void event_refused(struct conn *c, enum event event, unsigned reason, const char *say);         /* BLOCKED, REJECTED */
+void event_refused(struct conn *c, enum event event, unsigned reason, const char *say);         /* BLOCKED, REJECTED; of its badge */
+/* BLOCKED, before there was a badge: the endpoint said no, and whose token it is */
+void event_blocked(struct conn *c, uint64_t customer, uint64_t token, unsigned reason);
 void event_disconnected(struct conn *c, int close_code, const char *why);
 void event_subscription(struct conn *c, enum event event, struct str filter, unsigned qos);
 

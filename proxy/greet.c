@@ -9,6 +9,7 @@
 #include "proxy/gate.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
+#include "wire/token.h"
 
 static void wipe(struct str secret)              /* bytes in our own memory, read as const */
 {
@@ -109,6 +110,10 @@ static unsigned judge(const struct conn *c, const struct mqtt_connect *m, const 
 		*say = m->client_id.n > (size_t)f->client_id_max ? "client id too long" : "client id must not contain + or #";
 		return RC_CLIENT_IDENTIFIER_NOT_VALID;
 	}
+	if (token_key_ok(token_strip(m->client_id))) {          /* attack A19: everybody of the account sees client ids */
+		*say = "client id must not be a key";
+		return RC_CLIENT_IDENTIFIER_NOT_VALID;
+	}
 	if (has_wildcard(m->username))
 		return RC_BAD_USER_NAME_OR_PASSWORD;
 	reason = gate_props(f, &m->props);
@@ -139,14 +144,17 @@ static void answered(struct auth_ask *ask)
 	struct greet *g = ask->owner;
 	struct token *token = ask->token;
 	unsigned reason = ask->reason;
+	struct conn *c = g ? g->conn : NULL;
 
 	if (g) {
 		g->ask = NULL;
 		ask->token = NULL;
+		if (reason && ask->customer)
+			event_blocked(c, ask->customer, ask->id, reason);
 	}
 	auth_ask_free(&ask);
-	if (g)
-		verdict(g->conn, reason, token);
+	if (c)
+		verdict(c, reason, token);
 }
 
 static void ask_for(struct conn *c, const struct credential *credential)
@@ -183,6 +191,7 @@ static void ask(struct conn *c)
 
 	if (!credential_find(m->username, m->has_username, m->password, m->has_password, c->worker->config->auth_key_form == 1,
 	                     &credential)) {
+		auth_refused_form(c->worker->auth);
 		greet_refuse(c, RC_BAD_USER_NAME_OR_PASSWORD, NULL);
 		return;
 	}

@@ -176,8 +176,13 @@ void opened_verdict(struct conn *c, struct token *token)
 	struct worker *w = c->worker;
 	const char *say = NULL;
 	struct uplink *link;
-	unsigned reason;
+	unsigned reason = v->reason;
 
+	if (reason) {                                   /* it has changed on the way here */
+		auth_token_put(&token);
+		greet_refuse(c, reason, NULL);
+		return;
+	}
 	if (badge_take(w, c, token, v)) {
 		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
 		return;

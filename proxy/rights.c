@@ -64,7 +64,8 @@ static void change(struct badge *b, struct acl *acl)
 		change_conn(c);
 }
 
-static void end_all(struct badge *b)
+/* An endpoint that was silent for too long is no proof against the token, but fails closed too; the client may try again later. */
+static void end_all(struct badge *b, unsigned reason)
 {
 	struct conn *c;
 	bool last = list_empty(&b->conns);
@@ -74,9 +75,9 @@ static void end_all(struct badge *b)
 		last = c->badge_node.next == &b->conns;         /* then b goes with it */
 		c->worker->n.revoked++;
 		if (c->state == CONN_OPEN)
-			conn_close(c, END_REVOKED);
+			conn_close(c, reason == RC_SERVER_UNAVAILABLE ? END_UNSURE : END_REVOKED);
 		else
-			greet_refuse(c, RC_NOT_AUTHORIZED, NULL);
+			greet_refuse(c, reason ? reason : RC_NOT_AUTHORIZED, NULL);
 	}
 }
 
@@ -183,12 +184,13 @@ void rights_notice(struct auth_notice *n)
 	/* Several notices may be on their way: the newest rights count, and a revocation always. */
 	if (acl && now && now->reason == RC_SUCCESS && now->info.acl)
 		acl = now->info.acl;
-	if (b && acl) {
+	if (b && acl)
 		change(b, acl);
+	else if (b)
+		end_all(b, n->reason);
+	if (b && acl && now->reason == RC_SUCCESS) {
 		b->limits = now->info.limits;
 		b->expire = now->info.expire;
-	} else if (b) {
-		end_all(b);
 	}
 	if (w->index == 0)
 		tell_core(w, n->customer, n->id, acl);

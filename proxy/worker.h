@@ -8,6 +8,7 @@
 #include "proxy/auth.h"
 #include "proxy/config.h"
 #include "proxy/door.h"
+#include "proxy/events.h"
 #include "wire/link.h"
 
 struct caps;
@@ -66,6 +67,7 @@ struct worker {
 	size_t waiting;                         /* bytes waiting for clients */
 	struct buf sink;                        /* what is written for somebody who is gone; never read */
 	uint64_t deliver_serial;
+	struct event_rate blocked;              /* events.c: of tokens that have no badge */
 	struct worker_counters n;
 };
 
