@@ -104,6 +104,8 @@ static unsigned route(struct home *h, struct customer *c, struct msg *m)
 /* MQTT5 3.3.1.3. Over the customer's limits the message is passed on like any other, but not kept (attack R13). */
 static uint8_t retain(struct home *h, struct customer *c, struct msg *m)
 {
+	int err;
+
 	if (m->m.payload.n == 0) {
 		if (c && retained_clear(c->retained, msg_name(m))) {
 			h->counters.retained_cleared++;
@@ -111,9 +113,10 @@ static uint8_t retain(struct home *h, struct customer *c, struct msg *m)
 		}
 		return RC_SUCCESS;
 	}
-	if (!c || retained_set(c->retained, msg_name(m), m)) {
+	err = c ? retained_set(c->retained, msg_name(m), m) : -E_NOMEM;
+	if (err) {
 		h->counters.retained_refused++;
-		LOG_WARN(home_name(h), "retained-refused", "cid=%" PRIu64 " why=%s", m->customer, c ? "limit" : "memory");
+		LOG_WARN(home_name(h), "retained-refused", "cid=%" PRIu64 " why=\"%s\"", m->customer, err_text(err));
 		return RC_QUOTA_EXCEEDED;
 	}
 	h->counters.retained_set++;

@@ -131,7 +131,7 @@ __attribute__((unused)) static void later(int64_t ms)
 	loop_turn(home->loop, 0);
 }
 
-static void turn(void)
+__attribute__((unused)) static void turn(void)
 {
 	for (int i = 0; i < 8; i++)
 		loop_turn(home->loop, 0);
