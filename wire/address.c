@@ -43,30 +43,30 @@ bool address_port(struct str text, uint16_t *out)
 	return true;
 }
 
+/* "[host]" and what follows. */
+static bool in_brackets(struct str text, struct str *host, struct str *rest)
+{
+	const char *colon = memchr(text.p, ':', text.n), *end = memchr(text.p, ']', text.n);
+
+	if (!colon || !end || colon > end)
+		return false; /* brackets are IPv6's */
+	*host = str_make(text.p + 1, (size_t)(end - text.p) - 1);
+	*rest = str_skip(text, host->n + 2);
+	return true;
+}
+
 bool address_port_read(struct str text, struct sock_addr *out)
 {
-	const char *end = text.n ? memchr(text.p, ']', text.n) : NULL;
 	struct str host = text, rest = STR_NONE;
+	const char *colon = text.n ? memchr(text.p, ':', text.n) : NULL;
 	uint16_t port = 0;
 
 	if (text.n && text.p[0] == '[') {
-		if (!end)
+		if (!in_brackets(text, &host, &rest))
 			return false;
-		host = str_make(text.p + 1, (size_t)(end - text.p) - 1);
-		rest = str_skip(text, host.n + 2);
-		if (!memchr(host.p, ':', host.n))
-			return false; /* brackets are IPv6's */
-	} else if (text.n && memchr(text.p, '.', text.n)) {
-		const char *colon = memrchr(text.p, ':', text.n);
-		const char *dot = memrchr(text.p, '.', text.n);
-
-		/* "::ffff:192.0.2.7" has colons, but none behind its last dot */
-		if (colon && colon > dot) {
-			host.n = (size_t)(colon - text.p);
-			rest = str_skip(text, host.n);
-			if (memchr(host.p, ':', host.n))
-				return false;
-		}
+	} else if (colon && memchr(text.p, '.', (size_t)(colon - text.p))) {
+		host.n = (size_t)(colon - text.p); /* a dot before the first colon: IPv4 */
+		rest = str_skip(text, host.n);
 	}
 	if (rest.n && (rest.p[0] != ':' || !address_port(str_skip(rest, 1), &port)))
 		return false;
