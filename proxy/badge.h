@@ -1,5 +1,6 @@
-/* badge.h - one token as one worker knows it: its rights now, and the connections it let in. Worker's thread only (the token itself is
- * shared, proxy/auth.h). Everything that a token gives to its connections is here once. */
+/* badge.h - one token as one worker knows it: its rights now, and the connections it let in.
+ * Worker's thread only (the token itself is shared, proxy/auth.h). Everything that a token gives to
+ * its connections is here once. */
 #pragma once
 #include "acl/verdict.h"
 #include "base/hash.h"
@@ -12,14 +13,14 @@ struct conn;
 struct worker;
 
 struct badge {
-	struct map_node node;                   /* worker->badges, by address of the token */
-	struct token *token;                    /* one reference */
-	struct acl *acl;                        /* one reference; rights as of now */
+	struct map_node node; /* worker->badges, by address of the token */
+	struct token *token;  /* one reference */
+	struct acl *acl;      /* one reference; rights as of now */
 	struct space space;
 	uint64_t customer, id;
-	int64_t expire;                         /* unix seconds, 0 = never */
+	int64_t expire; /* unix seconds, 0 = never */
 	struct token_limits limits;
-	struct list conns;                      /* conn.badge_node */
+	struct list conns; /* conn.badge_node */
 	/* gate: the answer for the message being delivered (worker->deliver_serial) */
 	uint64_t memo_serial;
 	bool memo;
@@ -27,8 +28,12 @@ struct badge {
 	struct event_rate events;
 };
 
-/* The badge of this token, made if there is none; c is put on it. Takes over the reference to token in any case. v: its verdict, a yes. */
-int badge_take(struct worker *w, struct conn *c, struct token *token, const struct verdict *v) MUST_CHECK;      /* 0 or -E_NOMEM */
-void badge_drop(struct conn *c);                /* harmless without one */
+/* The badge of this token, made if there is none; c is put on it. Takes over the reference to token
+ * in any case. v: its verdict, a yes. */
+/* 0 or -E_NOMEM */
+int badge_take(struct worker *w, struct conn *c, struct token *token,
+               const struct verdict *v) MUST_CHECK;
+void badge_drop(struct conn *c); /* harmless without one */
 
-void rights_notice(struct auth_notice *n);      /* auth_notice_fn of the workers: what a token is worth has changed */
+/* auth_notice_fn of the workers: what a token is worth has changed */
+void rights_notice(struct auth_notice *n);

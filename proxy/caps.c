@@ -1,4 +1,5 @@
-/* caps.c - how many connections there are (caps.h). One table for both kinds of names; its hash is keyed (attack R21). */
+/* caps.c - how many connections there are (caps.h). One table for both kinds of names; its hash is
+ * keyed (attack R21). */
 #include "base/base.h"
 #include "proxy/caps.h"
 
@@ -13,7 +14,7 @@ struct cap_name {
 	uint64_t kind, a, b;
 };
 
-struct cap {                                    /* counts itself by its holders; guarded by caps.lock */
+struct cap { /* counts itself by its holders; guarded by caps.lock */
 	struct map_node node;
 	struct cap_name name;
 	int64_t count;
@@ -22,7 +23,7 @@ struct cap {                                    /* counts itself by its holders;
 struct caps {
 	pthread_mutex_t lock;
 	struct map map;
-	int64_t peers;                          /* all connections; guarded by lock */
+	int64_t peers; /* all connections; guarded by lock */
 };
 
 int caps_new(struct caps **out)
@@ -82,7 +83,8 @@ static int enter(struct caps *c, const struct cap_name *name, int64_t limit, str
 	return 0;
 }
 
-int caps_enter_peer(struct caps *c, const struct sock_addr *peer, int64_t all_limit, int64_t limit, struct cap **out)
+int caps_enter_peer(struct caps *c, const struct sock_addr *peer, int64_t all_limit, int64_t limit,
+                    struct cap **out)
 {
 	struct cap_name name = { .kind = CAP_PEER };
 	int err = -E_LIMIT;
@@ -98,7 +100,8 @@ int caps_enter_peer(struct caps *c, const struct sock_addr *peer, int64_t all_li
 	return err;
 }
 
-int caps_enter_token(struct caps *c, uint64_t customer, uint64_t token, int64_t limit, struct cap **out)
+int caps_enter_token(struct caps *c, uint64_t customer, uint64_t token, int64_t limit,
+                     struct cap **out)
 {
 	struct cap_name name = { .kind = CAP_TOKEN, .a = customer, .b = token };
 	int err;

@@ -1,86 +1,123 @@
-/* config.c - the table behind proxy/config.h. The defaults are the quotas of the design: what a stranger may take unless an
- * operator or his token says otherwise. */
+/* config.c - the table behind proxy/config.h. The defaults are the quotas of the design: what a
+ * stranger may take unless an operator or his token says otherwise. */
 #include "base/base.h"
 #include "proxy/config.h"
 
 #include "base/log.h"
 
 #define AT(field) offsetof(struct proxy_config, field)
-#define KB(n) ((int64_t)(n) << 10)
-#define MB(n) ((int64_t)(n) << 20)
-#define SEC(n) ((int64_t)(n) * 1000)
-#define DAY(n) SEC((int64_t)(n) * 86400)
+#define KB(n)     ((int64_t)(n) << 10)
+#define MB(n)     ((int64_t)(n) << 20)
+#define SEC(n)    ((int64_t)(n)*1000)
+#define DAY(n)    SEC((int64_t)(n)*86400)
 
 static const char *const key_forms[] = { "mbus", "any", NULL };
-static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };     /* enum log_level */
+/* enum log_level */
+static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
 
 static const struct opt table[] = {
-	{ "workers", OPT_INT, AT(workers), "0", 0, 16, NULL, "threads that serve clients; 0 = one per CPU", false },
+	{ "workers", OPT_INT, AT(workers), "0", 0, 16, NULL,
+	  "threads that serve clients; 0 = one per CPU", false },
 	{ "mqtt", OPT_TEXT, AT(mqtt), "[::]:1883", 0, 0, NULL,
-	  "address of the plain TCP door, host:port; [::] = both families; empty = none", false },
-	{ "core_dir", OPT_TEXT, AT(core_dir), "/run/mbus", 0, 0, NULL, "folder of the core's sockets (link-0.sock ...)", false },
+	  "address of the plain TCP door, host:port; [::] = both families", false },
+	{ "core_dir", OPT_TEXT, AT(core_dir), "/run/mbus", 0, 0, NULL,
+	  "folder of the core's sockets (link-0.sock ...)", false },
 
 	{ "auth_url", OPT_TEXT, AT(auth_url), "http://127.0.0.1:9005/auth/info", 0, 0, NULL,
 	  "who is asked what a token is worth: http://, https:// or unix:PATH", false },
-	{ "auth_ca", OPT_TEXT, AT(auth_ca), NULL, 0, 0, NULL, "PEM file with the authority of auth_url; unset = the system's", false },
+	{ "auth_ca", OPT_TEXT, AT(auth_ca), NULL, 0, 0, NULL,
+	  "PEM file with the authority of auth_url; unset = the system's", false },
 	{ "auth_insecure_http", OPT_BOOL, AT(auth_insecure_http), "off", 0, 0, NULL,
 	  "allow plain http to another machine: tokens then travel readable", false },
 	{ "auth_key_form", OPT_ENUM, AT(auth_key_form), "mbus", 0, 0, key_forms,
-	  "mbus: only keys with our check sum are asked about; any: every alphanumeric key", false },
-	{ "auth_connect_timeout", OPT_MSEC, AT(auth_connect_timeout), "1s", 10, SEC(60), NULL, "to reach the endpoint", false },
-	{ "auth_timeout", OPT_MSEC, AT(auth_timeout), "3s", 10, SEC(60), NULL, "for a whole answer", false },
-	{ "auth_cache", OPT_MSEC, AT(auth_cache), "60s", 100, SEC(3600), NULL, "how long a yes is believed", false },
-	{ "auth_no", OPT_MSEC, AT(auth_no), "8s", 100, SEC(60), NULL, "how long a no is remembered", false },
+	  "mbus: only keys with our check sum are asked about; any: every alphanumeric key",
+	  false },
+	{ "auth_connect_timeout", OPT_MSEC, AT(auth_connect_timeout), "1s", 10, SEC(60), NULL,
+	  "to reach the endpoint", false },
+	{ "auth_timeout", OPT_MSEC, AT(auth_timeout), "3s", 10, SEC(60), NULL, "for a whole answer",
+	  false },
+	{ "auth_cache", OPT_MSEC, AT(auth_cache), "60s", 100, SEC(3600), NULL,
+	  "how long a yes is believed", false },
+	{ "auth_no", OPT_MSEC, AT(auth_no), "8s", 100, SEC(60), NULL, "how long a no is remembered",
+	  false },
 	{ "auth_stale", OPT_MSEC, AT(auth_stale), "5m", 0, SEC(3600), NULL,
 	  "how long clients already connected may stay while the endpoint is down", false },
 	{ "auth_poll", OPT_MSEC, AT(auth_poll), "60s", 0, SEC(3600), NULL,
 	  "tokens in use are asked again so often; 0 = only when their yes runs out", false },
-	{ "auth_parallel", OPT_INT, AT(auth_parallel), "32", 1, 1024, NULL, "calls at once", false },
-	{ "auth_queue", OPT_INT, AT(auth_queue), "10000", 1, 1000000, NULL, "clients waiting for an answer; beyond it 0x89", false },
-	{ "auth_known_max", OPT_INT, AT(auth_known_max), "200000", 1, 10000000, NULL, "tokens remembered with a yes", false },
-	{ "auth_no_max", OPT_INT, AT(auth_no_max), "20000", 1, 10000000, NULL, "refusals remembered", false },
-	{ "auth_body_max", OPT_SIZE, AT(auth_body_max), "64k", 256, MB(4), NULL, "bytes of an answer", false },
+	{ "auth_parallel", OPT_INT, AT(auth_parallel), "32", 1, 1024, NULL, "calls at once",
+	  false },
+	{ "auth_queue", OPT_INT, AT(auth_queue), "10000", 1, 1000000, NULL,
+	  "clients waiting for an answer; beyond it 0x89", false },
+	{ "auth_known_max", OPT_INT, AT(auth_known_max), "200000", 1, 10000000, NULL,
+	  "tokens remembered with a yes", false },
+	{ "auth_no_max", OPT_INT, AT(auth_no_max), "20000", 1, 10000000, NULL,
+	  "refusals remembered", false },
+	{ "auth_body_max", OPT_SIZE, AT(auth_body_max), "64k", 256, MB(4), NULL,
+	  "bytes of an answer", false },
 
-	{ "packet_max", OPT_SIZE, AT(packet_max), "256k", 1024, MB(255), NULL, "bytes of one packet of a client", false },
-	{ "topic_max", OPT_SIZE, AT(topic_max), "1024", 16, 65535, NULL, "bytes of a topic or filter, as the client writes it", false },
-	{ "levels_max", OPT_INT, AT(levels_max), "32", 1, 128, NULL, "levels of a topic or filter", false },
-	{ "client_id_max", OPT_SIZE, AT(client_id_max), "128", 23, 65535, NULL, "bytes of a client id", false },
-	{ "user_properties_max", OPT_INT, AT(user_properties_max), "32", 0, 10000, NULL, "user properties of one packet", false },
-	{ "user_properties_bytes", OPT_SIZE, AT(user_properties_bytes), "8k", 0, MB(1), NULL, "bytes of them together", false },
-	{ "filters_per_subscribe", OPT_INT, AT(filters_per_subscribe), "20", 1, 10000, NULL, "filters judged in one SUBSCRIBE; the rest get 0x97", false },
-	{ "subscriptions_max", OPT_INT, AT(subscriptions_max), "200", 1, 1000000, NULL, "subscriptions of one session", false },
-	{ "receive_maximum", OPT_INT, AT(receive_maximum), "100", 1, 1000, NULL, "QoS 1 and 2 messages of a client not yet acknowledged", false },
-	{ "queue_messages", OPT_INT, AT(queue_messages), "1000", 1, 10000000, NULL, "messages waiting for one session", false },
-	{ "queue_bytes", OPT_SIZE, AT(queue_bytes), "4m", 1024, MB(1024), NULL, "bytes waiting for one session", false },
+	{ "packet_max", OPT_SIZE, AT(packet_max), "256k", 1024, MB(255), NULL,
+	  "bytes of one packet of a client", false },
+	{ "topic_max", OPT_SIZE, AT(topic_max), "1024", 16, 65535, NULL,
+	  "bytes of a topic or filter, as the client writes it", false },
+	{ "levels_max", OPT_INT, AT(levels_max), "32", 1, 128, NULL, "levels of a topic or filter",
+	  false },
+	{ "client_id_max", OPT_SIZE, AT(client_id_max), "128", 23, 65535, NULL,
+	  "bytes of a client id", false },
+	{ "user_properties_max", OPT_INT, AT(user_properties_max), "32", 0, 10000, NULL,
+	  "user properties of one packet", false },
+	{ "user_properties_bytes", OPT_SIZE, AT(user_properties_bytes), "8k", 0, MB(1), NULL,
+	  "bytes of them together", false },
+	{ "filters_per_subscribe", OPT_INT, AT(filters_per_subscribe), "20", 1, 10000, NULL,
+	  "filters judged in one SUBSCRIBE; the rest get 0x97", false },
+	{ "subscriptions_max", OPT_INT, AT(subscriptions_max), "200", 1, 1000000, NULL,
+	  "subscriptions of one session", false },
+	{ "receive_maximum", OPT_INT, AT(receive_maximum), "100", 1, 1000, NULL,
+	  "QoS 1 and 2 messages of a client not yet acknowledged", false },
+	{ "queue_messages", OPT_INT, AT(queue_messages), "1000", 1, 10000000, NULL,
+	  "messages waiting for one session", false },
+	{ "queue_bytes", OPT_SIZE, AT(queue_bytes), "4m", 1024, MB(1024), NULL,
+	  "bytes waiting for one session", false },
 	{ "keep_alive_max", OPT_MSEC, AT(keep_alive_max), "300s", SEC(1), SEC(65535), NULL,
 	  "longest keep-alive; 0 and longer ones are lowered to it", false },
-	{ "session_expiry_max", OPT_MSEC, AT(session_expiry_max), "7d", 0, DAY(3650), NULL, "longest life of a session without its client", false },
-	{ "topic_alias_max", OPT_INT, AT(topic_alias_max), "16", 0, 1000, NULL, "topic aliases a client may use", false },
+	{ "session_expiry_max", OPT_MSEC, AT(session_expiry_max), "7d", 0, DAY(3650), NULL,
+	  "longest life of a session without its client", false },
+	{ "topic_alias_max", OPT_INT, AT(topic_alias_max), "16", 0, 1000, NULL,
+	  "topic aliases a client may use", false },
 	{ "partial_bytes", OPT_SIZE, AT(partial_bytes), "64m", KB(256), MB(16384), NULL,
 	  "half-received packets of all connections of a worker together", false },
 	{ "waiting_bytes", OPT_SIZE, AT(waiting_bytes), "512m", MB(1), MB(65536), NULL,
 	  "bytes waiting for slow readers, all connections of a worker together", false },
-	{ "connections_max", OPT_INT, AT(connections_max), "200000", 1, 10000000, NULL, "connections in all", false },
-	{ "connections_per_ip", OPT_INT, AT(connections_per_ip), "20000", 0, 10000000, NULL, "of one address; 0 = no limit", false },
+	{ "connections_max", OPT_INT, AT(connections_max), "200000", 1, 10000000, NULL,
+	  "connections in all", false },
+	{ "connections_per_ip", OPT_INT, AT(connections_per_ip), "20000", 0, 10000000, NULL,
+	  "of one address; 0 = no limit", false },
 	{ "connections_per_token", OPT_INT, AT(connections_per_token), "100000", 0, 10000000, NULL,
 	  "with one token, if the token names no limit; 0 = none", false },
-	{ "connect_deadline", OPT_MSEC, AT(connect_deadline), "10s", 100, SEC(600), NULL, "from accept to a whole CONNECT; half of it to the first byte", false },
-	{ "write_deadline", OPT_MSEC, AT(write_deadline), "10s", 100, SEC(600), NULL, "a client that takes nothing for so long is closed", false },
-	{ "out_high", OPT_SIZE, AT(out_high), "256k", KB(4), MB(64), NULL, "bytes waiting for a client that pause its session", false },
-	{ "out_low", OPT_SIZE, AT(out_low), "64k", 0, MB(64), NULL, "bytes waiting that let it go on", false },
-	{ "link_high", OPT_SIZE, AT(link_high), "1m", KB(64), MB(256), NULL, "bytes waiting for the core that stop the reading of its clients", false },
+	{ "connect_deadline", OPT_MSEC, AT(connect_deadline), "10s", 100, SEC(600), NULL,
+	  "from accept to a whole CONNECT; half of it to the first byte", false },
+	{ "write_deadline", OPT_MSEC, AT(write_deadline), "10s", 100, SEC(600), NULL,
+	  "a client that takes nothing for so long is closed", false },
+	{ "out_high", OPT_SIZE, AT(out_high), "256k", KB(4), MB(64), NULL,
+	  "bytes waiting for a client that pause its session", false },
+	{ "out_low", OPT_SIZE, AT(out_low), "64k", 0, MB(64), NULL,
+	  "bytes waiting that let it go on", false },
+	{ "link_high", OPT_SIZE, AT(link_high), "1m", KB(64), MB(256), NULL,
+	  "bytes waiting for the core that stop the reading of its clients", false },
 	{ "publish_rate", OPT_INT, AT(publish_rate), "0", 0, 10000000, NULL,
 	  "messages per second and connection, with a burst of five seconds; 0 = no limit", false },
 	{ "user_properties", OPT_BOOL, AT(user_properties), "off", 0, 0, NULL,
 	  "add flespi's timestamp and cid to deliveries to MQTT 5 clients", false },
-	{ "events", OPT_BOOL, AT(events), "on", 0, 0, NULL, "publish the log of connections as flespi/log/mqtt/... of each customer", false },
-	{ "log_level", OPT_ENUM, AT(log_level), "info", 0, 0, log_levels, "least level that is logged", false },
+	{ "events", OPT_BOOL, AT(events), "on", 0, 0, NULL,
+	  "publish the log of connections as flespi/log/mqtt/... of each customer", false },
+	{ "log_level", OPT_ENUM, AT(log_level), "info", 0, 0, log_levels,
+	  "least level that is logged", false },
 };
 
 const struct opt_set proxy_opts = {
 	.program = "mbus-proxy",
 	.section = "proxy",
-	.summary = "The public MQTT door of MBUS: reads tokens, keeps customers apart, lets through what a token allows.",
+	.summary = "The public MQTT door of MBUS: keeps customers apart, lets through what a token "
+		   "allows.",
 	.table = table,
 	.count = ARRAY_LEN(table),
 };
@@ -114,7 +151,7 @@ int config_address(const char *text, char *host, size_t host_size, uint16_t *por
 	if (name.n >= 2 && name.p[0] == '[' && name.p[name.n - 1] == ']')
 		name = str_make(name.p + 1, name.n - 2);
 	else if (memchr(name.p, ':', name.n))
-		return -E_INVALID;              /* "::1:1883" could mean two things */
+		return -E_INVALID; /* "::1:1883" could mean two things */
 	if (str_eq(name, STR("*")))
 		name = STR("::");
 	if (name.n == 0 || name.n >= host_size)

@@ -1,37 +1,48 @@
-/* config.h - the proxy's settings: one struct, filled by the table in config.c (base/opts.h). Read-only once threads run. */
+/* config.h - the proxy's settings: one struct, filled by the table in config.c (base/opts.h).
+ * Read-only once threads run. */
 #pragma once
 #include "base/opts.h"
 
 struct proxy_config {
-	int64_t workers;                        /* 0 = one per CPU, at most 16 */
-	char *mqtt;                             /* "host:port" of the plain TCP door, "" = none */
-	char *core_dir;                         /* folder of the core's sockets: link-0.sock ... */
+	int64_t workers; /* 0 = one per CPU, at most 16 */
+	char *mqtt;      /* "host:port" of the plain TCP door, "" = none */
+	char *core_dir;  /* folder of the core's sockets: link-0.sock ... */
 	/* authentication */
-	char *auth_url;                         /* http://127.0.0.1:9005/auth/info or https://... ; unix:PATH is allowed too */
-	char *auth_ca;                          /* PEM file, or unset = the system's */
-	bool auth_insecure_http;                /* plain http to other than loopback */
-	int auth_key_form;                      /* 0 mbus: only keys of wire/token.h; 1 any */
-	int64_t auth_connect_timeout, auth_timeout, auth_cache, auth_no, auth_stale, auth_poll;    /* ms */
+	/* http://127.0.0.1:9005/auth/info or https://... ; unix:PATH is allowed too */
+	char *auth_url;
+	char *auth_ca;           /* PEM file, or unset = the system's */
+	bool auth_insecure_http; /* plain http to other than loopback */
+	int auth_key_form;       /* 0 mbus: only keys of wire/token.h; 1 any */
+	/* ms */
+	int64_t auth_connect_timeout, auth_timeout, auth_cache, auth_no, auth_stale, auth_poll;
 	int64_t auth_parallel, auth_queue, auth_known_max, auth_no_max, auth_body_max;
 	/* limits, in the client's terms; a token's own limits win when lower */
-	int64_t packet_max, topic_max, levels_max, client_id_max, user_properties_max, user_properties_bytes, filters_per_subscribe,
-	        subscriptions_max, receive_maximum, queue_messages, queue_bytes, keep_alive_max, session_expiry_max, topic_alias_max;
-	int64_t waiting_bytes;                  /* for clients that read slowly, all of a worker together */
-	int64_t partial_bytes;                  /* of half-received packets, all connections of a worker together */
+	int64_t packet_max, topic_max, levels_max, client_id_max, user_properties_max,
+	    user_properties_bytes, filters_per_subscribe, subscriptions_max, receive_maximum,
+	    queue_messages, queue_bytes, keep_alive_max, session_expiry_max, topic_alias_max;
+	/* for clients that read slowly, all of a worker together */
+	int64_t waiting_bytes;
+	/* of half-received packets, all connections of a worker together */
+	int64_t partial_bytes;
 	int64_t connections_max, connections_per_ip, connections_per_token;
-	int64_t connect_deadline;               /* ms from accept to a whole CONNECT */
-	int64_t write_deadline;                 /* ms without progress towards a reader */
-	int64_t out_high, out_low;              /* bytes waiting for one client: PAUSE above, RESUME below */
-	int64_t link_high;                      /* bytes waiting for the core: stop reading clients above */
-	int64_t publish_rate;                   /* messages per second and connection, 0 = none; burst 5x; reading pauses above */
-	bool user_properties;                   /* MQTT 5 deliveries carry flespi's `timestamp` and `cid` */
-	bool events;                            /* publish flespi/log/mqtt/... */
+	int64_t connect_deadline; /* ms from accept to a whole CONNECT */
+	int64_t write_deadline;   /* ms without progress towards a reader */
+	/* bytes waiting for one client: PAUSE above, RESUME below */
+	int64_t out_high, out_low;
+	/* bytes waiting for the core: stop reading clients above */
+	int64_t link_high;
+	/* messages per second and connection, 0 = none; burst 5x; reading pauses above */
+	int64_t publish_rate;
+	/* MQTT 5 deliveries carry flespi's `timestamp` and `cid` */
+	bool user_properties;
+	bool events; /* publish flespi/log/mqtt/... */
 	int log_level;
 };
 
-extern const struct opt_set proxy_opts;         /* .config is set by main and tests */
+extern const struct opt_set proxy_opts; /* .config is set by main and tests */
 
-/* What no single row of the table can tell: values that contradict each other. 0, or -E_INVALID and *why. */
+/* What no single row of the table can tell: values that contradict each other. 0, or -E_INVALID and
+ * *why. */
 int config_check(const struct proxy_config *c, const char **why) MUST_CHECK;
 /* "host:port", "[::]:1883", "*:1883" (both families). host is written NUL-terminated. */
 int config_address(const char *text, char *host, size_t host_size, uint16_t *port) MUST_CHECK;

@@ -1,4 +1,5 @@
-/* conn.c - the life of a connection: states, and the one way it ends (conn.h). What it says and hears is elsewhere. */
+/* conn.c - the life of a connection: states, and the one way it ends (conn.h). What it says and
+ * hears is elsewhere. */
 #include "base/base.h"
 #include "proxy/conn.h"
 
@@ -38,7 +39,7 @@ bool conn_may_become(enum conn_state from, enum conn_state to)
 	return states[from].next >> to & 1;
 }
 
-void conn_enter(struct conn *c, enum conn_state to)     /* the only writer of c->state */
+void conn_enter(struct conn *c, enum conn_state to) /* the only writer of c->state */
 {
 	MUST(conn_may_become(c->state, to));
 	LOG_DEBUG(conn_name(c), "state", "from=%s to=%s", states[c->state].name, states[to].name);
@@ -59,11 +60,13 @@ const struct conn_end_row *conn_end_row(enum conn_end end)
 	return &ends[end];
 }
 
-/* 0x83, 0x87 and 0x8B have several rows with other meanings than a broken rule; MALFORMED and what follows from a packet come first. */
+/* 0x83, 0x87 and 0x8B have several rows with other meanings than a broken rule; MALFORMED and what
+ * follows from a packet come first. */
 enum conn_end conn_end_of(unsigned reason)
 {
 	for (unsigned i = 0; i < END_COUNT; i++) {
-		if (reason && ends[i].reason == reason && (ends[i].flags & END_ERROR) && i != END_SLOW_READER && i != END_SLOW_SENDER)
+		if (reason && ends[i].reason == reason && (ends[i].flags & END_ERROR) &&
+		    i != END_SLOW_READER && i != END_SLOW_SENDER)
 			return (enum conn_end)i;
 	}
 	return END_OTHER;
@@ -71,7 +74,8 @@ enum conn_end conn_end_of(unsigned reason)
 
 /* ---- Beginning ---- */
 
-void conn_new(struct worker *w, int fd, const struct sock_addr *peer, const struct transport_ops *transport, struct cap *cap)
+void conn_new(struct worker *w, int fd, const struct sock_addr *peer,
+              const struct transport_ops *transport, struct cap *cap)
 {
 	struct conn *c = mem_zalloc(sizeof(*c));
 
@@ -126,9 +130,11 @@ const char *conn_name(const struct conn *c)
 	int n = snprintf(room, sizeof(room), "conn=w%u.%" PRIx64, c->worker->index, c->serial);
 
 	if (c->badge)
-		n += snprintf(room + n, sizeof(room) - (size_t)n, " cid=%" PRIu64, c->badge->customer);
+		n += snprintf(room + n, sizeof(room) - (size_t)n, " cid=%" PRIu64,
+		              c->badge->customer);
 	if (c->client_id_size)
-		(void)snprintf(room + n, sizeof(room) - (size_t)n, " client=%s", log_esc(conn_client_id(c)));
+		(void)snprintf(room + n, sizeof(room) - (size_t)n, " client=%s",
+		               log_esc(conn_client_id(c)));
 	return room;
 }
 
@@ -139,11 +145,13 @@ static void tell_core(struct conn *c, enum conn_state was, unsigned flags)
 	if (!c->channel)
 		return;
 	if (!(flags & END_SILENT) && uplink_up(c->link)) {
-		if ((flags & END_WILL) && was == CONN_OPEN)     /* before CONNACK nothing of the client's has an effect */
+		if ((flags & END_WILL) &&
+		    was == CONN_OPEN) /* before CONNACK nothing of the client's has an effect */
 			how |= LINK_CLOSE_WILL;
 		if (c->expiry_told)
 			how |= LINK_CLOSE_EXPIRY;
-		link_close_write(uplink_out(c->link), c->channel, c->generation, (uint8_t)how, c->expiry_s);
+		link_close_write(uplink_out(c->link), c->channel, c->generation, (uint8_t)how,
+		                 c->expiry_s);
 	}
 	uplink_detach(c);
 }
@@ -161,7 +169,7 @@ static void tell_client(struct conn *c, unsigned reason, const char *say)
 		props.reason_string = str_c(say);
 	}
 	mqtt_disconnect_write(&c->out, c->version, reason, &props);
-	if (c->packet_most && buf_len(&c->out) - before > c->packet_most) {     /* [MQTT-3.14.2-3] */
+	if (c->packet_most && buf_len(&c->out) - before > c->packet_most) { /* [MQTT-3.14.2-3] */
 		buf_cut(&c->out, before);
 		mqtt_disconnect_write(&c->out, c->version, reason, NULL);
 	}
@@ -176,10 +184,12 @@ static void log_end(const struct conn *c, const char *word)
 
 	sock_text(&c->peer, peer);
 	LOG_INFO(conn_name(c), "close",
-	         "why=%s reason=0x%02x peer=%s transport=%s version=%u token=%" PRIu64 " age=%" PRId64 "ms in=%" PRIu64 "/%" PRIu64
-	         " out=%" PRIu64 "/%" PRIu64 " rejected=%u undelivered=%u",
-	         word, c->end_reason, peer, c->transport.ops->name, c->version, c->badge ? c->badge->id : 0,
-	         loop_now(c->worker->loop) - c->since, c->msgs_in, c->bytes_in, c->msgs_out, c->bytes_out, c->rejected, c->undelivered);
+	         "why=%s reason=0x%02x peer=%s transport=%s version=%u token=%" PRIu64
+	         " age=%" PRId64 "ms in=%" PRIu64 "/%" PRIu64 " out=%" PRIu64 "/%" PRIu64
+	         " rejected=%u undelivered=%u",
+	         word, c->end_reason, peer, c->transport.ops->name, c->version,
+	         c->badge ? c->badge->id : 0, loop_now(c->worker->loop) - c->since, c->msgs_in,
+	         c->bytes_in, c->msgs_out, c->bytes_out, c->rejected, c->undelivered);
 }
 
 void conn_close_with(struct conn *c, enum conn_end end, unsigned reason, const char *say)
@@ -197,7 +207,11 @@ void conn_close_with(struct conn *c, enum conn_end end, unsigned reason, const c
 	conn_enter(c, CONN_CLOSING);
 	log_end(c, row->word);
 	if (was == CONN_OPEN)
-		event_disconnected(c, row->close_code == 0 || !reason || row->reason == reason ? row->close_code : (int)reason, row->word);
+		event_disconnected(c,
+		                   row->close_code == 0 || !reason || row->reason == reason
+		                       ? row->close_code
+		                       : (int)reason,
+		                   row->word);
 	tell_core(c, was, row->flags);
 	badge_drop(c);
 	greet_free(c);

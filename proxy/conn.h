@@ -1,8 +1,11 @@
-/* conn.h - one network connection of one client, from accept to the last byte. Its worker's thread only.
+/* conn.h - one network connection of one client, from accept to the last byte. Its worker's thread
+ * only.
  *
- * Who does what with it: door.c accepts, conn_io.c moves its bytes, gate.c lets its packets through to greet.c (CONNECT) and in_*.c, deliver.c
- * and to_client.c bring what the core has to say, rights.c looks at it when its token changes, conn.c is the only one that ends it.
- * conn_close may be called at any moment and frees nothing: the connection is gone at the end of the loop turn. After it, only look at `state`. */
+ * Who does what with it: door.c accepts, conn_io.c moves its bytes, gate.c lets its packets through
+ * to greet.c (CONNECT) and in_*.c, deliver.c and to_client.c bring what the core has to say,
+ * rights.c looks at it when its token changes, conn.c is the only one that ends it. conn_close may
+ * be called at any moment and frees nothing: the connection is gone at the end of the loop turn.
+ * After it, only look at `state`. */
 #pragma once
 #include "base/bytes.h"
 #include "base/loop.h"
@@ -20,25 +23,28 @@ struct worker;
 
 /* ---- States: name, then what they may become ---- */
 #define CONN_STATES(S) \
-	S(GREETING, TO(AUTH) | TO(CLOSING))     /* bytes, but no CONNECT yet */ \
-	S(AUTH, TO(OPENING) | TO(CLOSING))      /* verdict asked for; reading is paused, nothing has any effect */ \
-	S(OPENING, TO(OPEN) | TO(CLOSING))      /* OPEN went to the core; reading is still paused */ \
-	S(OPEN, TO(CLOSING))                    /* CONNACK is said */ \
-	S(CLOSING, 0)                           /* last words on their way out; what comes in is thrown away */
+	S(GREETING, TO(AUTH) | TO(CLOSING)) /* bytes, but no CONNECT yet */ \
+	S(AUTH, TO(OPENING) | TO(CLOSING))  /* verdict asked for; reading is paused */ \
+	S(OPENING, TO(OPEN) | TO(CLOSING))  /* OPEN went to the core; still paused */ \
+	S(OPEN, TO(CLOSING))                /* CONNACK is said */ \
+	S(CLOSING, 0)                       /* last words go out; what comes is thrown away */
 
 enum conn_state {
 #define S(name, next) CONN_##name,
 	CONN_STATES(S)
 #undef S
-	CONN_STATE_COUNT
+	    CONN_STATE_COUNT
 };
 
-/* ---- Ends: every connection has exactly one. name, word for the log, MQTT reason told to a v5 client (0 = nothing is said), close_code of the
- *      event (reference: flespi's records; -1 = the reason), what else. A row with reason 0 and END_TOLD had its CONNACK already. ---- */
+/* ---- Ends: every connection has exactly one. name, word for the log, MQTT reason told to a v5
+ * client (0 = nothing is said), close_code of the event (reference: flespi's records; -1 = the
+ * reason), what else. REFUSED had its CONNACK already. ---- */
 enum {
-	END_ERROR = 1,                          /* the client did something wrong: counted as such */
-	END_WILL = 2,                           /* the core is to send the Will */
-	END_SILENT = 4,                         /* the core is told nothing: it knows, or its link is lost */
+	/* the client did something wrong: counted as such */
+	END_ERROR = 1,
+	END_WILL = 2, /* the core is to send the Will */
+	/* the core is told nothing: it knows, or its link is lost */
+	END_SILENT = 4,
 };
 #define CONN_ENDS(E) \
 	E(DISCONNECT, "disconnect", 0, 0, 0) \
@@ -72,7 +78,7 @@ enum conn_end {
 #define E(name, word, reason, code, flags) END_##name,
 	CONN_ENDS(E)
 #undef E
-	END_COUNT
+	    END_COUNT
 };
 
 struct conn_end_row {
@@ -82,7 +88,8 @@ struct conn_end_row {
 	uint8_t flags;
 };
 const struct conn_end_row *conn_end_row(enum conn_end end);
-enum conn_end conn_end_of(unsigned reason);             /* the row that tells this reason; END_OTHER if none does */
+/* The row that tells this reason; END_OTHER if none does. */
+enum conn_end conn_end_of(unsigned reason);
 
 /* ---- Why nothing is read from it now; any bit is enough ---- */
 enum { HOLD_AUTH = 1, HOLD_LINK = 2, HOLD_RATE = 4, HOLD_OUT = 8, HOLD_END = 16 };
@@ -90,66 +97,79 @@ enum { HOLD_AUTH = 1, HOLD_LINK = 2, HOLD_RATE = 4, HOLD_OUT = 8, HOLD_END = 16 
 struct conn {
 	/* life: conn.c */
 	struct worker *worker;
-	struct list node;                       /* worker->conns */
-	struct list todo;                       /* worker->dirty, or in no list */
-	struct timer timer;                     /* conn_io.c: the nearest of all deadlines */
+	struct list node;   /* worker->conns */
+	struct list todo;   /* worker->dirty, or in no list */
+	struct timer timer; /* conn_io.c: the nearest of all deadlines */
 	struct cap *peer_cap, *token_cap;
-	uint64_t serial;                        /* of this worker, for logs */
-	int64_t since;                          /* loop time of accept */
+	uint64_t serial; /* of this worker, for logs */
+	int64_t since;   /* loop time of accept */
 	uint8_t state, end, end_reason;
-	uint8_t version;                        /* enum mqtt_version; 0 before CONNECT */
+	uint8_t version; /* enum mqtt_version; 0 before CONNECT */
 	/* bytes: conn_io.c */
 	uint8_t hold;
-	bool writing, writable;                 /* the socket is full: waiting for LOOP_WRITE; which came in this turn */
-	bool said_end;                          /* last words were written: linger until the peer has read them */
-	bool lingering, done;                   /* FIN sent, waits for the peer's; nothing left to do: to be freed */
+	/* the socket is full: waiting for LOOP_WRITE; which came in this turn */
+	bool writing, writable;
+	/* last words were written: linger until the peer has read them */
+	bool said_end;
+	/* FIN sent, waits for the peer's; nothing left to do: to be freed */
+	bool lingering, done;
 	struct watch watch;
 	struct transport transport;
-	struct buf in, out;                     /* in: a packet that has not wholly come; out: not yet sent. Memory only while needed */
-	size_t partial, waiting;                /* of in and of out, as counted in worker->partial and worker->waiting */
-	uint64_t frames_in;                     /* packets that came, to tell whether one came during a read */
-	int64_t heard, partial_since, progress; /* loop time: last bytes; `in` began; last byte taken by the peer while writing */
+	/* in: a packet that has not wholly come; out: not yet sent. Memory only while needed */
+	struct buf in, out;
+	/* of in and of out, as counted in worker->partial and worker->waiting */
+	size_t partial, waiting;
+	/* packets that came, to tell whether one came during a read */
+	uint64_t frames_in;
+	/* loop time: last bytes; `in` began; last byte taken by the peer while writing */
+	int64_t heard, partial_since, progress;
 	/* who it is: greet.c */
-	struct greet *greet;                    /* only before OPEN */
+	struct greet *greet; /* only before OPEN */
 	struct badge *badge;
 	struct list badge_node;
 	struct sock_addr peer;
-	char *client_id;                        /* owned, not NUL-terminated */
-	char *will_topic;                       /* owned, of a Will that may still be sent */
+	char *client_id;  /* owned, not NUL-terminated */
+	char *will_topic; /* owned, of a Will that may still be sent */
 	uint16_t client_id_size, will_topic_size;
-	uint32_t packet_limit, packet_most;     /* longest packet from, and (0 = any) to the client */
-	uint32_t keep_alive_ms;                 /* 1.5 times the agreed one; 0 = none */
-	bool expiry_zero;                       /* the session was to end with the connection */
-	bool expiry_told;                       /* DISCONNECT said another one: */
+	/* longest packet from, and (0 = any) to the client */
+	uint32_t packet_limit, packet_most;
+	uint32_t keep_alive_ms; /* 1.5 times the agreed one; 0 = none */
+	bool expiry_zero;       /* the session was to end with the connection */
+	bool expiry_told;       /* DISCONNECT said another one: */
 	uint32_t expiry_s;
-	bool problem_info;                      /* reason strings are welcome */
+	bool problem_info; /* reason strings are welcome */
 	/* the link: uplink.c */
 	bool core_paused;
 	uint16_t generation;
-	uint32_t channel;                       /* 0 = none */
+	uint32_t channel; /* 0 = none */
 	struct uplink *link;
-	struct list stalled;                    /* link->stalled while HOLD_LINK */
+	struct list stalled; /* link->stalled while HOLD_LINK */
 	/* what it did: in_*.c */
-	struct alias_table *aliases;            /* made when first used */
+	struct alias_table *aliases; /* made when first used */
 	struct inflight *inflight;
-	struct buf filters;                     /* filters.h */
+	struct buf filters; /* filters.h */
 	uint32_t filter_count;
-	uint32_t rate;                          /* publishes per second, 0 = any */
-	int64_t rate_at;                        /* microseconds of loop time: when the last publish was due */
+	uint32_t rate; /* publishes per second, 0 = any */
+	/* microseconds of loop time: when the last publish was due */
+	int64_t rate_at;
 	/* counters for the last line */
 	uint64_t msgs_in, msgs_out, bytes_in, bytes_out;
-	uint32_t rejected, undelivered;         /* publishes refused; deliveries dropped (rights, size, no room) */
+	/* publishes refused; deliveries dropped (rights, size, no room) */
+	uint32_t rejected, undelivered;
 	uint32_t events, events_minute, events_dropped;
 };
 
 /* ---- Life ---- */
 /* Takes fd and cap, also on failure. */
-void conn_new(struct worker *w, int fd, const struct sock_addr *peer, const struct transport_ops *transport, struct cap *cap);
+void conn_new(struct worker *w, int fd, const struct sock_addr *peer,
+              const struct transport_ops *transport, struct cap *cap);
 void conn_enter(struct conn *c, enum conn_state to);
 void conn_close(struct conn *c, enum conn_end end);
-void conn_close_with(struct conn *c, enum conn_end end, unsigned reason, const char *say);     /* other reason than the row's; say: reason string or NULL */
-void conn_break(struct conn *c, unsigned reason);       /* the client broke a rule of MQTT: reason as the codec gives it */
-void conn_free(struct conn *c);                         /* worker.c, when nothing is left to say */
+/* other reason than the row's; say: reason string or NULL */
+void conn_close_with(struct conn *c, enum conn_end end, unsigned reason, const char *say);
+/* the client broke a rule of MQTT: reason as the codec gives it */
+void conn_break(struct conn *c, unsigned reason);
+void conn_free(struct conn *c); /* worker.c, when nothing is left to say */
 static inline bool conn_is(const struct conn *c, enum conn_state state)
 {
 	return c->state == state;
@@ -160,17 +180,23 @@ static inline struct str conn_client_id(const struct conn *c)
 {
 	return str_make(c->client_id, c->client_id_size);
 }
-const char *conn_name(const struct conn *c);            /* "conn=w2.1f3a cid=7 client=lamp-1", the subject of log lines; until the next call */
+/* "conn=w2.1f3a cid=7 client=lamp-1", the subject of log lines; until the next call */
+const char *conn_name(const struct conn *c);
 
 /* ---- Bytes: conn_io.c ---- */
-struct buf *conn_out(struct conn *c);                   /* to append whole packets to; sent at the end of the turn. Throws them away when CLOSING */
+/* to append whole packets to; sent at the end of the turn. Throws them away when CLOSING */
+struct buf *conn_out(struct conn *c);
 void conn_hold(struct conn *c, unsigned why);
-void conn_go_on(struct conn *c, unsigned why);          /* reads again if nothing else holds it */
-bool conn_flush(struct conn *c) MUST_CHECK;             /* worker.c, end of turn. True: it is gone, free it */
-void conn_wrote(struct conn *c);                        /* deliver.c: out has grown; sends at once if it is long already */
-void conn_touch(struct conn *c);                        /* conn_flush at the end of this turn */
-void conn_io_start(struct conn *c);                     /* conn.c */
-void conn_io_closing(struct conn *c);                   /* conn.c: from now on only out is emptied */
-void conn_io_end(struct conn *c);                       /* conn.c: gives everything back */
-void conn_timer_arm(struct conn *c);                    /* after a deadline has come or gone */
-void conn_resume_rest(struct conn *c);                  /* OPEN now: works on what came with CONNECT */
+void conn_go_on(struct conn *c, unsigned why); /* reads again if nothing else holds it */
+/* worker.c, end of turn. True: it is gone, free it */
+bool conn_flush(struct conn *c) MUST_CHECK;
+/* deliver.c: out has grown; sends at once if it is long already */
+void conn_wrote(struct conn *c);
+void conn_touch(struct conn *c);    /* conn_flush at the end of this turn */
+void conn_io_start(struct conn *c); /* conn.c */
+/* conn.c: from now on only out is emptied */
+void conn_io_closing(struct conn *c);
+void conn_io_end(struct conn *c);    /* conn.c: gives everything back */
+void conn_timer_arm(struct conn *c); /* after a deadline has come or gone */
+/* OPEN now: works on what came with CONNECT */
+void conn_resume_rest(struct conn *c);

@@ -1,5 +1,5 @@
-/* conn_io.c - the bytes of a connection: one receive when it is readable, one send at the end of the turn, and every deadline on one timer.
- * An idle connection holds no buffer. */
+/* conn_io.c - the bytes of a connection: one receive when it is readable, one send at the end of
+ * the turn, and every deadline on one timer. An idle connection holds no buffer. */
 #include "base/base.h"
 #include "proxy/conn.h"
 
@@ -9,11 +9,14 @@
 #include "proxy/worker.h"
 
 enum {
-	ANSWER_MS = 30000,                      /* for verdict and core together; both have shorter deadlines of their own */
-	PARTIAL_GRACE_MS = 10000,               /* attack R03: after this, a packet on its way must have come at 1 KiB/s */
+	/* for verdict and core together; both have shorter deadlines of their own */
+	ANSWER_MS = 30000,
+	/* attack R03: after this, a packet on its way must have come at 1 KiB/s */
+	PARTIAL_GRACE_MS = 10000,
 	PARTIAL_LOOK_MS = 5000,
-	LINGER_MS = 1000,                       /* for the peer to read our last words */
-	EAGER = 64 << 10,                       /* so much is sent at once: one great message to many must not lie here many times */
+	LINGER_MS = 1000, /* for the peer to read our last words */
+	/* so much is sent at once: one great message to many must not lie here many times */
+	EAGER = 64 << 10,
 };
 
 static struct proxy_config const *config_of(const struct conn *c)
@@ -64,12 +67,13 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-static int64_t greeting_due(const struct conn *c)        /* attacks R01, R02 */
+static int64_t greeting_due(const struct conn *c) /* attacks R01, R02 */
 {
-	return c->since + (c->bytes_in ? config_of(c)->connect_deadline : config_of(c)->connect_deadline / 2);
+	return c->since +
+	       (c->bytes_in ? config_of(c)->connect_deadline : config_of(c)->connect_deadline / 2);
 }
 
-static int64_t rate_due(const struct conn *c)            /* a burst of five seconds is free */
+static int64_t rate_due(const struct conn *c) /* a burst of five seconds is free */
 {
 	return c->rate_at / 1000 - 5000;
 }
@@ -83,8 +87,9 @@ static int64_t open_due(const struct conn *c)
 	if (c->writing)
 		due = earlier(due, c->progress + config_of(c)->write_deadline);
 	if (c->partial && !c->hold)
-		due = earlier(due, c->partial_since + PARTIAL_GRACE_MS > now_of(c) ? c->partial_since + PARTIAL_GRACE_MS
-		                                                                    : now_of(c) + PARTIAL_LOOK_MS);
+		due = earlier(due, c->partial_since + PARTIAL_GRACE_MS > now_of(c)
+		                       ? c->partial_since + PARTIAL_GRACE_MS
+		                       : now_of(c) + PARTIAL_LOOK_MS);
 	if (c->hold & HOLD_RATE)
 		due = earlier(due, rate_due(c));
 	return due;
@@ -170,7 +175,8 @@ static void fired(struct timer *t)
 
 /* ---- Reading ---- */
 
-/* What has not wholly come is charged to all of the worker: many clients may each begin a great packet (attack R02). */
+/* What has not wholly come is charged to all of the worker: many clients may each begin a great
+ * packet (attack R02). */
 static void charge_partial(struct conn *c, bool progressed)
 {
 	struct worker *w = c->worker;
@@ -194,7 +200,7 @@ static void fed(struct conn *c, enum feed answer, uint64_t frames_before)
 {
 	if (answer == FEED_NOMEM)
 		conn_close(c, END_MEMORY);
-	MUST(answer != FEED_BAD || c->state == CONN_CLOSING);   /* the gate has said why */
+	MUST(answer != FEED_BAD || c->state == CONN_CLOSING); /* the gate has said why */
 	charge_partial(c, c->frames_in != frames_before);
 }
 
@@ -237,7 +243,7 @@ static void read_some(struct conn *c)
 		return;
 	c->heard = now_of(c);
 	if (c->bytes_in == 0)
-		conn_timer_arm(c);              /* the first byte doubles the time for CONNECT */
+		conn_timer_arm(c); /* the first byte doubles the time for CONNECT */
 	c->bytes_in += plain.n;
 	fed(c, feed(&gate_ops, c, &c->in, plain), frames);
 }
@@ -250,7 +256,8 @@ void conn_resume_rest(struct conn *c)
 		fed(c, feed_rest(&gate_ops, c, &c->in), frames);
 }
 
-/* Our last words are only safe when the peer has read them: closing with unread bytes in our socket would send a reset. */
+/* Our last words are only safe when the peer has read them: closing with unread bytes in our socket
+ * would send a reset. */
 static void linger(struct conn *c)
 {
 	struct str plain = STR_NONE;
@@ -278,7 +285,8 @@ static void ready(struct watch *w, unsigned events)
 	if (!c->hold && (events & (LOOP_READ | LOOP_HANGUP)))
 		read_some(c);
 	else if (events & LOOP_HANGUP)
-		conn_close(c, END_GONE);        /* held, but there is nobody any more (attack A07) */
+		/* held, but there is nobody any more (attack A07) */
+		conn_close(c, END_GONE);
 }
 
 void conn_hold(struct conn *c, unsigned why)
@@ -294,14 +302,15 @@ void conn_go_on(struct conn *c, unsigned why)
 	c->hold &= (uint8_t)~why;
 	if (c->hold)
 		return;
-	c->heard = c->partial_since = now_of(c);        /* while held it could not be heard */
+	c->heard = c->partial_since = now_of(c); /* while held it could not be heard */
 	watch_again(c);
 	conn_timer_arm(c);
 }
 
 /* ---- Writing ---- */
 
-/* A client that does not read pauses its session, not its neighbours (design section 4); nor may it fill us with answers. */
+/* A client that does not read pauses its session, not its neighbours (design section 4); nor may it
+ * fill us with answers. */
 static void backpressure(struct conn *c)
 {
 	size_t waiting = buf_len(&c->out);
@@ -356,13 +365,15 @@ static void last_said(struct conn *c)
 bool conn_flush(struct conn *c)
 {
 	size_t before = buf_len(&c->out);
-	bool leave = c->state == CONN_CLOSING && !c->said_end;  /* nobody waits for what is still there */
+	/* nobody waits for what is still there */
+	bool leave = c->state == CONN_CLOSING && !c->said_end;
 	int err;
 
 	list_del(&c->todo);
 	if (c->done)
 		return true;
-	if (c->writing && !c->writable && !leave) {     /* still full: more only waits behind what waits */
+	if (c->writing && !c->writable &&
+	    !leave) { /* still full: more only waits behind what waits */
 		backpressure(c);
 		return false;
 	}
@@ -402,7 +413,8 @@ void conn_io_start(struct conn *c)
 
 	timer_init(&c->timer, fired);
 	c->watch.fd = -1;
-	if (c->transport.ops->open(&c->transport, fd) || loop_watch(w->loop, &c->watch, fd, LOOP_READ, ready)) {
+	if (c->transport.ops->open(&c->transport, fd) ||
+	    loop_watch(w->loop, &c->watch, fd, LOOP_READ, ready)) {
 		c->watch.fd = fd;
 		c->done = true;
 		conn_close(c, END_SOCKET);

@@ -1,5 +1,6 @@
-/* deliver.c - one message of the core to many clients: for each channel the gate once more (may it receive this?), encoded once per layout, copied
- * per client with its packet id. What a client does not get although the core sent it is answered for it, so that its window goes on. */
+/* deliver.c - one message of the core to many clients: for each channel the gate once more (may it
+ * receive this?), encoded once per layout, copied per client with its packet id. What a client does
+ * not get although the core sent it is answered for it, so that its window goes on. */
 #include "base/base.h"
 #include "proxy/deliver.h"
 
@@ -18,15 +19,16 @@
 
 enum { LAYOUTS = 8 };
 
-struct shape {                                  /* one encoding of the message, in worker->encoded */
+struct shape { /* one encoding of the message, in worker->encoded */
 	struct layout layout;
 	size_t at, size, packet_id_at;
-	bool failed;                            /* cannot be said in MQTT, or no memory */
+	bool failed; /* cannot be said in MQTT, or no memory */
 };
 
 struct delivery {
 	struct worker *worker;
-	uint64_t customer;                      /* whose name space the topic is in; 0: the platform's own */
+	/* whose name space the topic is in; 0: the platform's own */
+	uint64_t customer;
 	struct layout_msg msg;
 	unsigned shapes;
 	struct shape shape[LAYOUTS];
@@ -49,7 +51,8 @@ static void add_extra(struct delivery *out, const struct link_deliver *d)
 	if (!out->worker->config->user_properties)
 		return;
 	buf_reset(b);
-	(void)snprintf(text, sizeof(text), "%" PRId64 ".%06" PRId64, d->timestamp_ms / 1000, d->timestamp_ms % 1000 * 1000);
+	(void)snprintf(text, sizeof(text), "%" PRId64 ".%06" PRId64, d->timestamp_ms / 1000,
+	               d->timestamp_ms % 1000 * 1000);
 	put_pair(b, "timestamp", text);
 	(void)snprintf(text, sizeof(text), "%" PRIu64, out->customer);
 	put_pair(b, "cid", text);
@@ -66,7 +69,9 @@ static bool begin(struct delivery *out, struct worker *w, const struct link_deli
 
 	out->worker = w;
 	out->shapes = 0;
-	out->msg = (struct layout_msg){ .props = d->msg.props, .payload = d->msg.payload, .expiry_s = d->msg.expiry_s };
+	out->msg = (struct layout_msg){ .props = d->msg.props,
+		                        .payload = d->msg.payload,
+		                        .expiry_s = d->msg.expiry_s };
 	buf_reset(&w->encoded);
 	w->deliver_serial++;
 	if (!space_of(d->msg.topic, &out->customer, &out->msg.topic)) {
@@ -76,7 +81,8 @@ static bool begin(struct delivery *out, struct worker *w, const struct link_deli
 	if (!mqtt_name_ok(out->msg.topic))
 		return false;
 	/* A Response Topic is only of use, and only shown, inside the same space (attack T10). */
-	if (d->msg.response_topic.n && space_of(d->msg.response_topic, &whose, &name) && whose == out->customer)
+	if (d->msg.response_topic.n && space_of(d->msg.response_topic, &whose, &name) &&
+	    whose == out->customer)
 		out->msg.response_topic = name;
 	add_extra(out, d);
 	return true;
@@ -103,7 +109,7 @@ static const struct shape *shape_for(struct delivery *d, const struct layout *l)
 		if (layout_same(&d->shape[i].layout, l))
 			return &d->shape[i];
 	}
-	if (d->shapes == LAYOUTS) {             /* many subscription ids: begin anew */
+	if (d->shapes == LAYOUTS) { /* many subscription ids: begin anew */
 		d->shapes = 0;
 		buf_reset(&d->worker->encoded);
 	}
@@ -114,23 +120,26 @@ static const struct shape *shape_for(struct delivery *d, const struct layout *l)
 
 /* ---- One client ---- */
 
-/* The core waits for an answer of this client to this packet id; it will not come (attacks C05, C18, T18). */
+/* The core waits for an answer of this client to this packet id; it will not come (attacks C05,
+ * C18, T18). */
 static void answer_for(struct conn *c, const struct link_entry *e, unsigned reason)
 {
 	unsigned qos = e->flags & LINK_QOS;
 
 	c->undelivered++;
 	if (qos)
-		link_ack_write(uplink_out(c->link), c->channel, c->generation, qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, e->packet_id, (uint8_t)reason);
+		link_ack_write(uplink_out(c->link), c->channel, c->generation,
+		               qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, e->packet_id, (uint8_t)reason);
 }
 
-/* QoS 0 beyond the mark is dropped. QoS 1 and 2 are bounded by the client's window; who lets even that pile up is closed, and finds them in
- * his session. */
+/* QoS 0 beyond the mark is dropped. QoS 1 and 2 are bounded by the client's window; who lets even
+ * that pile up is closed, and finds them in his session. */
 static bool has_room(struct conn *c, const struct link_entry *e, size_t size)
 {
 	const struct proxy_config *f = c->worker->config;
 	size_t waiting = buf_len(&c->out);
-	bool full = c->worker->waiting + size > (size_t)f->waiting_bytes;       /* attack R16: all slow readers together */
+	/* attack R16: all slow readers together */
+	bool full = c->worker->waiting + size > (size_t)f->waiting_bytes;
 
 	if ((e->flags & LINK_QOS) == 0) {
 		if (!full && (waiting <= (size_t)f->out_high || !c->core_paused))
@@ -139,7 +148,8 @@ static bool has_room(struct conn *c, const struct link_entry *e, size_t size)
 		c->worker->n.deliveries_dropped++;
 		return false;
 	}
-	if (!full && waiting + size <= (size_t)f->out_high + (size_t)f->queue_bytes + (size_t)f->packet_max)
+	if (!full &&
+	    waiting + size <= (size_t)f->out_high + (size_t)f->queue_bytes + (size_t)f->packet_max)
 		return true;
 	conn_close(c, END_SLOW_READER);
 	return false;
@@ -179,9 +189,11 @@ static void deliver_to(struct delivery *d, struct conn *c, const struct link_ent
 		return;
 	}
 	s = shape_for(d, &l);
-	if (s->failed || (c->packet_most && s->size > c->packet_most)) {       /* [MQTT-3.1.2-25]: as if it had been sent */
+	if (s->failed || (c->packet_most &&
+	                  s->size > c->packet_most)) { /* [MQTT-3.1.2-25]: as if it had been sent */
 		d->worker->n.deliveries_dropped++;
-		answer_for(c, e, s->failed ? RC_IMPLEMENTATION_SPECIFIC_ERROR : RC_PACKET_TOO_LARGE);
+		answer_for(c, e,
+		           s->failed ? RC_IMPLEMENTATION_SPECIFIC_ERROR : RC_PACKET_TOO_LARGE);
 		return;
 	}
 	if (has_room(c, e, s->size))
@@ -219,7 +231,8 @@ bool deliver(struct uplink *u, struct link_deliver *frame)
 			w->n.stale_frames++;
 			continue;
 		}
-		if (d.customer == 0 || !c->badge || c->badge->customer != d.customer) {  /* isolation: our own lock on that door */
+		if (d.customer == 0 || !c->badge ||
+		    c->badge->customer != d.customer) { /* isolation: our own lock on that door */
 			LOG_ERROR(conn_name(c), "foreign-delivery", "whose=%" PRIu64, d.customer);
 			return false;
 		}

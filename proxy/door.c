@@ -1,4 +1,5 @@
-/* door.c - accepting connections (door.h). Counting per address comes first: nothing of a stranger costs memory before it. */
+/* door.c - accepting connections (door.h). Counting per address comes first: nothing of a stranger
+ * costs memory before it. */
 #include "base/base.h"
 #include "proxy/door.h"
 
@@ -8,13 +9,14 @@
 #include "proxy/conn.h"
 #include "proxy/worker.h"
 
-enum { ACCEPTS = 64, PAUSE_MS = 100 };          /* of one turn; when descriptors ran out */
+enum { ACCEPTS = 64, PAUSE_MS = 100 }; /* of one turn; when descriptors ran out */
 
 static void admit(struct door *d, int fd, const struct sock_addr *peer)
 {
 	struct worker *w = d->worker;
 	struct cap *cap = NULL;
-	int err = caps_enter_peer(w->crew->caps, peer, w->config->connections_max, w->config->connections_per_ip, &cap);
+	int err = caps_enter_peer(w->crew->caps, peer, w->config->connections_max,
+	                          w->config->connections_per_ip, &cap);
 	char text[SOCK_TEXT];
 
 	if (!err) {
@@ -43,7 +45,8 @@ static void come(struct watch *watch, unsigned events)
 		}
 		if (err == -E_LIMIT || err == -E_IO) {
 			w->n.accept_pauses++;
-			LOG_WARN("", "accept-paused", "why=\"%s\" connections=%zu", err_text(err), w->conn_count);
+			LOG_WARN("", "accept-paused", "why=\"%s\" connections=%zu", err_text(err),
+			         w->conn_count);
 			loop_rewatch(w->loop, &d->watch, 0);
 			timer_set(w->loop, &d->again, PAUSE_MS);
 		}

@@ -1,6 +1,7 @@
-/* events.c - the records of a customer's log (events.h). A record is published on channel 0 of the link to the customer's home, as the platform
- * and with QoS 1, so that a subscriber who asked for QoS 1 gets it so; nobody waits for the acknowledgement. What a client can cause is bounded;
- * when the link is full, records are the first to be left out. */
+/* events.c - the records of a customer's log (events.h). A record is published on channel 0 of the
+ * link to the customer's home, as the platform and with QoS 1, so that a subscriber who asked for
+ * QoS 1 gets it so; nobody waits for the acknowledgement. What a client can cause is bounded; when
+ * the link is full, records are the first to be left out. */
 #include "base/base.h"
 #include "proxy/events.h"
 
@@ -13,9 +14,9 @@
 #include "proxy/worker.h"
 
 enum {
-	PER_SECOND = 50,                        /* per token and worker */
-	PER_CONN = 60,                          /* subscriptions a minute, per connection */
-	ORIGIN_SESSION = 14,                    /* flespi's number for MQTT sessions */
+	PER_SECOND = 50,     /* per token and worker */
+	PER_CONN = 60,       /* subscriptions a minute, per connection */
+	ORIGIN_SESSION = 14, /* flespi's number for MQTT sessions */
 };
 
 static const struct event_row {
@@ -76,7 +77,7 @@ void event_topic(struct buf *out, uint64_t customer, struct str client_id, enum 
 /* ---- Bounds ---- */
 
 struct whose {
-	uint64_t customer, token;               /* customer 0: nobody's, nothing is told */
+	uint64_t customer, token; /* customer 0: nobody's, nothing is told */
 	struct event_rate *rate;
 };
 
@@ -117,7 +118,8 @@ static bool room_for_conn(struct conn *c)
 	return false;
 }
 
-static struct uplink *way(struct conn *c, const struct whose *who)      /* NULL: nobody to tell, or no room */
+static struct uplink *way(struct conn *c,
+                          const struct whose *who) /* NULL: nobody to tell, or no room */
 {
 	struct worker *w = c->worker;
 	struct uplink *link;
@@ -133,10 +135,10 @@ static struct uplink *way(struct conn *c, const struct whose *who)      /* NULL:
 
 /* ---- Records ---- */
 
-static void put(json_t *record, const char *key, json_t *value)          /* takes value */
+static void put(json_t *record, const char *key, json_t *value) /* takes value */
 {
 	if (json_object_set_new(record, key, value))
-		json_object_clear(record);      /* no memory: send sees an empty one and drops it */
+		json_object_clear(record); /* no memory: send sees an empty one and drops it */
 }
 
 static void put_count(json_t *record, const char *key, uint64_t value)
@@ -158,7 +160,8 @@ static json_t *begin(const struct conn *c, const struct whose *who, const struct
 	event_client_level(&origin, id);
 	put(record, "timestamp", json_real((double)loop_wall(c->worker->loop) / 1000.0));
 	put_count(record, "event_code", row->event);
-	put(record, "event_origin", json_stringn((const char *)buf_data(&origin), buf_len(&origin)));
+	put(record, "event_origin",
+	    json_stringn((const char *)buf_data(&origin), buf_len(&origin)));
 	put(record, "event_text", json_string(row->text));
 	put_count(record, "origin_type", ORIGIN_SESSION);
 	put(record, "origin_id", json_stringn(id.n ? id.p : "", id.n));
@@ -170,7 +173,8 @@ static json_t *begin(const struct conn *c, const struct whose *who, const struct
 	return record;
 }
 
-static void send(struct conn *c, const struct whose *who, struct uplink *link, const struct event_row *row, json_t *record)  /* takes record */
+static void send(struct conn *c, const struct whose *who, struct uplink *link,
+                 const struct event_row *row, json_t *record) /* takes record */
 {
 	struct link_publish p = { .msg.expiry_s = LINK_NO_EXPIRY };
 	struct buf topic = { 0 }, payload = { 0 };
@@ -207,7 +211,8 @@ void event_connected(struct conn *c, bool present)
 	send(c, &who, link, row, record);
 }
 
-static void refused(struct conn *c, const struct whose *who, enum event event, unsigned reason, const char *say)
+static void refused(struct conn *c, const struct whose *who, enum event event, unsigned reason,
+                    const char *say)
 {
 	struct uplink *link = way(c, who);
 	const struct event_row *row = row_of(event);

@@ -1,28 +1,37 @@
-/* events.h - the records of a customer's log that the proxy writes: flespi/log/mqtt/sessions/<client id>/<word>, with the fields and codes of
- * flespi's records. Bounded per token and second, and per connection and minute; what is left out is counted in the next record. */
+/* events.h - the records of a customer's log that the proxy writes:
+ * flespi/log/mqtt/sessions/<client id>/<word>, with the fields and codes of flespi's records.
+ * Bounded per token and second, and per connection and minute; what is left out is counted in the
+ * next record. */
 #pragma once
 #include "base/bytes.h"
 
 struct conn;
 
-struct event_rate {                             /* one second's records of one cause */
+struct event_rate { /* one second's records of one cause */
 	int64_t second;
 	uint32_t count, dropped;
 };
 
 enum event {
-	EVENT_CONNECTED = 500, EVENT_BLOCKED = 501, EVENT_REJECTED = 502, EVENT_DISCONNECTED = 503,
-	EVENT_SUBSCRIBED = 520, EVENT_UNSUBSCRIBED = 521,
+	EVENT_CONNECTED = 500,
+	EVENT_BLOCKED = 501,
+	EVENT_REJECTED = 502,
+	EVENT_DISCONNECTED = 503,
+	EVENT_SUBSCRIBED = 520,
+	EVENT_UNSUBSCRIBED = 521,
 };
 
 void event_connected(struct conn *c, bool present);
-void event_refused(struct conn *c, enum event event, unsigned reason, const char *say);         /* BLOCKED, REJECTED; of its badge */
+/* BLOCKED, REJECTED; of its badge */
+void event_refused(struct conn *c, enum event event, unsigned reason, const char *say);
 /* BLOCKED, before there was a badge: the endpoint said no, and whose token it is */
 void event_blocked(struct conn *c, uint64_t customer, uint64_t token, unsigned reason);
 void event_disconnected(struct conn *c, int close_code, const char *why);
 void event_subscription(struct conn *c, enum event event, struct str filter, unsigned qos);
 
 /* Pure parts */
-void event_topic(struct buf *out, uint64_t customer, struct str client_id, enum event event);   /* inner name */
-void event_client_level(struct buf *out, struct str client_id);         /* escaped to one level (docs/architecture.md) */
+/* inner name */
+void event_topic(struct buf *out, uint64_t customer, struct str client_id, enum event event);
+/* escaped to one level (docs/architecture.md) */
+void event_client_level(struct buf *out, struct str client_id);
 const char *event_word(enum event event);

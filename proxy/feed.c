@@ -11,7 +11,8 @@ static enum feed keep(struct buf *rest, struct str bytes, enum feed answer)
 }
 
 /* A frame that began in an earlier read: only what completes it is copied. */
-static enum feed finish_begun(const struct feed_ops *ops, void *owner, struct buf *rest, struct str *bytes)
+static enum feed finish_begun(const struct feed_ops *ops, void *owner, struct buf *rest,
+                              struct str *bytes)
 {
 	size_t whole, want;
 	struct buf begun;
@@ -24,7 +25,8 @@ static enum feed finish_begun(const struct feed_ops *ops, void *owner, struct bu
 			break;
 		if (bytes->n == 0)
 			return FEED_OK;
-		buf_str_add(rest, str_make(bytes->p, 1));       /* a head has few bytes, and we must not take more than it has */
+		/* a head has few bytes, and we must not take more than it has */
+		buf_str_add(rest, str_make(bytes->p, 1));
 		if (!buf_ok(rest))
 			return FEED_NOMEM;
 		*bytes = str_skip(*bytes, 1);
@@ -39,7 +41,7 @@ static enum feed finish_begun(const struct feed_ops *ops, void *owner, struct bu
 	if (buf_len(rest) < whole)
 		return FEED_OK;
 	begun = *rest;
-	*rest = (struct buf){ 0 };              /* the handler may put something there */
+	*rest = (struct buf){ 0 }; /* the handler may put something there */
 	more = ops->frame(owner, buf_str(&begun));
 	buf_free(&begun);
 	return more ? FEED_OK : FEED_HOLD;

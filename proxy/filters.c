@@ -1,4 +1,5 @@
-/* filters.c - a compact set of filters (filters.h). Looked through from the start: it has few members, or changes rarely. */
+/* filters.c - a compact set of filters (filters.h). Looked through from the start: it has few
+ * members, or changes rarely. */
 #include "base/base.h"
 #include "proxy/filters.h"
 

@@ -6,15 +6,17 @@
 #include "proxy/badge.h"
 #include "proxy/worker.h"
 
-#define IN(state) (1u << CONN_##state)
+#define IN(state)  (1u << CONN_##state)
 #define V(version) (1u << MQTT_##version)
-#define V3 (V(V31) | V(V311))
-#define ALL (V3 | V(V5))
+#define V3         (V(V31) | V(V311))
+#define ALL        (V3 | V(V5))
 
-/* A type that a client may not send at all has no handler; its row is there so that the table is whole. AUTH has none either: we offer no
- * method [MQTT-4.12.0-6], and CONNECT with one is refused (attack A21). */
+/* A type that a client may not send at all has no handler; its row is there so that the table is
+ * whole. AUTH has none either: we offer no method [MQTT-4.12.0-6], and CONNECT with one is refused
+ * (attack A21). */
 static const struct gate_row rows[16] = {
-	[MQTT_CONNECT] = { "CONNECT", IN(GREETING), ALL, greet_connect },       /* a second one is a protocol error [MQTT-3.1.0-2] */
+	/* a second one is a protocol error [MQTT-3.1.0-2] */
+	[MQTT_CONNECT] = { "CONNECT", IN(GREETING), ALL, greet_connect },
 	[MQTT_CONNACK] = { "CONNACK", 0, 0, NULL },
 	[MQTT_PUBLISH] = { "PUBLISH", IN(OPEN), ALL, in_publish },
 	[MQTT_PUBACK] = { "PUBACK", IN(OPEN), ALL, in_ack },
@@ -44,8 +46,9 @@ unsigned gate_judge(unsigned type, enum conn_state state, uint8_t version)
 	if (type >= ARRAY_LEN(rows) || !rows[type].name)
 		return RC_MALFORMED_PACKET;
 	row = &rows[type];
-	if (!row->handle)                       /* MQTT 3.1.1 knows no type 15 at all (attack P05) */
-		return type == MQTT_AUTH && version < MQTT_V5 ? RC_MALFORMED_PACKET : RC_PROTOCOL_ERROR;
+	if (!row->handle) /* MQTT 3.1.1 knows no type 15 at all (attack P05) */
+		return type == MQTT_AUTH && version < MQTT_V5 ? RC_MALFORMED_PACKET
+		                                              : RC_PROTOCOL_ERROR;
 	if (!(row->states & 1u << state))
 		return RC_PROTOCOL_ERROR;
 	return version == 0 || row->versions & 1u << version ? RC_SUCCESS : RC_MALFORMED_PACKET;
@@ -53,7 +56,8 @@ unsigned gate_judge(unsigned type, enum conn_state state, uint8_t version)
 
 /* ---- Framing ---- */
 
-/* Who does not begin with CONNECT is sent away after the first byte, without a word and without a byte of memory (attacks P01, P02). */
+/* Who does not begin with CONNECT is sent away after the first byte, without a word and without a
+ * byte of memory (attacks P01, P02). */
 static enum parse measure(void *owner, struct str bytes, size_t *whole)
 {
 	struct conn *c = owner;
@@ -84,7 +88,7 @@ static bool frame(void *owner, struct str bytes)
 	struct mqtt_head h = { 0 };
 	unsigned reason;
 
-	MUST(mqtt_head_read(bytes, &h) == PARSE_OK);    /* measured a moment ago */
+	MUST(mqtt_head_read(bytes, &h) == PARSE_OK); /* measured a moment ago */
 	c->frames_in++;
 	c->worker->n.packets_in++;
 	reason = gate_judge(h.type, c->state, c->version);

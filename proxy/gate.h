@@ -1,5 +1,6 @@
-/* gate.h - the decision table: which packet may have which effect, in which state, for whom. Every effect that a client can cause goes through a
- * row here; what has no row is refused (attack C20). The checks on names and sizes that all handlers share are here too. */
+/* gate.h - the decision table: which packet may have which effect, in which state, for whom. Every
+ * effect that a client can cause goes through a row here; what has no row is refused (attack C20).
+ * The checks on names and sizes that all handlers share are here too. */
 #pragma once
 #include "proxy/conn.h"
 #include "proxy/feed.h"
@@ -12,9 +13,10 @@ struct worker;
 
 struct gate_row {
 	const char *name;
-	uint8_t states;                         /* 1 << enum conn_state: where it is legal */
-	uint8_t versions;                       /* 1 << enum mqtt_version */
-	void (*handle)(struct conn *c, const struct mqtt_head *h, struct str body);    /* NULL: never legal from a client */
+	uint8_t states;   /* 1 << enum conn_state: where it is legal */
+	uint8_t versions; /* 1 << enum mqtt_version */
+	/* NULL: never legal from a client */
+	void (*handle)(struct conn *c, const struct mqtt_head *h, struct str body);
 };
 const struct gate_row *gate_row(unsigned type);
 /* RC_SUCCESS, or what to end the connection with. Pure. */
@@ -24,24 +26,36 @@ unsigned gate_judge(unsigned type, enum conn_state state, uint8_t version);
 extern const struct feed_ops gate_ops;
 
 /* ---- Checks in the client's terms ---- */
-bool gate_topic_fits(const struct proxy_config *f, struct str topic);           /* bytes and levels */
-unsigned gate_props(const struct proxy_config *f, const struct mqtt_props *p);  /* RC_SUCCESS, 0x95, 0x97 (attack R08) */
-unsigned gate_publish(const struct badge *b, struct str topic);                 /* RC_SUCCESS or 0x87 */
-bool gate_deliver(struct worker *w, struct badge *b, struct str name);          /* remembered for worker->deliver_serial */
+/* bytes and levels */
+bool gate_topic_fits(const struct proxy_config *f, struct str topic);
+/* RC_SUCCESS, 0x95, 0x97 (attack R08) */
+unsigned gate_props(const struct proxy_config *f, const struct mqtt_props *p);
+/* RC_SUCCESS or 0x87 */
+unsigned gate_publish(const struct badge *b, struct str topic);
+/* remembered for worker->deliver_serial */
+bool gate_deliver(struct worker *w, struct badge *b, struct str name);
 
 /* ---- Handlers ---- */
-void greet_connect(struct conn *c, const struct mqtt_head *h, struct str body);         /* greet.c */
-void in_publish(struct conn *c, const struct mqtt_head *h, struct str body);            /* in_publish.c */
-void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body);          /* in_subscribe.c */
+/* greet.c */
+void greet_connect(struct conn *c, const struct mqtt_head *h, struct str body);
+/* in_publish.c */
+void in_publish(struct conn *c, const struct mqtt_head *h, struct str body);
+/* in_subscribe.c */
+void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body);
 void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body);
-void in_ack(struct conn *c, const struct mqtt_head *h, struct str body);                /* in_other.c */
+/* in_other.c */
+void in_ack(struct conn *c, const struct mqtt_head *h, struct str body);
 void in_pingreq(struct conn *c, const struct mqtt_head *h, struct str body);
 void in_disconnect(struct conn *c, const struct mqtt_head *h, struct str body);
 
 /* ---- What else these files offer ---- */
-void in_subscribe_regrant(struct conn *c);              /* every filter of c under the rights of today: REGRANT */
-void in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason);        /* the core answered */
-/* A message of a client as it crosses the link: names mapped into the customer's space, properties in the link's form. Built in w->scratch, which is
- * the caller's until the next such call. False: no memory. */
-bool in_publish_msg(struct worker *w, const struct space *space, struct str topic, const struct mqtt_props *p, struct str payload,
+/* every filter of c under the rights of today: REGRANT */
+void in_subscribe_regrant(struct conn *c);
+/* the core answered */
+void in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
+/* A message of a client as it crosses the link: names mapped into the customer's space, properties
+ * in the link's form. Built in w->scratch, which is the caller's until the next such call. False:
+ * no memory. */
+bool in_publish_msg(struct worker *w, const struct space *space, struct str topic,
+                    const struct mqtt_props *p, struct str payload,
                     struct link_msg *out) MUST_CHECK;

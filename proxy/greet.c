@@ -1,5 +1,6 @@
-/* greet.c - CONNECT, until the verdict on its credential (greet.h). Nothing of the client's has any effect here: there is no session, no Will, no
- * customer yet (attacks A04 to A07). The credential is copied once, into memory that is wiped, and handed to the authentication thread. */
+/* greet.c - CONNECT, until the verdict on its credential (greet.h). Nothing of the client's has any
+ * effect here: there is no session, no Will, no customer yet (attacks A04 to A07). The credential
+ * is copied once, into memory that is wiped, and handed to the authentication thread. */
 #include "base/base.h"
 #include "proxy/greet.h"
 
@@ -11,7 +12,7 @@
 #include "wire/mqtt_write.h"
 #include "wire/token.h"
 
-static void wipe(struct str secret)              /* bytes in our own memory, read as const */
+static void wipe(struct str secret) /* bytes in our own memory, read as const */
 {
 	if (secret.n)
 		mem_wipe((void *)(uintptr_t)secret.p, secret.n);
@@ -25,14 +26,16 @@ void greet_free(struct conn *c)
 	if (!g)
 		return;
 	if (g->ask)
-		g->ask->owner = NULL;           /* it still comes back, and then finds nobody (attack A07) */
+		/* it still comes back, and then finds nobody (attack A07) */
+		g->ask->owner = NULL;
 	mem_wipe(g->body, g->size);
 	mem_free(g);
 }
 
 /* ---- Refusing ---- */
 
-/* MQTT 3.1.1 3.2.2.3 has five words for "no"; where none of them fits, the standard wants the connection closed without CONNACK. */
+/* MQTT 3.1.1 3.2.2.3 has five words for "no"; where none of them fits, the standard wants the
+ * connection closed without CONNACK. */
 static bool v3_has_word(unsigned reason)
 {
 	switch (reason) {
@@ -66,22 +69,28 @@ void greet_refuse(struct conn *c, unsigned reason, const char *say)
 	}
 	if (c->version >= MQTT_V5 || v3_has_word(reason)) {
 		mqtt_connack_write(&c->out, c->version, false, reason, &props);
-		if (most && buf_len(&c->out) - before > most) {         /* [MQTT-3.2.2-19] */
+		if (most && buf_len(&c->out) - before > most) { /* [MQTT-3.2.2-19] */
 			buf_cut(&c->out, before);
 			mqtt_connack_write(&c->out, c->version, false, reason, NULL);
 		}
 		c->said_end = true;
 	}
 	c->worker->n.refusals++;
-	LOG_INFO(conn_name(c), "refused", "reason=0x%02x why=\"%s\"", reason, say ? say : mqtt_reason_text(reason));
+	LOG_INFO(conn_name(c), "refused", "reason=0x%02x why=\"%s\"", reason,
+	         say ? say : mqtt_reason_text(reason));
 	if (c->badge)
-		event_refused(c, reason == RC_NOT_AUTHORIZED || reason == RC_QUOTA_EXCEEDED ? EVENT_BLOCKED : EVENT_REJECTED, reason, say);
+		event_refused(c,
+		              reason == RC_NOT_AUTHORIZED || reason == RC_QUOTA_EXCEEDED
+		                  ? EVENT_BLOCKED
+		                  : EVENT_REJECTED,
+		              reason, say);
 	conn_close_with(c, END_REFUSED, reason, say);
 }
 
 /* ---- Judging CONNECT ---- */
 
-static bool has_wildcard(struct str s)           /* attacks A03, C12: such a name could act as a pattern somewhere behind us */
+static bool has_wildcard(
+    struct str s) /* attacks A03, C12: such a name could act as a pattern somewhere behind us */
 {
 	return s.n && (memchr(s.p, '#', s.n) || memchr(s.p, '+', s.n));
 }
@@ -94,7 +103,8 @@ static unsigned judge_will(const struct conn *c, const struct mqtt_will *will)
 		return RC_SUCCESS;
 	if (!gate_topic_fits(f, will->topic))
 		return RC_TOPIC_NAME_INVALID;
-	if (mqtt_has(&will->props, PROP_RESPONSE_TOPIC) && !gate_topic_fits(f, will->props.response_topic))
+	if (mqtt_has(&will->props, PROP_RESPONSE_TOPIC) &&
+	    !gate_topic_fits(f, will->props.response_topic))
 		return RC_TOPIC_NAME_INVALID;
 	return gate_props(f, &will->props);
 }
@@ -104,13 +114,16 @@ static unsigned judge(const struct conn *c, const struct mqtt_connect *m, const 
 	const struct proxy_config *f = c->worker->config;
 	unsigned reason;
 
-	if (mqtt_has(&m->props, PROP_AUTH_METHOD))              /* [MQTT-4.12.0-1] */
+	if (mqtt_has(&m->props, PROP_AUTH_METHOD)) /* [MQTT-4.12.0-1] */
 		return RC_BAD_AUTHENTICATION_METHOD;
 	if (m->client_id.n > (size_t)f->client_id_max || has_wildcard(m->client_id)) {
-		*say = m->client_id.n > (size_t)f->client_id_max ? "client id too long" : "client id must not contain + or #";
+		*say = m->client_id.n > (size_t)f->client_id_max
+		           ? "client id too long"
+		           : "client id must not contain + or #";
 		return RC_CLIENT_IDENTIFIER_NOT_VALID;
 	}
-	if (token_key_ok(token_strip(m->client_id))) {          /* attack A19: everybody of the account sees client ids */
+	if (token_key_ok(token_strip(
+		m->client_id))) { /* attack A19: everybody of the account sees client ids */
 		*say = "client id must not be a key";
 		return RC_CLIENT_IDENTIFIER_NOT_VALID;
 	}
@@ -177,7 +190,7 @@ static void ask_for(struct conn *c, const struct credential *credential)
 static bool keep_client_id(struct conn *c, struct str id)
 {
 	if (id.n == 0)
-		return true;                    /* one will be assigned (opened.c) */
+		return true; /* one will be assigned (opened.c) */
 	c->client_id = mem_dup(id.p, id.n);
 	c->client_id_size = c->client_id ? (uint16_t)id.n : 0;
 	return c->client_id;
@@ -189,8 +202,8 @@ static void ask(struct conn *c)
 	struct mqtt_connect *m = &g->connect;
 	struct credential credential;
 
-	if (!credential_find(m->username, m->has_username, m->password, m->has_password, c->worker->config->auth_key_form == 1,
-	                     &credential)) {
+	if (!credential_find(m->username, m->has_username, m->password, m->has_password,
+	                     c->worker->config->auth_key_form == 1, &credential)) {
 		auth_refused_form(c->worker->auth);
 		greet_refuse(c, RC_BAD_USER_NAME_OR_PASSWORD, NULL);
 		return;
@@ -200,7 +213,7 @@ static void ask(struct conn *c)
 	conn_timer_arm(c);
 	ask_for(c, &credential);
 	if (c->greet != g)
-		return;                         /* answered, and over, already */
+		return; /* answered, and over, already */
 	wipe(m->username);
 	wipe(m->password);
 }

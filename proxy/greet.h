@@ -1,4 +1,5 @@
-/* greet.h - from CONNECT to CONNACK (greet.c: until the verdict; opened.c: from it). Worker's thread only. */
+/* greet.h - from CONNECT to CONNACK (greet.c: until the verdict; opened.c: from it). Worker's
+ * thread only. */
 #pragma once
 #include "proxy/auth.h"
 #include "proxy/conn.h"
@@ -7,18 +8,23 @@
 /* What is known of a client before it is let in. One block of memory, freed with CONNACK. */
 struct greet {
 	struct conn *conn;
-	struct auth_ask *ask;                   /* auth's; tells us, unless ask->owner was emptied */
-	struct mqtt_connect connect;            /* borrows body; user name and password are wiped once they were looked at */
-	uint32_t session_expiry;                /* as agreed */
-	bool assigned;                          /* client id by us */
+	/* auth's; tells us, unless ask->owner was emptied */
+	struct auth_ask *ask;
+	/* borrows body; user name and password are wiped once they were looked at */
+	struct mqtt_connect connect;
+	uint32_t session_expiry; /* as agreed */
+	bool assigned;           /* client id by us */
 	size_t size;
 	uint8_t body[];
 };
 
-void greet_free(struct conn *c);                        /* harmless without one; an ask on its way is let go */
-/* Writes CONNACK (v3: only if it has a word for it), tells log and, if the customer is known, event; closes. say: reason string or NULL. */
+/* harmless without one; an ask on its way is let go */
+void greet_free(struct conn *c);
+/* Writes CONNACK (v3: only if it has a word for it), tells log and, if the customer is known,
+ * event; closes. say: reason string or NULL. */
 void greet_refuse(struct conn *c, unsigned reason, const char *say);
 
 /* opened.c */
-void opened_verdict(struct conn *c, struct token *token);       /* yes: takes over the reference; everything from here to OPEN */
+/* yes: takes over the reference; everything from here to OPEN */
+void opened_verdict(struct conn *c, struct token *token);
 void opened_answer(struct conn *c, bool present, const struct link_opened *o); /* OPENED came */

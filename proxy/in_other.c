@@ -6,7 +6,8 @@
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
 
-/* Which id is on its way in which step is the session's business: the core ignores and counts what does not fit (attack P28). */
+/* Which id is on its way in which step is the session's business: the core ignores and counts what
+ * does not fit (attack P28). */
 void in_ack(struct conn *c, const struct mqtt_head *h, struct str body)
 {
 	struct mqtt_ack ack;
@@ -18,17 +19,20 @@ void in_ack(struct conn *c, const struct mqtt_head *h, struct str body)
 		conn_break(c, reason);
 		return;
 	}
-	link_ack_write(uplink_out(c->link), c->channel, c->generation, (enum mqtt_type)h->type, ack.packet_id, ack.code);
+	link_ack_write(uplink_out(c->link), c->channel, c->generation, (enum mqtt_type)h->type,
+	               ack.packet_id, ack.code);
 }
 
 void in_pingreq(struct conn *c, const struct mqtt_head *h, struct str body)
 {
 	(void)h;
-	(void)body;                                     /* empty: mqtt_head_read looked (attack P33) */
+	/* empty: mqtt_head_read looked (attack P33) */
+	(void)body;
 	mqtt_pingresp_write(conn_out(c));
 }
 
-/* MQTT5 3.14. A session that was to end with the connection cannot be prolonged now [MQTT-3.1.2-23, 3.14.2.2.2]. */
+/* MQTT5 3.14. A session that was to end with the connection cannot be prolonged now
+ * [MQTT-3.1.2-23, 3.14.2.2.2]. */
 void in_disconnect(struct conn *c, const struct mqtt_head *h, struct str body)
 {
 	struct mqtt_disconnect d;
@@ -38,7 +42,8 @@ void in_disconnect(struct conn *c, const struct mqtt_head *h, struct str body)
 	(void)h;
 	if (!reason)
 		reason = gate_props(c->worker->config, &d.props);
-	if (!reason && mqtt_has(&d.props, PROP_SESSION_EXPIRY) && d.props.session_expiry && c->expiry_zero)
+	if (!reason && mqtt_has(&d.props, PROP_SESSION_EXPIRY) && d.props.session_expiry &&
+	    c->expiry_zero)
 		reason = RC_PROTOCOL_ERROR;
 	if (reason) {
 		conn_break(c, reason);

@@ -1,5 +1,6 @@
-/* in_publish.c - PUBLISH of a client, on its way to the core. The order is fixed (attack C16): read -> alias resolved -> name and sizes -> may it
- * be published -> mapped -> link. The right is checked at the moment of effect, so nothing about it is kept (attack C06). */
+/* in_publish.c - PUBLISH of a client, on its way to the core. The order is fixed (attack C16): read
+ * -> alias resolved -> name and sizes -> may it be published -> mapped -> link. The right is
+ * checked at the moment of effect, so nothing about it is kept (attack C06). */
 #include "base/base.h"
 #include "proxy/gate.h"
 
@@ -35,8 +36,8 @@ static void props_put(struct buf *out, const struct mqtt_props *p)
 		mqtt_props_user(p, out);
 }
 
-bool in_publish_msg(struct worker *w, const struct space *space, struct str topic, const struct mqtt_props *p, struct str payload,
-                    struct link_msg *out)
+bool in_publish_msg(struct worker *w, const struct space *space, struct str topic,
+                    const struct mqtt_props *p, struct str payload, struct link_msg *out)
 {
 	struct buf *b = &w->scratch;
 	size_t topic_end, response_end;
@@ -65,7 +66,8 @@ bool in_publish_msg(struct worker *w, const struct space *space, struct str topi
 
 /* ---- Refusing ---- */
 
-/* MQTT 3.1.1 has no word for it and allows only "yes" or the end [MQTT-3.3.5-2]: acknowledged and dropped. */
+/* MQTT 3.1.1 has no word for it and allows only "yes" or the end [MQTT-3.3.5-2]: acknowledged and
+ * dropped. */
 static void refuse(struct conn *c, const struct mqtt_publish *p, unsigned reason)
 {
 	struct mqtt_props props = { 0 };
@@ -75,21 +77,25 @@ static void refuse(struct conn *c, const struct mqtt_publish *p, unsigned reason
 
 	c->rejected++;
 	c->worker->n.publishes_refused++;
-	LOG_INFO(conn_name(c), "refused-publish", "reason=0x%02x topic=%s", reason, log_esc(p->topic));
+	LOG_INFO(conn_name(c), "refused-publish", "reason=0x%02x topic=%s", reason,
+	         log_esc(p->topic));
 	if (p->qos == 0)
 		return;
 	if (c->problem_info && reason == RC_NOT_AUTHORIZED) {
 		acl_explain(c->badge->acl, true, p->topic, why, sizeof(why));
 		props.reason_string = str_c(why);
-		if (mqtt_utf8_ok(props.reason_string))          /* a long topic may have been cut inside a character */
+		if (mqtt_utf8_ok(props.reason_string)) /* a long topic may have been cut inside a
+		                                          character */
 			props.has = UINT64_C(1) << PROP_REASON_STRING;
 	}
 	out = conn_out(c);
 	before = buf_len(out);
-	mqtt_ack_write(out, p->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, c->version, p->packet_id, reason, &props);
-	if (c->packet_most && buf_len(out) - before > c->packet_most) {         /* [MQTT-3.4.2-2] */
+	mqtt_ack_write(out, p->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, c->version, p->packet_id,
+	               reason, &props);
+	if (c->packet_most && buf_len(out) - before > c->packet_most) { /* [MQTT-3.4.2-2] */
 		buf_cut(out, before);
-		mqtt_ack_write(out, p->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, c->version, p->packet_id, reason, NULL);
+		mqtt_ack_write(out, p->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, c->version,
+		               p->packet_id, reason, NULL);
 	}
 }
 
@@ -101,8 +107,9 @@ static unsigned resolve_alias(struct conn *c, struct mqtt_publish *p)
 	unsigned most = (unsigned)c->worker->config->topic_alias_max;
 
 	if (!mqtt_has(&p->props, PROP_TOPIC_ALIAS))
-		return p->topic.n ? RC_SUCCESS : RC_PROTOCOL_ERROR;             /* attack P16 */
-	if (p->props.topic_alias == 0 || p->props.topic_alias > most)           /* [MQTT-3.3.2-8], [MQTT-3.3.2-9] */
+		return p->topic.n ? RC_SUCCESS : RC_PROTOCOL_ERROR; /* attack P16 */
+	if (p->props.topic_alias == 0 ||
+	    p->props.topic_alias > most) /* [MQTT-3.3.2-8], [MQTT-3.3.2-9] */
 		return RC_TOPIC_ALIAS_INVALID;
 	if (p->topic.n == 0) {
 		p->topic = alias_get(c->aliases, p->props.topic_alias);
@@ -110,7 +117,9 @@ static unsigned resolve_alias(struct conn *c, struct mqtt_publish *p)
 	}
 	if (!gate_topic_fits(c->worker->config, p->topic))
 		return RC_TOPIC_NAME_INVALID;
-	return alias_set(&c->aliases, p->props.topic_alias, most, p->topic) ? RC_IMPLEMENTATION_SPECIFIC_ERROR : RC_SUCCESS;
+	return alias_set(&c->aliases, p->props.topic_alias, most, p->topic)
+	           ? RC_IMPLEMENTATION_SPECIFIC_ERROR
+	           : RC_SUCCESS;
 }
 
 static unsigned judge(struct conn *c, struct mqtt_publish *p)
@@ -120,14 +129,16 @@ static unsigned judge(struct conn *c, struct mqtt_publish *p)
 
 	if (reason)
 		return reason;
-	if (!gate_topic_fits(f, p->topic))                                      /* attack P19 */
+	if (!gate_topic_fits(f, p->topic)) /* attack P19 */
 		return RC_TOPIC_NAME_INVALID;
-	if (mqtt_has(&p->props, PROP_RESPONSE_TOPIC) && !gate_topic_fits(f, p->props.response_topic))
+	if (mqtt_has(&p->props, PROP_RESPONSE_TOPIC) &&
+	    !gate_topic_fits(f, p->props.response_topic))
 		return RC_TOPIC_NAME_INVALID;
 	return gate_props(f, &p->props);
 }
 
-/* Attacks P29, R11. v3 never heard of our maximum: QoS 1 costs us nothing there, QoS 2 is given much room. */
+/* Attacks P29, R11. v3 never heard of our maximum: QoS 1 costs us nothing there, QoS 2 is given
+ * much room. */
 static int count_inflight(struct conn *c, const struct mqtt_publish *p)
 {
 	size_t limit = (size_t)c->worker->config->receive_maximum;
@@ -140,7 +151,8 @@ static int count_inflight(struct conn *c, const struct mqtt_publish *p)
 	return inflight_add(&c->inflight, p->packet_id, limit);
 }
 
-/* Attack R18: above its rate a client is not read for a while; no message is lost, nobody is sent away. */
+/* Attack R18: above its rate a client is not read for a while; no message is lost, nobody is sent
+ * away. */
 static void pace(struct conn *c)
 {
 	int64_t now = loop_now(c->worker->loop) * 1000;
@@ -163,7 +175,8 @@ static void pass_on(struct conn *c, const struct mqtt_publish *p)
 	struct link_publish out = { .packet_id = p->packet_id };
 	unsigned flags = p->qos | (p->retain ? LINK_RETAIN : 0) | (p->dup ? LINK_DUP : 0);
 
-	if (!in_publish_msg(c->worker, &c->badge->space, p->topic, &p->props, p->payload, &out.msg)) {
+	if (!in_publish_msg(c->worker, &c->badge->space, p->topic, &p->props, p->payload,
+	                    &out.msg)) {
 		conn_close(c, END_MEMORY);
 		return;
 	}
@@ -200,6 +213,7 @@ void in_publish(struct conn *c, const struct mqtt_head *h, struct str body)
 
 void in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
 {
-	if (type == MQTT_PUBACK || type == MQTT_PUBCOMP || (type == MQTT_PUBREC && reason >= RC_UNSPECIFIED_ERROR))
+	if (type == MQTT_PUBACK || type == MQTT_PUBCOMP ||
+	    (type == MQTT_PUBREC && reason >= RC_UNSPECIFIED_ERROR))
 		inflight_del(c->inflight, packet_id);
 }

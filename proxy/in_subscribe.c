@@ -1,5 +1,6 @@
-/* in_subscribe.c - SUBSCRIBE and UNSUBSCRIBE. One filter of a client becomes a set of inner filters: its intersection with what the token may
- * receive, mapped (design section 3). Each filter is judged on its own (attack C08); the bare filter, without its share (attack C09). */
+/* in_subscribe.c - SUBSCRIBE and UNSUBSCRIBE. One filter of a client becomes a set of inner
+ * filters: its intersection with what the token may receive, mapped (design section 3). Each filter
+ * is judged on its own (attack C08); the bare filter, without its share (attack C09). */
 #include "base/base.h"
 #include "proxy/gate.h"
 
@@ -10,7 +11,7 @@
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 
-enum { REGRANT_FRAME = 64 << 10 };              /* about so long; then another one */
+enum { REGRANT_FRAME = 64 << 10 }; /* about so long; then another one */
 
 /* ---- One filter ---- */
 
@@ -18,10 +19,12 @@ static unsigned judge_filter(const struct conn *c, struct str text, struct share
 {
 	const struct proxy_config *f = c->worker->config;
 
-	if (share_split(text, share) == SHARE_BAD || !topic_filter_ok(share->filter) || !gate_topic_fits(f, text))
-		return RC_TOPIC_FILTER_INVALID;                         /* attack P21 */
+	if (share_split(text, share) == SHARE_BAD || !topic_filter_ok(share->filter) ||
+	    !gate_topic_fits(f, text))
+		return RC_TOPIC_FILTER_INVALID; /* attack P21 */
 	if (share->filter.p[0] == '$')
-		return RC_NOT_AUTHORIZED;                               /* attack T06: no such word means anything here */
+		/* attack T06: no such word means anything here */
+		return RC_NOT_AUTHORIZED;
 	return RC_SUCCESS;
 }
 
@@ -50,10 +53,13 @@ static unsigned grant(struct conn *c, struct str bare)
 	if (n > 0 && buf_ok(g.set))
 		return RC_SUCCESS;
 	buf_free(g.set);
-	return n == 0 ? RC_NOT_AUTHORIZED : n == -E_LIMIT ? RC_QUOTA_EXCEEDED : RC_UNSPECIFIED_ERROR;
+	return n == 0          ? RC_NOT_AUTHORIZED
+	       : n == -E_LIMIT ? RC_QUOTA_EXCEEDED
+	                       : RC_UNSPECIFIED_ERROR;
 }
 
-static void write_granted(struct conn *c, struct buf *out, size_t frame, uint8_t opts, struct str text)
+static void write_granted(struct conn *c, struct buf *out, size_t frame, uint8_t opts,
+                          struct str text)
 {
 	struct take t = take_from(buf_data(&c->worker->encoded), buf_len(&c->worker->encoded));
 	size_t item = link_item_begin(out, frame, 0, opts, text);
@@ -65,7 +71,8 @@ static void write_granted(struct conn *c, struct buf *out, size_t frame, uint8_t
 		link_item_inner(out, item, inner, system);
 }
 
-/* The core repeats the code and does nothing; an empty filter has no place in a frame, so a text stands there that is no filter. */
+/* The core repeats the code and does nothing; an empty filter has no place in a frame, so a text
+ * stands there that is no filter. */
 static struct str on_link(struct str text)
 {
 	return text.n ? text : STR("#/#");
@@ -80,7 +87,8 @@ static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct st
 	if (judge_filter(c, text, &share) == RC_SUCCESS && grant(c, share.filter) == RC_SUCCESS)
 		write_granted(c, out, frame, 0, text);
 	else
-		(void)link_item_begin(out, frame, 0, 0, text);          /* without inner filters: it is silent from now on */
+		/* without inner filters: it is silent from now on */
+		(void)link_item_begin(out, frame, 0, 0, text);
 }
 
 void in_subscribe_regrant(struct conn *c)
@@ -93,7 +101,8 @@ void in_subscribe_regrant(struct conn *c)
 	while (filters_next(&walk, &text)) {
 		if (!begun) {
 			start = buf_len(out);
-			frame = link_subscribe_begin(out, LINK_REGRANT, c->channel, c->generation, 0, 0);
+			frame = link_subscribe_begin(out, LINK_REGRANT, c->channel, c->generation,
+			                             0, 0);
 			begun = true;
 		}
 		regrant_one(c, out, frame, text);
@@ -111,7 +120,8 @@ void in_subscribe_regrant(struct conn *c)
 
 static uint8_t opts_byte(const struct mqtt_sub_opts *o)
 {
-	return (uint8_t)(o->qos | (o->no_local ? 4 : 0) | (o->retain_as_published ? 8 : 0) | o->retain_handling << 4);
+	return (uint8_t)(o->qos | (o->no_local ? 4 : 0) | (o->retain_as_published ? 8 : 0) |
+	                 o->retain_handling << 4);
 }
 
 static int64_t limit_of(const struct conn *c)
@@ -127,7 +137,7 @@ static unsigned admit(struct conn *c, struct str text)
 	if (filters_has(&c->filters, text))
 		return RC_SUCCESS;
 	if (c->filter_count >= (uint64_t)limit_of(c))
-		return RC_QUOTA_EXCEEDED;                               /* attack R09 */
+		return RC_QUOTA_EXCEEDED; /* attack R09 */
 	if (!filters_add(&c->filters, text))
 		return RC_UNSPECIFIED_ERROR;
 	c->filter_count++;
@@ -147,12 +157,14 @@ static unsigned judge(struct conn *c, struct str text, unsigned nth)
 	return code ? code : admit(c, text);
 }
 
-static void write_item(struct conn *c, struct buf *out, size_t frame, const struct mqtt_sub_opts *o, struct str text, unsigned nth)
+static void write_item(struct conn *c, struct buf *out, size_t frame, const struct mqtt_sub_opts *o,
+                       struct str text, unsigned nth)
 {
 	unsigned code = judge(c, text, nth);
 
 	if (code) {
-		LOG_INFO(conn_name(c), "refused-subscribe", "reason=0x%02x filter=%s", code, log_esc(text));
+		LOG_INFO(conn_name(c), "refused-subscribe", "reason=0x%02x filter=%s", code,
+		         log_esc(text));
 		(void)link_item_begin(out, frame, (uint8_t)code, 0, on_link(text));
 		return;
 	}
@@ -164,7 +176,8 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 	struct mqtt_subscribe s, again;
 	struct mqtt_sub_opts opts;
 	struct str text;
-	unsigned reason = mqtt_subscribe_read(body, c->version, &s), nth = 0;   /* no-local on a shared one (attack P22) ends here */
+	/* no-local on a shared one (attack P22) ends here */
+	unsigned reason = mqtt_subscribe_read(body, c->version, &s), nth = 0;
 	struct buf *out = uplink_out(c->link);
 	size_t frame;
 
@@ -201,7 +214,8 @@ void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 	if (!reason)
 		reason = gate_props(c->worker->config, &u.props);
 	if (!reason && u.count > (uint64_t)c->worker->config->subscriptions_max)
-		reason = RC_QUOTA_EXCEEDED;                             /* more than there can be: only work (attack R24) */
+		/* more than there can be: only work (attack R24) */
+		reason = RC_QUOTA_EXCEEDED;
 	if (reason) {
 		conn_break(c, reason);
 		return;

@@ -1,5 +1,6 @@
-/* inflight.c - what a client has sent and nobody has acknowledged, and its topic aliases (inflight.h). Acknowledgements come mostly in the
- * order of the messages, so that the search ends at the first place. */
+/* inflight.c - what a client has sent and nobody has acknowledged, and its topic aliases
+ * (inflight.h). Acknowledgements come mostly in the order of the messages, so that the search ends
+ * at the first place. */
 #include "base/base.h"
 #include "proxy/inflight.h"
 
@@ -70,12 +71,13 @@ void inflight_free(struct inflight **slot)
 	mem_free(f);
 }
 
-/* ---- Topic aliases, MQTT5 3.3.2.3.4: our own maximum bounds their number, topic_max each one's length ---- */
+/* ---- Topic aliases, MQTT5 3.3.2.3.4: our own maximum bounds their number, topic_max each one's
+ * length ---- */
 
 struct alias_table {
 	unsigned most;
 	struct {
-		char *p;                        /* owned; NULL: never set */
+		char *p; /* owned; NULL: never set */
 		size_t n;
 	} topic[];
 };

@@ -1,16 +1,21 @@
-/* inflight.h - the QoS 1 and 2 messages of a client that are not acknowledged yet: enforces our Receive Maximum exactly (attacks P29, R11), so
- * a repeated packet id counts once. And the topic aliases it has set. Both die with the connection. Pure. */
+/* inflight.h - the QoS 1 and 2 messages of a client that are not acknowledged yet: enforces our
+ * Receive Maximum exactly (attacks P29, R11), so a repeated packet id counts once. And the topic
+ * aliases it has set. Both die with the connection. Pure. */
 #pragma once
 #include "base/bytes.h"
 
 struct inflight;
-/* 0: counted (or it was already), -E_LIMIT: `limit` others are on their way, -E_NOMEM. *slot is made when first needed. */
+/* 0: counted (or it was already), -E_LIMIT: `limit` others are on their way, -E_NOMEM. *slot is
+ * made when first needed. */
 int inflight_add(struct inflight **slot, uint16_t packet_id, size_t limit) MUST_CHECK;
-void inflight_del(struct inflight *f, uint16_t packet_id);      /* harmless if it is not there; NULL is fine */
+/* harmless if it is not there; NULL is fine */
+void inflight_del(struct inflight *f, uint16_t packet_id);
 size_t inflight_count(const struct inflight *f);
 void inflight_free(struct inflight **slot);
 
 struct alias_table;
-int alias_set(struct alias_table **slot, unsigned alias, unsigned most, struct str topic) MUST_CHECK;   /* 0 or -E_NOMEM; alias MUST be 1..most */
-struct str alias_get(const struct alias_table *t, unsigned alias);      /* empty: never set */
+/* 0 or -E_NOMEM; alias MUST be 1..most */
+int alias_set(struct alias_table **slot, unsigned alias, unsigned most,
+              struct str topic) MUST_CHECK;
+struct str alias_get(const struct alias_table *t, unsigned alias); /* empty: never set */
 void alias_free(struct alias_table **slot);

@@ -1,5 +1,6 @@
-/* layout.c - one message as one kind of client gets it (layout.h). MQTT5 3.3. The properties of a message came over the link in the form they
- * have on the wire, validated by who wrote them and checked again by link_deliver_read: they are copied, what belongs to this hop is put before. */
+/* layout.c - one message as one kind of client gets it (layout.h). MQTT5 3.3. The properties of a
+ * message came over the link in the form they have on the wire, validated by who wrote them and
+ * checked again by link_deliver_read: they are copied, what belongs to this hop is put before. */
 #include "base/base.h"
 #include "proxy/layout.h"
 
@@ -14,7 +15,8 @@ struct layout layout_of(uint8_t version, uint8_t flags, uint32_t subscription_id
 
 bool layout_same(const struct layout *a, const struct layout *b)
 {
-	return a->version == b->version && a->flags == b->flags && a->subscription_id == b->subscription_id;
+	return a->version == b->version && a->flags == b->flags &&
+	       a->subscription_id == b->subscription_id;
 }
 
 static size_t props_size(const struct layout *l, const struct layout_msg *m)
@@ -30,7 +32,8 @@ static size_t props_size(const struct layout *l, const struct layout_msg *m)
 	return size;
 }
 
-static void props_write(struct buf *out, const struct layout *l, const struct layout_msg *m, size_t size)
+static void props_write(struct buf *out, const struct layout *l, const struct layout_msg *m,
+                        size_t size)
 {
 	mqtt_varint_put(out, (uint32_t)size);
 	if (m->expiry_s != LINK_NO_EXPIRY) {
@@ -50,14 +53,16 @@ static void props_write(struct buf *out, const struct layout *l, const struct la
 	buf_str_add(out, m->extra);
 }
 
-bool layout_write(struct buf *out, const struct layout *l, const struct layout_msg *m, size_t *packet_id_at)
+bool layout_write(struct buf *out, const struct layout *l, const struct layout_msg *m,
+                  size_t *packet_id_at)
 {
 	bool v5 = l->version >= MQTT_V5;
 	unsigned qos = l->flags & LINK_QOS;
 	size_t before = buf_len(out), props = v5 ? props_size(l, m) : 0;
 	size_t remaining = 2 + m->topic.n + (qos ? 2 : 0) + m->payload.n;
 
-	if (props > MQTT_REMAINING_MAX || m->topic.n > UINT16_MAX || m->response_topic.n > UINT16_MAX)
+	if (props > MQTT_REMAINING_MAX || m->topic.n > UINT16_MAX ||
+	    m->response_topic.n > UINT16_MAX)
 		return false;
 	if (v5)
 		remaining += mqtt_varint_size((uint32_t)props) + props;
@@ -65,7 +70,8 @@ bool layout_write(struct buf *out, const struct layout *l, const struct layout_m
 		buf_cut(out, before);
 		return false;
 	}
-	buf_u8(out, (uint8_t)(MQTT_PUBLISH << 4 | (l->flags & LINK_DUP ? 8 : 0) | qos << 1 | (l->flags & LINK_RETAIN ? 1 : 0)));
+	buf_u8(out, (uint8_t)(MQTT_PUBLISH << 4 | (l->flags & LINK_DUP ? 8 : 0) | qos << 1 |
+	                      (l->flags & LINK_RETAIN ? 1 : 0)));
 	mqtt_varint_put(out, (uint32_t)remaining);
 	buf_u16(out, (uint16_t)m->topic.n);
 	buf_str_add(out, m->topic);

@@ -1,4 +1,5 @@
-/* main.c - mbus-proxy: the public door of MBUS. Starts the workers and the authentication thread, waits for SIGTERM or SIGINT, ends within 5 s. */
+/* main.c - mbus-proxy: the public door of MBUS. Starts the workers and the authentication thread,
+ * waits for SIGTERM or SIGINT, ends within 5 s. */
 #include "base/base.h"
 
 #include <inttypes.h>
@@ -22,8 +23,10 @@
 
 enum {
 	WORKERS_MAX = 16,
-	FDS_RESERVED = 128,                     /* for the core, the endpoint, the log: clients never get these (fault F14) */
-	USER_TIMEOUT_MS = 30000,                /* data nobody acknowledges: the peer is gone (fault F17) */
+	/* for the core, the endpoint, the log: clients never get these (fault F14) */
+	FDS_RESERVED = 128,
+	/* data nobody acknowledges: the peer is gone (fault F17) */
+	USER_TIMEOUT_MS = 30000,
 };
 
 static struct proxy_config config;
@@ -46,12 +49,15 @@ static int listen_one(const char *host, unsigned i, const char **why)
 
 	if (err)
 		return err;
-	(void)setsockopt(listeners[i], IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){ USER_TIMEOUT_MS }, sizeof(unsigned));
-	port = sock_port(listeners[i]);         /* of the first: all others share it, also when it was 0 */
+	(void)setsockopt(listeners[i], IPPROTO_TCP, TCP_USER_TIMEOUT,
+	                 &(unsigned){ USER_TIMEOUT_MS }, sizeof(unsigned));
+	/* of the first: all others share it, also when it was 0 */
+	port = sock_port(listeners[i]);
 	return 0;
 }
 
-/* SO_REUSEPORT would let a second proxy of ours share the port in silence: the first socket is bound alone, as a test. */
+/* SO_REUSEPORT would let a second proxy of ours share the port in silence: the first socket is
+ * bound alone, as a test. */
 static int port_is_free(const char *host, const char **why)
 {
 	int fd = -1, err = port ? sock_listen_tcp(&fd, host, port, false, why) : 0;
@@ -71,7 +77,7 @@ static int open_doors(const char **why)
 		return err;
 	err = port_is_free(address, why);
 	if (err && err != -E_BUSY && err != -E_DENIED && strcmp(host, "::") == 0) {
-		address = "0.0.0.0";            /* a machine without IPv6 */
+		address = "0.0.0.0"; /* a machine without IPv6 */
 		err = port_is_free(address, why);
 	}
 	for (unsigned i = 0; !err && i < crew.workers; i++)
@@ -89,12 +95,16 @@ static void set_limits(void)
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 		(void)getrlimit(RLIMIT_NOFILE, &files);
-		if (files.rlim_cur != RLIM_INFINITY && config.connections_max > (int64_t)files.rlim_cur - FDS_RESERVED) {
-			config.connections_max = (int64_t)files.rlim_cur > 2 * FDS_RESERVED ? (int64_t)files.rlim_cur - FDS_RESERVED : FDS_RESERVED;
-			LOG_INFO("", "limit", "connections_max=%" PRId64 " why=\"open files\"", config.connections_max);
+		if (files.rlim_cur != RLIM_INFINITY &&
+		    config.connections_max > (int64_t)files.rlim_cur - FDS_RESERVED) {
+			config.connections_max = (int64_t)files.rlim_cur > 2 * FDS_RESERVED
+			                             ? (int64_t)files.rlim_cur - FDS_RESERVED
+			                             : FDS_RESERVED;
+			LOG_INFO("", "limit", "connections_max=%" PRId64 " why=\"open files\"",
+			         config.connections_max);
 		}
 	}
-	(void)setrlimit(RLIMIT_CORE, &no_core);         /* keys are in our memory (attack O01) */
+	(void)setrlimit(RLIMIT_CORE, &no_core); /* keys are in our memory (attack O01) */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	(void)prctl(PR_SET_DUMPABLE, 0);
 #endif
@@ -143,7 +153,8 @@ static int start_all(void)
 		err = worker_run(workers[i]);
 	if (err)
 		return fail("thread", err_text(err));
-	LOG_INFO("", "listening", "port=%u workers=%u core=%s", port, crew.workers, config.core_dir);
+	LOG_INFO("", "listening", "port=%u workers=%u core=%s", port, crew.workers,
+	         config.core_dir);
 	return 0;
 }
 
@@ -230,7 +241,8 @@ int main(int argc, char **argv)
 	code = start_all();
 	if (code == 0)
 		wait_for_signal(&wanted);
-	rcu_thread_enter();                     /* not before: a reader that sleeps would stop all freeing */
+	/* not before: a reader that sleeps would stop all freeing */
+	rcu_thread_enter();
 	stop_all();
 	log_counters();
 	free_all();

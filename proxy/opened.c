@@ -1,5 +1,6 @@
-/* opened.c - from the verdict "yes" to CONNACK (greet.h): may this token come from there, is there room, may its Will be said; then the core opens
- * the session, and the subscriptions of a resumed one are judged again under the rights of today (attack C07). */
+/* opened.c - from the verdict "yes" to CONNACK (greet.h): may this token come from there, is there
+ * room, may its Will be said; then the core opens the session, and the subscriptions of a resumed
+ * one are judged again under the rights of today (attack C07). */
 #include "base/base.h"
 #include "proxy/greet.h"
 
@@ -20,7 +21,8 @@
 
 /* ---- Admission ---- */
 
-static int64_t lower(int64_t ours, uint32_t tokens)      /* a token's limit wins when lower; 0 = not set */
+static int64_t lower(int64_t ours,
+                     uint32_t tokens) /* a token's limit wins when lower; 0 = not set */
 {
 	return tokens && (ours == 0 || tokens < ours) ? tokens : ours;
 }
@@ -39,7 +41,8 @@ static unsigned admit_peer(const struct conn *c, const struct token_info *info, 
 static unsigned admit_count(struct conn *c, const struct token_info *info, const char **say)
 {
 	struct worker *w = c->worker;
-	int64_t limit = info->limits.connections ? info->limits.connections : w->config->connections_per_token;
+	int64_t limit =
+	    info->limits.connections ? info->limits.connections : w->config->connections_per_token;
 	int err = caps_enter_token(w->crew->caps, info->customer, info->id, limit, &c->token_cap);
 
 	if (!err)
@@ -61,7 +64,7 @@ static unsigned admit(struct conn *c, const struct token_info *info, const char 
 	reason = admit_peer(c, info, say);
 	if (!reason)
 		reason = admit_count(c, info, say);
-	if (!reason && will->present && gate_publish(c->badge, will->topic)) {          /* attack C01 */
+	if (!reason && will->present && gate_publish(c->badge, will->topic)) { /* attack C01 */
 		*say = "Will topic not allowed";
 		reason = RC_NOT_AUTHORIZED;
 	}
@@ -74,15 +77,19 @@ static void agree(struct conn *c)
 	const struct token_limits *limits = &c->badge->limits;
 	struct greet *g = c->greet;
 	const struct mqtt_connect *m = &g->connect;
-	uint32_t expiry_most = (uint32_t)(f->session_expiry_max / 1000), keep_most = (uint32_t)(f->keep_alive_max / 1000);
-	uint32_t asked = m->version >= MQTT_V5 ? m->props.session_expiry : m->clean_start ? 0 : UINT32_MAX;
+	uint32_t expiry_most = (uint32_t)(f->session_expiry_max / 1000),
+		 keep_most = (uint32_t)(f->keep_alive_max / 1000);
+	uint32_t asked = m->version >= MQTT_V5 ? m->props.session_expiry
+	                 : m->clean_start      ? 0
+	                                       : UINT32_MAX;
 	uint32_t keep = m->keep_alive;
 
-	g->session_expiry = asked < expiry_most ? asked : expiry_most;          /* attack R20 */
+	g->session_expiry = asked < expiry_most ? asked : expiry_most; /* attack R20 */
 	c->expiry_zero = m->version >= MQTT_V5 && asked == 0;
 	if (keep == 0 || keep > keep_most)
-		keep = keep_most;                                               /* attack R04 */
-	c->keep_alive_ms = keep * 1500;                                         /* [MQTT-3.1.2-22] */
+		keep = keep_most; /* attack R04 */
+	/* [MQTT-3.1.2-22] */
+	c->keep_alive_ms = keep * 1500;
 	c->packet_limit = (uint32_t)lower(f->packet_max, limits->packet_bytes);
 	c->rate = (uint32_t)lower(f->publish_rate, limits->publish_per_second);
 }
@@ -125,9 +132,11 @@ static bool will_of(struct conn *c, struct link_open *o)
 		return true;
 	o->will_qos = will->qos;
 	o->will_retain = will->retain;
-	o->will_delay_s = will->props.will_delay < o->session_expiry_s ? will->props.will_delay : o->session_expiry_s;
+	o->will_delay_s = will->props.will_delay < o->session_expiry_s ? will->props.will_delay
+	                                                               : o->session_expiry_s;
 	return keep_will_topic(c, will->topic) &&
-	       in_publish_msg(c->worker, &c->badge->space, will->topic, &will->props, will->payload, &o->will);
+	       in_publish_msg(c->worker, &c->badge->space, will->topic, &will->props, will->payload,
+	                      &o->will);
 }
 
 static uint16_t window(const struct conn *c, const struct mqtt_connect *m)
@@ -136,7 +145,8 @@ static uint16_t window(const struct conn *c, const struct mqtt_connect *m)
 	int64_t most = f->queue_messages < UINT16_MAX ? f->queue_messages : UINT16_MAX;
 
 	if (m->version < MQTT_V5)
-		return (uint16_t)f->receive_maximum;    /* v3 cannot say; what we take of others is a fair measure */
+		/* v3 cannot say; what we take of others is a fair measure */
+		return (uint16_t)f->receive_maximum;
 	if (mqtt_has(&m->props, PROP_RECEIVE_MAXIMUM) && m->props.receive_maximum < most)
 		most = m->props.receive_maximum;
 	return (uint16_t)most;
@@ -166,7 +176,9 @@ static bool send_open(struct conn *c)
 	if (!will_of(c, &o))
 		return false;
 	link_open_write(uplink_out(c->link), c->channel, c->generation,
-	                (uint8_t)((m->clean_start ? LINK_OPEN_CLEAN : 0) | (m->will.present ? LINK_OPEN_WILL : 0)), &o);
+	                (uint8_t)((m->clean_start ? LINK_OPEN_CLEAN : 0) |
+	                          (m->will.present ? LINK_OPEN_WILL : 0)),
+	                &o);
 	return true;
 }
 
@@ -178,7 +190,7 @@ void opened_verdict(struct conn *c, struct token *token)
 	struct uplink *link;
 	unsigned reason = v->reason;
 
-	if (reason) {                                   /* it has changed on the way here */
+	if (reason) { /* it has changed on the way here */
 		auth_token_put(&token);
 		greet_refuse(c, reason, NULL);
 		return;
@@ -199,7 +211,7 @@ void opened_verdict(struct conn *c, struct token *token)
 		return;
 	}
 	if (!send_open(c)) {
-		uplink_detach(c);               /* the core has not heard of it */
+		uplink_detach(c); /* the core has not heard of it */
 		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
 		return;
 	}
@@ -208,13 +220,15 @@ void opened_verdict(struct conn *c, struct token *token)
 
 /* ---- CONNACK ---- */
 
-/* flespi.md 3.4: clients learn who they are, and what they are subscribed to, without a REST call. */
+/* flespi.md 3.4: clients learn who they are, and what they are subscribed to, without a REST call.
+ */
 static void token_property(struct conn *c, struct buf *out)
 {
 	const struct badge *b = c->badge;
 	struct buf text = { 0 };
 
-	buf_printf(&text, "{\"id\":%" PRIu64 ",\"cid\":%" PRIu64 ",\"access\":{\"type\":%d}}", b->id, b->customer, (int)acl_type(b->acl));
+	buf_printf(&text, "{\"id\":%" PRIu64 ",\"cid\":%" PRIu64 ",\"access\":{\"type\":%d}}",
+	           b->id, b->customer, (int)acl_type(b->acl));
 	if (buf_ok(&text))
 		mqtt_user_property(out, STR("token"), buf_str(&text));
 	buf_free(&text);
@@ -222,10 +236,13 @@ static void token_property(struct conn *c, struct buf *out)
 
 static int subscription_json(const struct link_sub *sub, json_t *list)
 {
-	json_t *item = json_pack("{s:o, s:i, s:b, s:b, s:i}", "topic", json_stringn(sub->filter.p, sub->filter.n), "qos", sub->opts & 3,
-	                         "no_local", sub->opts >> 2 & 1, "rap", sub->opts >> 3 & 1, "retain_handling", sub->opts >> 4 & 3);
+	json_t *item = json_pack("{s:o, s:i, s:b, s:b, s:i}", "topic",
+	                         json_stringn(sub->filter.p, sub->filter.n), "qos", sub->opts & 3,
+	                         "no_local", sub->opts >> 2 & 1, "rap", sub->opts >> 3 & 1,
+	                         "retain_handling", sub->opts >> 4 & 3);
 
-	if (item && sub->id && json_object_set_new(item, "subscription_id", json_integer(sub->id))) {
+	if (item && sub->id &&
+	    json_object_set_new(item, "subscription_id", json_integer(sub->id))) {
 		json_decref(item);
 		return -E_NOMEM;
 	}
@@ -258,7 +275,8 @@ static void connack_props(struct conn *c, struct mqtt_props *p)
 	const struct greet *g = c->greet;
 	const struct mqtt_connect *m = &g->connect;
 
-	if (m->props.session_expiry != g->session_expiry) {             /* attack R20: told when it is not what was asked */
+	if (m->props.session_expiry !=
+	    g->session_expiry) { /* attack R20: told when it is not what was asked */
 		set(p, PROP_SESSION_EXPIRY);
 		p->session_expiry = g->session_expiry;
 	}
@@ -301,7 +319,7 @@ static void write_connack(struct conn *c, bool present, const struct link_opened
 			buf_free(user);
 	}
 	mqtt_connack_write(out, c->version, present, RC_SUCCESS, &props);
-	if (c->packet_most && buf_len(out) - before > c->packet_most) {         /* [MQTT-3.2.2-20] */
+	if (c->packet_most && buf_len(out) - before > c->packet_most) { /* [MQTT-3.2.2-20] */
 		buf_cut(out, before);
 		props.user = STR_NONE;
 		props.user_count = 0;
@@ -328,7 +346,8 @@ void opened_answer(struct conn *c, bool present, const struct link_opened *o)
 	struct worker *w = c->worker;
 
 	if (o->reason >= RC_UNSPECIFIED_ERROR) {
-		uplink_detach(c);                       /* the number is free again, says the core */
+		/* the number is free again, says the core */
+		uplink_detach(c);
 		greet_refuse(c, o->reason, NULL);
 		return;
 	}
@@ -342,8 +361,9 @@ void opened_answer(struct conn *c, bool present, const struct link_opened *o)
 	if (c->filter_count)
 		in_subscribe_regrant(c);
 	link_bare_write(uplink_out(c->link), LINK_RESUME, c->channel, c->generation);
-	LOG_INFO(conn_name(c), "open", "token=%" PRIu64 " version=%u present=%d keepalive=%us expiry=%us", c->badge->id, c->version, present,
-	         c->keep_alive_ms / 1500, c->greet->session_expiry);
+	LOG_INFO(conn_name(c), "open",
+	         "token=%" PRIu64 " version=%u present=%d keepalive=%us expiry=%us", c->badge->id,
+	         c->version, present, c->keep_alive_ms / 1500, c->greet->session_expiry);
 	event_connected(c, present);
 	greet_free(c);
 	conn_go_on(c, HOLD_AUTH);

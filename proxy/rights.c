@@ -1,6 +1,8 @@
-/* rights.c - the tokens of this worker (badge.h) and what happens when one changes: the promise that within 5 s the last forbidden delivery has
- * happened begins to be kept here. From the turn of the notice on both gates judge under the new rights; the core learns the new sets of
- * filters (REGRANT), drops a Will that may not be said any more, and (worker 0, for all) what waits of the token elsewhere (RIGHTS). */
+/* rights.c - the tokens of this worker (badge.h) and what happens when one changes: the promise
+ * that within 5 s the last forbidden delivery has happened begins to be kept here. From the turn of
+ * the notice on both gates judge under the new rights; the core learns the new sets of filters
+ * (REGRANT), drops a Will that may not be said any more, and (worker 0, for all) what waits of the
+ * token elsewhere (RIGHTS). */
 #include "base/base.h"
 #include "proxy/badge.h"
 
@@ -38,7 +40,7 @@ static void change_conn(struct conn *c)
 
 	if (!c->channel || !uplink_up(c->link))
 		return;
-	if (will.n && gate_publish(c->badge, will)) {           /* attack C02 */
+	if (will.n && gate_publish(c->badge, will)) { /* attack C02 */
 		LOG_INFO(conn_name(c), "will-dropped", "topic=%s", log_esc(will));
 		link_bare_write(uplink_out(c->link), LINK_WILL_DROP, c->channel, c->generation);
 		mem_free(c->will_topic);
@@ -46,7 +48,8 @@ static void change_conn(struct conn *c)
 		c->will_topic_size = 0;
 	}
 	if (c->state == CONN_OPEN && c->filter_count)
-		in_subscribe_regrant(c);                        /* in OPENING it is done when OPENED comes */
+		/* in OPENING it is done when OPENED comes */
+		in_subscribe_regrant(c);
 }
 
 static void change(struct badge *b, struct acl *acl)
@@ -64,7 +67,8 @@ static void change(struct badge *b, struct acl *acl)
 		change_conn(c);
 }
 
-/* An endpoint that was silent for too long is no proof against the token, but fails closed too; the client may try again later. */
+/* An endpoint that was silent for too long is no proof against the token, but fails closed too; the
+ * client may try again later. */
 static void end_all(struct badge *b, unsigned reason)
 {
 	struct conn *c;
@@ -72,7 +76,7 @@ static void end_all(struct badge *b, unsigned reason)
 
 	while (!last) {
 		c = list_first(&b->conns, struct conn, badge_node);
-		last = c->badge_node.next == &b->conns;         /* then b goes with it */
+		last = c->badge_node.next == &b->conns; /* then b goes with it */
 		c->worker->n.revoked++;
 		if (c->state == CONN_OPEN)
 			conn_close(c, reason == RC_SERVER_UNAVAILABLE ? END_UNSURE : END_REVOKED);
@@ -109,7 +113,7 @@ int badge_take(struct worker *w, struct conn *c, struct token *token, const stru
 	if (b) {
 		auth_token_put(&token);
 		if (b->acl != v->info.acl)
-			change(b, v->info.acl);         /* its notice is still on the way */
+			change(b, v->info.acl); /* its notice is still on the way */
 	} else {
 		b = make(w, token, v);
 		if (!b) {

@@ -57,7 +57,7 @@ static int tcp_write(struct transport *t, int fd, struct buf *out)
 static void tcp_shut(struct transport *t, int fd)
 {
 	(void)t;
-	(void)shutdown(fd, SHUT_WR);            /* fails only when the peer is gone already */
+	(void)shutdown(fd, SHUT_WR); /* fails only when the peer is gone already */
 }
 
 static void tcp_end(struct transport *t)
@@ -66,5 +66,10 @@ static void tcp_end(struct transport *t)
 }
 
 const struct transport_ops transport_tcp = {
-	.name = "tcp", .open = tcp_open, .read = tcp_read, .write = tcp_write, .shut = tcp_shut, .end = tcp_end,
+	.name = "tcp",
+	.open = tcp_open,
+	.read = tcp_read,
+	.write = tcp_write,
+	.shut = tcp_shut,
+	.end = tcp_end,
 };

@@ -1,5 +1,5 @@
-/* uplink.c - the proxy's side of the link: dialling, HELLO, heartbeat, one read and one write per turn, the table of channels (uplink.h). What the
- * frames mean is in uplink_in.c. */
+/* uplink.c - the proxy's side of the link: dialling, HELLO, heartbeat, one read and one write per
+ * turn, the table of channels (uplink.h). What the frames mean is in uplink_in.c. */
 #include "base/base.h"
 #include "proxy/uplink.h"
 
@@ -18,8 +18,10 @@
 #include "proxy/worker.h"
 
 enum {
-	BACKOFF_FIRST_MS = 50, BACKOFF_MOST_MS = 2000,
-	OUT_KEEP = 1 << 20,                     /* memory that an emptied buffer may keep: there are few links */
+	BACKOFF_FIRST_MS = 50,
+	BACKOFF_MOST_MS = 2000,
+	/* memory that an emptied buffer may keep: there are few links */
+	OUT_KEEP = 1 << 20,
 	SOCKET_ROOM = 1 << 20,
 	CHANNELS_FIRST = 64,
 };
@@ -48,7 +50,7 @@ static void touch(struct uplink *u)
 
 struct buf *uplink_out(struct uplink *u)
 {
-	if (!uplink_up(u))                      /* it fails in this turn, and its connections end with it */
+	if (!uplink_up(u)) /* it fails in this turn, and its connections end with it */
 		return worker_sink(u->worker);
 	touch(u);
 	return &u->out;
@@ -98,7 +100,8 @@ static void write_out(struct uplink *u)
 	if (buf_len(&u->out) == 0)
 		return;
 	do
-		n = send(u->watch.fd, buf_data(&u->out), buf_len(&u->out), MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send(u->watch.fd, buf_data(&u->out), buf_len(&u->out),
+		         MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {
 		uplink_fail(u, "cannot write");
@@ -141,13 +144,15 @@ static bool hello(struct uplink *u, const struct link_head *h, struct str body)
 	if (h->type != LINK_HELLO || !link_hello_read(body, &hello))
 		return false;
 	if (hello.major != LINK_MAJOR || hello.homes == 0 || hello.home != u->home) {
-		LOG_ERROR(name_of(u), "link-version", "theirs=%u.%u ours=%u.%u home=%u of %u", hello.major, hello.minor, LINK_MAJOR, LINK_MINOR,
-		          hello.home, hello.homes);
+		LOG_ERROR(name_of(u), "link-version", "theirs=%u.%u ours=%u.%u home=%u of %u",
+		          hello.major, hello.minor, LINK_MAJOR, LINK_MINOR, hello.home,
+		          hello.homes);
 		return false;
 	}
 	u->state = UPLINK_UP;
 	u->backoff_ms = BACKOFF_FIRST_MS;
-	LOG_INFO(name_of(u), "link-up", "homes=%u version=%u.%u", hello.homes, hello.major, hello.minor);
+	LOG_INFO(name_of(u), "link-up", "homes=%u version=%u.%u", hello.homes, hello.major,
+	         hello.minor);
 	if (u->home == 0 && u->worker->homes != hello.homes) {
 		u->worker->homes = hello.homes;
 		worker_link_changed(u->worker);
@@ -159,7 +164,8 @@ static bool hello(struct uplink *u, const struct link_head *h, struct str body)
 static void subscribe(struct uplink *u)
 {
 	struct buf *out = uplink_out(u);
-	size_t frame = link_subscribe_begin(out, LINK_SUBSCRIBE, 0, 0, 1, 0), item = link_item_begin(out, frame, 0, 0, STR("mbus/#"));
+	size_t frame = link_subscribe_begin(out, LINK_SUBSCRIBE, 0, 0, 1, 0),
+	       item = link_item_begin(out, frame, 0, 0, STR("mbus/#"));
 
 	link_item_inner(out, item, STR("mbus/#"), false);
 	link_end(out, frame);
@@ -172,7 +178,7 @@ static bool frame(void *owner, struct str bytes)
 	struct str body;
 	bool sense;
 
-	MUST(link_head_read(bytes, &h) == PARSE_OK);    /* measured, and whole */
+	MUST(link_head_read(bytes, &h) == PARSE_OK); /* measured, and whole */
 	body = str_skip(bytes, LINK_HEAD);
 	u->worker->n.link_frames_in++;
 	if (u->state == UPLINK_HELLO) {
@@ -185,7 +191,8 @@ static bool frame(void *owner, struct str bytes)
 		sense = uplink_frame(u, &h, body);
 	}
 	if (!sense && !u->failed) {
-		LOG_ERROR(name_of(u), "link-nonsense", "frame=%s channel=%u bytes=%u", link_type_name(h.type), h.channel, h.length);
+		LOG_ERROR(name_of(u), "link-nonsense", "frame=%s channel=%u bytes=%u",
+		          link_type_name(h.type), h.channel, h.length);
 		uplink_fail(u, "frame that makes no sense");
 	}
 	return !u->failed;
@@ -229,9 +236,11 @@ static void ready(struct watch *w, unsigned events)
 
 static void again_later(struct uplink *u)
 {
-	unsigned jitter = (unsigned)(hash_mix((uint64_t)now_of(u), u->worker->index * 64u + u->home) % 50);
+	unsigned jitter =
+	    (unsigned)(hash_mix((uint64_t)now_of(u), u->worker->index * 64u + u->home) % 50);
 
-	timer_set(u->worker->loop, &u->timer, u->backoff_ms + (int64_t)u->backoff_ms * jitter / 100);
+	timer_set(u->worker->loop, &u->timer,
+	          u->backoff_ms + (int64_t)u->backoff_ms * jitter / 100);
 	u->backoff_ms = u->backoff_ms * 2 < BACKOFF_MOST_MS ? u->backoff_ms * 2 : BACKOFF_MOST_MS;
 }
 
@@ -296,7 +305,8 @@ static int dial(struct uplink *u)
 	char path[256], name[32];
 	int fd = -1, err;
 
-	if (snprintf(path, sizeof(path), "%s/link-%u.sock", u->worker->config->core_dir, u->home) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/link-%u.sock", u->worker->config->core_dir, u->home) >=
+	    (int)sizeof(path))
 		return -E_LIMIT;
 	err = sock_dial_unix(&fd, path);
 	if (err)
@@ -307,14 +317,16 @@ static int dial(struct uplink *u)
 		sock_close(&u->watch.fd);
 		return -E_DENIED;
 	}
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SOCKET_ROOM }, sizeof(int));       /* less is only slower */
+	/* less is only slower */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SOCKET_ROOM }, sizeof(int));
 	err = loop_watch(u->worker->loop, &u->watch, fd, LOOP_READ, ready);
 	if (err) {
 		u->watch.fd = fd;
 		sock_close(&u->watch.fd);
 		return err;
 	}
-	hello.name = str_make(name, (size_t)snprintf(name, sizeof(name), "mbus-proxy/%u", u->worker->index));
+	hello.name =
+	    str_make(name, (size_t)snprintf(name, sizeof(name), "mbus-proxy/%u", u->worker->index));
 	link_hello_write(&u->out, &hello);
 	u->state = UPLINK_HELLO;
 	u->heard = u->said = now_of(u);
@@ -329,13 +341,14 @@ static void fired(struct timer *t)
 	int err;
 
 	if (u->state == UPLINK_DOWN) {
-		if (u->home && u->home >= u->worker->homes) {   /* the core has fewer homes now */
+		if (u->home && u->home >= u->worker->homes) { /* the core has fewer homes now */
 			timer_set(u->worker->loop, t, BACKOFF_MOST_MS);
 			return;
 		}
 		err = dial(u);
 		if (err) {
-			LOG_WARN(name_of(u), "link-dial", "why=\"%s\" dir=%s", err_text(err), log_esc(str_c(u->worker->config->core_dir)));
+			LOG_WARN(name_of(u), "link-dial", "why=\"%s\" dir=%s", err_text(err),
+			         log_esc(str_c(u->worker->config->core_dir)));
 			again_later(u);
 			return;
 		}
@@ -421,7 +434,8 @@ int uplink_attach(struct uplink *u, struct conn *c)
 	}
 	ch = &u->channel[number];
 	ch->conn = c;
-	ch->generation++;                       /* what is still on its way for the last client of this number is recognised */
+	/* what is still on its way for the last client of this number is recognised */
+	ch->generation++;
 	c->link = u;
 	c->channel = number;
 	c->generation = ch->generation;

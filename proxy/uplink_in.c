@@ -1,5 +1,6 @@
-/* uplink_in.c - what the core says, frame by frame. It is of the family, but read like a stranger (attack B09): what makes no sense ends the link,
- * not the process. What is for an earlier life of a channel is only late. */
+/* uplink_in.c - what the core says, frame by frame. It is of the family, but read like a stranger
+ * (attack B09): what makes no sense ends the link, not the process. What is for an earlier life of
+ * a channel is only late. */
 #include "base/base.h"
 #include "proxy/uplink.h"
 
@@ -57,7 +58,8 @@ static bool on_closed(struct uplink *u, struct conn *c, const struct link_head *
 		return false;
 	if (c->state == CONN_OPENING) {
 		uplink_detach(c);
-		greet_refuse(c, reason >= RC_UNSPECIFIED_ERROR ? reason : RC_SERVER_UNAVAILABLE, NULL);
+		greet_refuse(c, reason >= RC_UNSPECIFIED_ERROR ? reason : RC_SERVER_UNAVAILABLE,
+		             NULL);
 	} else if (reason == RC_SESSION_TAKEN_OVER) {
 		conn_close(c, END_TAKEN_OVER);
 	} else {
@@ -85,12 +87,15 @@ static bool on_suback(struct uplink *u, struct conn *c, const struct link_head *
 	struct str codes;
 
 	(void)u;
-	if (!link_suback_read(body, &packet_id, &codes) || c->state != CONN_OPEN || packet_id == 0 || codes.n == 0)
+	if (!link_suback_read(body, &packet_id, &codes) || c->state != CONN_OPEN ||
+	    packet_id == 0 || codes.n == 0)
 		return false;
 	if (h->type == LINK_SUBACK)
-		mqtt_suback_write(conn_out(c), c->version, packet_id, (const uint8_t *)codes.p, codes.n, NULL);
+		mqtt_suback_write(conn_out(c), c->version, packet_id, (const uint8_t *)codes.p,
+		                  codes.n, NULL);
 	else
-		mqtt_unsuback_write(conn_out(c), c->version, packet_id, (const uint8_t *)codes.p, codes.n, NULL);
+		mqtt_unsuback_write(conn_out(c), c->version, packet_id, (const uint8_t *)codes.p,
+		                    codes.n, NULL);
 	return true;
 }
 
@@ -108,7 +113,7 @@ static bool own_suback(struct uplink *u, struct str body)
 		return false;
 	}
 	u->subscribed = true;
-	if (u->lost_once)                       /* what was told meanwhile, nobody here has heard */
+	if (u->lost_once) /* what was told meanwhile, nobody here has heard */
 		auth_stale_all(u->worker->auth);
 	worker_link_changed(u->worker);
 	return true;
@@ -117,16 +122,13 @@ static bool own_suback(struct uplink *u, struct str body)
 /* ---- Which frame goes where. A row that is not here comes from the proxy only. ---- */
 static const struct rule {
 	bool (*run)(struct uplink *u, struct conn *c, const struct link_head *h, struct str body);
-	bool channel;                           /* c is the connection of the frame's channel and generation */
+	/* c is the connection of the frame's channel and generation */
+	bool channel;
 } rules[] = {
-	[LINK_PING] = { on_ping, false },
-	[LINK_PONG] = { on_ping, false },
-	[LINK_DELIVER] = { on_deliver, false },
-	[LINK_OPENED] = { on_opened, true },
-	[LINK_CLOSED] = { on_closed, true },
-	[LINK_ACK] = { on_ack, true },
-	[LINK_SUBACK] = { on_suback, true },
-	[LINK_UNSUBACK] = { on_suback, true },
+	[LINK_PING] = { on_ping, false },       [LINK_PONG] = { on_ping, false },
+	[LINK_DELIVER] = { on_deliver, false }, [LINK_OPENED] = { on_opened, true },
+	[LINK_CLOSED] = { on_closed, true },    [LINK_ACK] = { on_ack, true },
+	[LINK_SUBACK] = { on_suback, true },    [LINK_UNSUBACK] = { on_suback, true },
 };
 
 bool uplink_frame(struct uplink *u, const struct link_head *h, struct str body)
@@ -138,7 +140,8 @@ bool uplink_frame(struct uplink *u, const struct link_head *h, struct str body)
 		return false;
 	if (!rule->channel)
 		return rule->run(u, NULL, h, body);
-	if (h->channel == 0)                    /* ours: the answer to mbus/#; acknowledgements of events tell us nothing */
+	if (h->channel ==
+	    0) /* ours: the answer to mbus/#; acknowledgements of events tell us nothing */
 		return h->type == LINK_SUBACK ? own_suback(u, body) : h->type == LINK_ACK;
 	c = uplink_find(u, h->channel, h->generation);
 	if (c)

@@ -13,7 +13,7 @@
 #include "proxy/greet.h"
 #include "proxy/uplink.h"
 
-enum { STOP_MS = 3000 };                        /* of the 5 s that the program has */
+enum { STOP_MS = 3000 }; /* of the 5 s that the program has */
 
 /* ---- Spare memory ---- */
 
@@ -70,7 +70,8 @@ static bool links_empty(const struct worker *w)
 	return true;
 }
 
-/* The link first, so that the core works while we write to clients; what they caused for the link goes after them. */
+/* The link first, so that the core works while we write to clients; what they caused for the link
+ * goes after them. */
 static void end_of_turn(struct hook *h)
 {
 	struct worker *w = container_of(h, struct worker, end_of_turn);
@@ -109,14 +110,16 @@ static void tell_ready(struct worker *w)
 		w->crew->on_ready(w->crew);
 }
 
-/* A core that came back with another number of homes has its customers elsewhere: who is on the old ones must come again. */
+/* A core that came back with another number of homes has its customers elsewhere: who is on the old
+ * ones must come again. */
 void worker_link_changed(struct worker *w)
 {
 	for (unsigned i = 1; i < w->homes && !w->stopping; i++) {
 		if (w->link[i])
 			continue;
 		if (uplink_new(&w->link[i], w, i)) {
-			LOG_ERROR("", "no-memory", "link=%u", i);       /* its customers get 0x88 until it can be made */
+			/* its customers get 0x88 until it can be made */
+			LOG_ERROR("", "no-memory", "link=%u", i);
 			return;
 		}
 		uplink_start(w->link[i]);
@@ -240,8 +243,8 @@ void worker_free(struct worker **slot)
 	if (!w)
 		return;
 	MUST(w->conn_count == 0 && !w->thread);
-	inbox_close(&w->inbox);                 /* answers and notices that came too late */
-	uplink_free(&w->link[0]);               /* if it never ran */
+	inbox_close(&w->inbox);   /* answers and notices that came too late */
+	uplink_free(&w->link[0]); /* if it never ran */
 	if (w->loop)
 		door_close(&w->door);
 	else

@@ -1,5 +1,6 @@
-/* worker.h - one thread with one loop, its door, its connections and its links to the core. Everything here is for the worker's own
- * thread, but the functions marked "main": before worker_run, or after worker_end. */
+/* worker.h - one thread with one loop, its door, its connections and its links to the core.
+ * Everything here is for the worker's own thread, but the functions marked "main": before
+ * worker_run, or after worker_end. */
 #pragma once
 #include <stdatomic.h>
 
@@ -23,15 +24,20 @@ struct crew {
 	struct auth *auth;
 	struct caps *caps;
 	unsigned workers;
-	_Atomic unsigned ready;                 /* workers whose links are all up, at first; the last one says so */
-	void (*on_ready)(struct crew *crew);    /* any worker's thread, once */
+	/* workers whose links are all up, at first; the last one says so */
+	_Atomic unsigned ready;
+	void (*on_ready)(struct crew *crew); /* any worker's thread, once */
 };
 
+/* clang-format off */
 #define WORKER_COUNTERS(C) \
 	C(accepted) C(refused_full) C(accept_pauses) C(connects) C(connacks) C(refusals) C(closed) C(errors) \
-	C(packets_in) C(publishes_in) C(publishes_refused) C(deliveries) C(deliveries_denied) C(deliveries_dropped) \
-	C(bytes_in) C(bytes_out) C(sends) C(recvs) C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) C(events) C(events_dropped) \
-	C(layouts) C(revoked) C(regrants)
+	C(packets_in) C(publishes_in) C(publishes_refused) \
+	C(deliveries) C(deliveries_denied) C(deliveries_dropped) C(layouts) \
+	C(bytes_in) C(bytes_out) C(sends) C(recvs) \
+	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) \
+	C(events) C(events_dropped) C(revoked) C(regrants)
+/* clang-format on */
 struct worker_counters {
 #define C(name) uint64_t name;
 	WORKER_COUNTERS(C)
@@ -41,49 +47,62 @@ struct worker_counters {
 struct worker {
 	unsigned index;
 	struct crew *crew;
-	const struct proxy_config *config;      /* crew's */
-	struct auth *auth;                      /* crew's */
+	const struct proxy_config *config; /* crew's */
+	struct auth *auth;                 /* crew's */
 	struct thread *thread;
 	struct loop *loop;
 	struct inbox *inbox;
 	struct door door;
-	struct uplink *link[LINK_HOMES_MAX];    /* [0] always; the others when home 0 has told how many there are */
-	unsigned homes;                         /* 0 = not known */
+	/* [0] always; the others when home 0 has told how many there are */
+	struct uplink *link[LINK_HOMES_MAX];
+	unsigned homes; /* 0 = not known */
 	bool told_ready, stopping;
 	struct timer stop_timer;
 	struct inbox_item stop_item;
-	struct list conns, dirty;               /* all of them; those with something to flush or to end */
+	/* all of them; those with something to flush or to end */
+	struct list conns, dirty;
 	size_t conn_count;
 	uint64_t conn_serial;
-	struct map badges;                      /* struct badge by token */
+	struct map badges; /* struct badge by token */
 	struct hook end_of_turn;
 	bool dirty_links;
-	uint8_t *room;                          /* WORKER_ROOM bytes: whatever is being read lies here, never past the callback */
-	struct buf spare[WORKER_SPARES];        /* memory of emptied out buffers, for the next one that needs some */
+	/* WORKER_ROOM bytes: whatever is being read lies here, never past the callback */
+	uint8_t *room;
+	/* memory of emptied out buffers, for the next one that needs some */
+	struct buf spare[WORKER_SPARES];
 	unsigned spares;
-	struct buf scratch;                     /* for building; nobody keeps it over a call */
-	struct buf encoded;                     /* deliver.c: the layouts of one message */
-	size_t partial;                         /* bytes of half-received packets */
-	size_t waiting;                         /* bytes waiting for clients */
-	struct buf sink;                        /* what is written for somebody who is gone; never read */
+	struct buf scratch; /* for building; nobody keeps it over a call */
+	struct buf encoded; /* deliver.c: the layouts of one message */
+	size_t partial;     /* bytes of half-received packets */
+	size_t waiting;     /* bytes waiting for clients */
+	/* what is written for somebody who is gone; never read */
+	struct buf sink;
 	uint64_t deliver_serial;
-	struct event_rate blocked;              /* events.c: of tokens that have no badge */
+	struct event_rate blocked; /* events.c: of tokens that have no badge */
 	struct worker_counters n;
 };
 
 /* ---- Main ---- */
 /* Takes listener (or -1: no door). The loop and the inbox exist from here on. */
 int worker_new(struct worker **out, struct crew *crew, unsigned index, int listener) MUST_CHECK;
-int worker_run(struct worker *w) MUST_CHECK;                    /* starts the thread */
-void worker_stop(struct worker *w);                             /* tells it: clients get 0x8B, then it ends by itself within 3 s */
-void worker_end(struct worker *w);                              /* waits for it; harmless if it never ran */
-void worker_free(struct worker **w);                            /* after auth_stop: nobody pushes to the inbox any more */
+int worker_run(struct worker *w) MUST_CHECK; /* starts the thread */
+/* tells it: clients get 0x8B, then it ends by itself within 3 s */
+void worker_stop(struct worker *w);
+/* waits for it; harmless if it never ran */
+void worker_end(struct worker *w);
+/* after auth_stop: nobody pushes to the inbox any more */
+void worker_free(struct worker **w);
 void worker_add_counters(const struct worker *w, struct worker_counters *sum);
 
 /* ---- Own thread ---- */
-void worker_touch(struct worker *w);                            /* something is to be done at the end of this turn */
-void worker_link_changed(struct worker *w);                     /* a link came up or told how many homes there are */
-struct uplink *worker_link_of(struct worker *w, uint64_t customer);     /* NULL: not up */
-struct buf *worker_sink(struct worker *w);                      /* an empty buf to write into for nobody */
-void worker_buf_take(struct worker *w, struct buf *b);          /* gives an empty buf spare memory, if there is any */
-void worker_buf_give(struct worker *w, struct buf *b);          /* takes the memory of an emptied buf */
+/* something is to be done at the end of this turn */
+void worker_touch(struct worker *w);
+/* a link came up or told how many homes there are */
+void worker_link_changed(struct worker *w);
+struct uplink *worker_link_of(struct worker *w, uint64_t customer); /* NULL: not up */
+/* an empty buf to write into for nobody */
+struct buf *worker_sink(struct worker *w);
+/* gives an empty buf spare memory, if there is any */
+void worker_buf_take(struct worker *w, struct buf *b);
+/* takes the memory of an emptied buf */
+void worker_buf_give(struct worker *w, struct buf *b);

@@ -105,7 +105,8 @@ static void counting_survives_missing_memory(void)
 {
 	struct sock_addr a = { .bytes = { 1 } };
 
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		struct caps *caps = NULL;
 		struct cap *one = NULL;
 		int err = caps_new(&caps);
@@ -156,7 +157,9 @@ static void the_defaults_agree_with_each_other(void)
 	opts_free(&set);
 }
 
-RUN(states_lead_to_open_only_through_auth, every_state_can_end_and_the_end_is_the_end, every_end_has_its_own_word, a_broken_rule_finds_its_end,
-    a_broken_rule_sends_the_will_and_a_goodbye_does_not, an_address_is_counted_apart_from_others, all_addresses_together_have_a_limit,
-    a_token_is_counted_by_customer_and_id, counting_survives_missing_memory, addresses_are_read_and_doubtful_ones_refused,
+RUN(states_lead_to_open_only_through_auth, every_state_can_end_and_the_end_is_the_end,
+    every_end_has_its_own_word, a_broken_rule_finds_its_end,
+    a_broken_rule_sends_the_will_and_a_goodbye_does_not, an_address_is_counted_apart_from_others,
+    all_addresses_together_have_a_limit, a_token_is_counted_by_customer_and_id,
+    counting_survives_missing_memory, addresses_are_read_and_doubtful_ones_refused,
     the_defaults_agree_with_each_other)

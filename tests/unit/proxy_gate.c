@@ -24,14 +24,16 @@ static void nothing_is_legal_before_the_verdict_or_after_the_end(void)
 	for (size_t s = 0; s < ARRAY_LEN(closed); s++) {
 		for (unsigned type = 0; type < 16; type++) {
 			for (size_t v = 0; v < ARRAY_LEN(versions); v++)
-				YES(gate_judge(type, closed[s], versions[v]) >= RC_UNSPECIFIED_ERROR);
+				YES(gate_judge(type, closed[s], versions[v]) >=
+				    RC_UNSPECIFIED_ERROR);
 		}
 	}
 }
 
 static void an_open_connection_takes_what_clients_may_say(void)
 {
-	static const uint8_t legal[] = { MQTT_PUBLISH, MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL, MQTT_PUBCOMP, MQTT_SUBSCRIBE,
+	static const uint8_t legal[] = { MQTT_PUBLISH,     MQTT_PUBACK,  MQTT_PUBREC,
+		                         MQTT_PUBREL,      MQTT_PUBCOMP, MQTT_SUBSCRIBE,
 		                         MQTT_UNSUBSCRIBE, MQTT_PINGREQ, MQTT_DISCONNECT };
 
 	for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
@@ -47,7 +49,8 @@ static void a_second_connect_is_a_protocol_error(void)
 
 static void packets_of_servers_are_protocol_errors(void)
 {
-	static const uint8_t servers[] = { MQTT_CONNACK, MQTT_SUBACK, MQTT_UNSUBACK, MQTT_PINGRESP };
+	static const uint8_t servers[] = { MQTT_CONNACK, MQTT_SUBACK, MQTT_UNSUBACK,
+		                           MQTT_PINGRESP };
 
 	for (size_t i = 0; i < ARRAY_LEN(servers); i++)
 		IS(gate_judge(servers[i], CONN_OPEN, MQTT_V5), RC_PROTOCOL_ERROR);
@@ -101,7 +104,7 @@ static void user_properties_are_bounded_in_number_and_bytes(void)
 {
 	struct proxy_config f = { .user_properties_max = 4, .user_properties_bytes = 100 };
 	struct buf room = { 0 };
-	struct mqtt_props p = with_user(&room, 4, 19);          /* 4 * (5 + 1 + 19) = 100 */
+	struct mqtt_props p = with_user(&room, 4, 19); /* 4 * (5 + 1 + 19) = 100 */
 
 	IS(gate_props(&f, &p), RC_SUCCESS);
 	buf_reset(&room);
@@ -128,10 +131,12 @@ static struct acl *acl_of(const char *access)
 static void the_answer_for_one_message_is_remembered_and_no_longer(void)
 {
 	struct worker w = { .deliver_serial = 1 };
-	struct badge b = { .acl = acl_of("{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"a/#\",\"actions\":[\"subscribe\"]}]}") };
+	struct badge b = { .acl = acl_of("{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"a/"
+		                         "#\",\"actions\":[\"subscribe\"]}]}") };
 
 	YES(gate_deliver(&w, &b, STR("a/b")));
-	YES(gate_deliver(&w, &b, STR("secret")));               /* the same message, says the serial: not asked again */
+	/* the same message, says the serial: not asked again */
+	YES(gate_deliver(&w, &b, STR("secret")));
 	w.deliver_serial++;
 	NO(gate_deliver(&w, &b, STR("secret")));
 	acl_put(&b.acl);
@@ -147,7 +152,9 @@ static void nobody_publishes_to_reserved_names(void)
 	acl_put(&b.acl);
 }
 
-RUN(greeting_takes_connect_and_nothing_else, nothing_is_legal_before_the_verdict_or_after_the_end, an_open_connection_takes_what_clients_may_say,
-    a_second_connect_is_a_protocol_error, packets_of_servers_are_protocol_errors, reserved_types_are_malformed,
-    what_is_legal_somewhere_has_a_handler_and_a_name, a_topic_may_have_so_many_bytes_and_levels, user_properties_are_bounded_in_number_and_bytes,
+RUN(greeting_takes_connect_and_nothing_else, nothing_is_legal_before_the_verdict_or_after_the_end,
+    an_open_connection_takes_what_clients_may_say, a_second_connect_is_a_protocol_error,
+    packets_of_servers_are_protocol_errors, reserved_types_are_malformed,
+    what_is_legal_somewhere_has_a_handler_and_a_name, a_topic_may_have_so_many_bytes_and_levels,
+    user_properties_are_bounded_in_number_and_bytes,
     the_answer_for_one_message_is_remembered_and_no_longer, nobody_publishes_to_reserved_names)

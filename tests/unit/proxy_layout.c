@@ -1,4 +1,5 @@
-/* Layouts: what is written must read back as the message, by the codec that everybody else's clients are written against. */
+/* Layouts: what is written must read back as the message, by the codec that everybody else's
+ * clients are written against. */
 #include "proxy/layout.h"
 #include "tests/kit/kit.h"
 #include "wire/mqtt_write.h"
@@ -7,7 +8,9 @@ static struct buf props;
 
 static struct layout_msg message(void)
 {
-	struct layout_msg m = { .topic = STR("a/b"), .payload = STR("hello"), .expiry_s = LINK_NO_EXPIRY };
+	struct layout_msg m = { .topic = STR("a/b"),
+		                .payload = STR("hello"),
+		                .expiry_s = LINK_NO_EXPIRY };
 
 	buf_reset(&props);
 	buf_u8(&props, PROP_PAYLOAD_FORMAT);
@@ -17,7 +20,8 @@ static struct layout_msg message(void)
 	return m;
 }
 
-static struct mqtt_publish written(struct buf *out, const struct layout *l, const struct layout_msg *m, uint8_t version, size_t *id_at)
+static struct mqtt_publish written(struct buf *out, const struct layout *l,
+                                   const struct layout_msg *m, uint8_t version, size_t *id_at)
 {
 	struct mqtt_publish p;
 	struct mqtt_head h;
@@ -31,7 +35,8 @@ static struct mqtt_publish written(struct buf *out, const struct layout *l, cons
 	IS(mqtt_head_read(buf_str(out), &h), PARSE_OK);
 	IS(h.type, MQTT_PUBLISH);
 	IS(h.size + h.remaining, buf_len(out));
-	IS(mqtt_publish_read(str_skip(buf_str(out), h.size), h.flags, version, false, &p), RC_SUCCESS);
+	IS(mqtt_publish_read(str_skip(buf_str(out), h.size), h.flags, version, false, &p),
+	   RC_SUCCESS);
 	return p;
 }
 
@@ -126,7 +131,8 @@ static void lengths_grow_over_every_step_of_the_varint(void)
 
 static void v3_versions_share_a_layout_and_subscription_ids_do_not_count_there(void)
 {
-	struct layout a = layout_of(MQTT_V31, 1, 5), b = layout_of(MQTT_V311, 1, 6), c = layout_of(MQTT_V5, 1, 5), d = layout_of(MQTT_V5, 1, 6);
+	struct layout a = layout_of(MQTT_V31, 1, 5), b = layout_of(MQTT_V311, 1, 6),
+		      c = layout_of(MQTT_V5, 1, 5), d = layout_of(MQTT_V5, 1, 6);
 
 	YES(layout_same(&a, &b));
 	NO(layout_same(&a, &c));
@@ -141,7 +147,8 @@ static void what_mqtt_cannot_say_is_not_begun(void)
 	size_t id_at;
 
 	buf_str_add(&out, STR("before"));
-	m.payload.n = (size_t)MQTT_REMAINING_MAX;               /* never looked at: the sum is too great */
+	/* never looked at: the sum is too great */
+	m.payload.n = (size_t)MQTT_REMAINING_MAX;
 	NO(layout_write(&out, &l, &m, &id_at));
 	m.payload = STR("x");
 	m.topic.n = 65536;
@@ -168,6 +175,7 @@ static void without_memory_nothing_is_appended(void)
 	buf_free(&props);
 }
 
-RUN(v3_clients_get_topic_and_payload_and_no_properties, the_packet_id_stands_where_it_is_said_to, v5_clients_get_every_property,
-    lengths_grow_over_every_step_of_the_varint, v3_versions_share_a_layout_and_subscription_ids_do_not_count_there,
+RUN(v3_clients_get_topic_and_payload_and_no_properties, the_packet_id_stands_where_it_is_said_to,
+    v5_clients_get_every_property, lengths_grow_over_every_step_of_the_varint,
+    v3_versions_share_a_layout_and_subscription_ids_do_not_count_there,
     what_mqtt_cannot_say_is_not_begun, without_memory_nothing_is_appended)

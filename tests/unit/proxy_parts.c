@@ -1,4 +1,5 @@
-/* The pure parts: cutting streams, sets of filters, messages in flight and aliases, names of events. */
+/* The pure parts: cutting streams, sets of filters, messages in flight and aliases, names of
+ * events. */
 #include "proxy/events.h"
 #include "proxy/feed.h"
 #include "proxy/filters.h"
@@ -40,7 +41,8 @@ static const struct feed_ops ops = { measure, frame };
 
 static void frames_come_out_whole_wherever_the_stream_is_cut(void)
 {
-	each_split(s, STR("\1a\0\3bcd\2ef")) {
+	each_split(s, STR("\1a\0\3bcd\2ef"))
+	{
 		struct seen seen = { .n = 0 };
 		struct buf rest = { 0 };
 
@@ -66,7 +68,8 @@ static void single_bytes_are_enough(void)
 
 static void what_follows_a_hold_waits(void)
 {
-	each_split(s, STR("\1a\3bcd\2ef")) {
+	each_split(s, STR("\1a\3bcd\2ef"))
+	{
 		struct seen seen = { .hold_at = 1 };
 		struct buf rest = { 0 };
 		enum feed first = feed(&ops, &seen, &rest, s.first);
@@ -100,7 +103,10 @@ static void memory_grows_with_bytes_and_not_with_what_is_announced(void)
 	struct seen seen = { .n = 0 };
 	struct buf rest = { 0 };
 
-	IS(feed(&ops, &seen, &rest, STR("\xfe" "a")), FEED_OK);
+	IS(feed(&ops, &seen, &rest,
+	        STR("\xfe"
+	            "a")),
+	   FEED_OK);
 	YES(rest.cap < 0xfe);
 	buf_free(&rest);
 }
@@ -210,7 +216,8 @@ static void an_alias_means_what_it_was_last_set_to(void)
 
 static void tables_survive_missing_memory(void)
 {
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		struct inflight *f = NULL;
 		struct alias_table *t = NULL;
 
@@ -256,8 +263,12 @@ static void every_event_has_its_word(void)
 	IS_STR(str_c(event_word(EVENT_UNSUBSCRIBED)), "unsubscribed");
 }
 
-RUN(frames_come_out_whole_wherever_the_stream_is_cut, single_bytes_are_enough, what_follows_a_hold_waits, nonsense_ends_it_after_what_came_before,
-    memory_grows_with_bytes_and_not_with_what_is_announced, missing_memory_is_told, a_filter_is_there_until_it_is_removed,
-    an_emptied_set_holds_no_memory, a_filter_that_finds_no_memory_is_not_there, a_repeated_id_counts_once, beyond_the_limit_nothing_is_taken,
-    answers_nobody_waits_for_change_nothing, an_alias_means_what_it_was_last_set_to, tables_survive_missing_memory,
-    a_client_id_becomes_exactly_one_level, events_stand_in_the_customers_own_tree, every_event_has_its_word)
+RUN(frames_come_out_whole_wherever_the_stream_is_cut, single_bytes_are_enough,
+    what_follows_a_hold_waits, nonsense_ends_it_after_what_came_before,
+    memory_grows_with_bytes_and_not_with_what_is_announced, missing_memory_is_told,
+    a_filter_is_there_until_it_is_removed, an_emptied_set_holds_no_memory,
+    a_filter_that_finds_no_memory_is_not_there, a_repeated_id_counts_once,
+    beyond_the_limit_nothing_is_taken, answers_nobody_waits_for_change_nothing,
+    an_alias_means_what_it_was_last_set_to, tables_survive_missing_memory,
+    a_client_id_becomes_exactly_one_level, events_stand_in_the_customers_own_tree,
+    every_event_has_its_word)

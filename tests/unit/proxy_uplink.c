@@ -1,4 +1,5 @@
-/* The proxy's side of the link, against a core that is played here: one thread, the worker's loop turned by hand. */
+/* The proxy's side of the link, against a core that is played here: one thread, the worker's loop
+ * turned by hand. */
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,7 +15,8 @@
 #include "tests/kit/kit.h"
 #include "wire/link.h"
 
-/* ---- The stage: a worker without a door and without authentication, a core that says what the test wants ---- */
+/* ---- The stage: a worker without a door and without authentication, a core that says what the
+ * test wants ---- */
 
 static struct proxy_config config;
 static struct crew crew;
@@ -88,7 +90,9 @@ static void set_up(void)
 	const char *why = NULL;
 	char path[200];
 
-	config = (struct proxy_config){ .core_dir = (char *)(uintptr_t)temp_dir(), .link_high = 64 << 10, .connections_max = 10 };
+	config = (struct proxy_config){ .core_dir = (char *)(uintptr_t)temp_dir(),
+		                        .link_high = 64 << 10,
+		                        .connections_max = 10 };
 	crew = (struct crew){ .config = &config, .workers = 1, .on_ready = on_ready };
 	readies = 0;
 	core = -1;
@@ -361,7 +365,8 @@ static void many_channels_are_distinct(void)
 
 static void a_delivery_outside_every_customer_ends_the_link(void)
 {
-	struct link_deliver d = { .msg = { .topic = STR("somewhere/else"), .expiry_s = LINK_NO_EXPIRY } };
+	struct link_deliver d = { .msg = { .topic = STR("somewhere/else"),
+		                           .expiry_s = LINK_NO_EXPIRY } };
 	struct link_entry e = { .channel = 0 };
 
 	open_link();
@@ -393,7 +398,7 @@ static void a_link_nobody_empties_is_full_and_drains_again(void)
 
 	open_link();
 	u = worker->link[0];
-	for (int i = 0; i < 64; i++) {                  /* more than both socket buffers take */
+	for (int i = 0; i < 64; i++) { /* more than both socket buffers take */
 		out = uplink_out(u);
 		for (int k = 0; k < 6000; k++)
 			link_bare_write(out, LINK_PING, 0, 0);
@@ -409,9 +414,11 @@ static void a_link_nobody_empties_is_full_and_drains_again(void)
 	tear_down();
 }
 
-RUN(the_worker_says_hello_and_asks_for_pushes, a_worker_is_ready_when_pushes_are_granted, without_homes_nobody_has_a_link,
-    more_homes_get_links_of_their_own, a_ping_is_answered, a_silent_link_is_pinged_each_second_and_dead_after_five,
-    nonsense_ends_the_link_and_it_is_dialled_again, what_only_a_proxy_may_say_ends_the_link, another_version_is_not_spoken_to,
-    frames_cut_anywhere_are_put_together, a_number_means_another_client_in_its_next_life, frames_for_an_earlier_life_are_only_late,
-    many_channels_are_distinct, a_delivery_outside_every_customer_ends_the_link, a_turn_writes_once_however_much_was_said,
-    a_link_nobody_empties_is_full_and_drains_again)
+RUN(the_worker_says_hello_and_asks_for_pushes, a_worker_is_ready_when_pushes_are_granted,
+    without_homes_nobody_has_a_link, more_homes_get_links_of_their_own, a_ping_is_answered,
+    a_silent_link_is_pinged_each_second_and_dead_after_five,
+    nonsense_ends_the_link_and_it_is_dialled_again, what_only_a_proxy_may_say_ends_the_link,
+    another_version_is_not_spoken_to, frames_cut_anywhere_are_put_together,
+    a_number_means_another_client_in_its_next_life, frames_for_an_earlier_life_are_only_late,
+    many_channels_are_distinct, a_delivery_outside_every_customer_ends_the_link,
+    a_turn_writes_once_however_much_was_said, a_link_nobody_empties_is_full_and_drains_again)
