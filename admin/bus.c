@@ -39,7 +39,8 @@ static void retry_later(struct bus *b)
 void bus_drop(struct bus *b, const char *why)
 {
 	if (b->state != BUS_DOWN)
-		LOG_WARN("", "bus-down", "why=%s queued=%zu", why, atomic_load(&b->queued));
+		LOG_WARN("", "bus-down", "why=%s queued=%zu", log_esc(str_c(why)),
+		         atomic_load(&b->queued));
 	loop_unwatch(b->loop, &b->watch);
 	sock_close(&b->watch.fd);
 	timer_stop(&b->greeting);
@@ -168,6 +169,8 @@ static void on_ping(struct timer *t)
 		return;
 	}
 	b->pinged = true;
+	b->retry_ms = 0; /* it has lasted: one that ends each connection at once is not asked ten
+	                    times a second */
 	mqtt_pingreq_write(&b->out);
 	timer_set(b->loop, &b->ping, PING_MS);
 	bus_soon(b);
@@ -177,7 +180,6 @@ void bus_is_up(struct bus *b)
 {
 	timer_stop(&b->greeting);
 	b->state = BUS_OPEN;
-	b->retry_ms = 0;
 	b->told_down = false;
 	b->pinged = false;
 	b->missed = true; /* whoever listens may have missed what was said while we were away */

@@ -355,7 +355,7 @@ int http_open(struct http **out, const struct http_config *config,
 		goto fail;
 	h->config = *config;
 	h->handler = *handler;
-	list_init(&h->streams);
+	list_init(&h->sending);
 	/* The library says "error" whatever happened; a socket of our own finds out what is wrong
 	 * with the address. */
 	err = sock_listen_tcp(&fd, config->host, config->port, false, &cause);
@@ -387,6 +387,7 @@ void http_run(struct http *h)
 	while (!atomic_load(&h->stopping)) {
 		if (lws_service(h->context, 0) < 0)
 			break;
+		conn_look_at_sending(h);
 	}
 }
 

@@ -3,12 +3,15 @@
 #include "base/base.h"
 #include "admin/http.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "admin/http_parts.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { HEAD_OUT = 4096 };
+enum { HEAD_OUT = 4096, LOOK_MS = 10 };
 
 static void log_request(const struct conn *c)
 {
@@ -35,7 +38,7 @@ int conn_answer(struct conn *c)
 	log_request(c);
 	if (c->resp.stream) {
 		c->resp.stream->conn = c;
-		list_add_tail(&c->h->streams, &c->node);
+		list_add_tail(&c->h->sending, &c->node);
 	}
 	lws_callback_on_writable(c->wsi);
 	return 0;
@@ -127,13 +130,15 @@ int conn_writable(struct conn *c)
 	if (left && !write_piece(c, size_min(left, HTTP_PIECE)))
 		return -1;
 	left = buf_len(&c->resp.body);
-	if (left)
+	if (left) {
+		if (list_empty(&c->node))
+			list_add_tail(&c->h->sending, &c->node);
 		lws_callback_on_writable(c->wsi);
-	else if (c->resp.stream)
+		return 0;
+	}
+	if (c->resp.stream)
 		return c->ending ? -1 : 0;
-	else
-		return answer_done(c);
-	return 0;
+	return answer_done(c);
 }
 
 /* ---- Streams ---- */
@@ -169,4 +174,40 @@ void http_stream_end(struct http_stream *s)
 	c->ending = true;
 	conn_set_deadline(c);
 	lws_callback_on_writable(c->wsi);
+}
+
+/* ---- Clients that speak while they are answered ---- */
+static void cut(struct conn *c)
+{
+	c->cut = true;
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+static void look_at(struct conn *c)
+{
+	char bytes[4096];
+	ssize_t n = recv(lws_get_socket_fd(c->wsi), bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return;
+	c->resp.close = true; /* what was read is gone: no further request can be found behind it */
+	if (n <= 0 ? c->resp.stream || lws_partial_buffered(c->wsi) : c->resp.stream != NULL)
+		cut(c);
+}
+
+/* While an answer is on its way this library waits for bytes that it does not read: a client that
+ * sends some, or closes its side, makes it spin. (Its flow control would stop the writing, too.) So
+ * we read them: a stream ends by it, another answer is the last of its connection. */
+void conn_look_at_sending(struct http *h)
+{
+	int64_t now = clock_mono_ms();
+	struct conn *c;
+
+	if (list_empty(&h->sending) || now - h->looked < LOOK_MS)
+		return;
+	h->looked = now;
+	list_each(c, &h->sending, struct conn, node) {
+		if (!c->cut)
+			look_at(c);
+	}
 }

@@ -18,7 +18,8 @@ struct http {
 	atomic_bool stopping, woken;
 	size_t sockets, sockets_idle; /* all the library has, and those that are not connections */
 	uint64_t refused;             /* connections over connections_max */
-	struct list streams;          /* of conn.node */
+	struct list sending;          /* of conn.node: streams, and answers longer than a piece */
+	int64_t looked;               /* monotonic ms */
 	unsigned char piece[LWS_PRE + HTTP_PIECE];
 	struct lws_protocols protocols[2];
 };
@@ -35,7 +36,7 @@ struct conn {
 	size_t sent;
 	int64_t since, deadline; /* monotonic ms; deadline 0 = none */
 	bool live, answered, head_sent, ending, cut;
-	struct list node; /* among the streams */
+	struct list node; /* in h->sending */
 };
 
 void conn_end(struct conn *c); /* the request is over; called from several ends, only the first has
@@ -43,3 +44,4 @@ void conn_end(struct conn *c); /* the request is over; called from several ends,
 void conn_set_deadline(struct conn *c);
 int conn_answer(struct conn *c); /* resp is complete; for the library: 0 go on, -1 close */
 int conn_writable(struct conn *c);
+void conn_look_at_sending(struct http *h); /* after each turn of the library */

@@ -66,7 +66,7 @@ struct call {
 };
 
 void call_fail(struct call *c, enum rest_error error, uint64_t id, const char *format, ...)
-    PRINTF_LIKE(4, 5);                         /* id 0: none */
+    PRINTF_LIKE(4, 5); /* id 0: none */
 /* the same, telling whose token it was: a proxy that asked for a client writes it into that log */
 void call_fail_caller(struct call *c, enum rest_error error, const char *reason);
 void call_fail_store(struct call *c, int err); /* what the database (or memory) said */
@@ -90,6 +90,9 @@ bool rest_may(const struct token_row *t, const char *uri, const char *submodule,
 /* The object of /auth/info and of pushes: limits are the lowest of token, customer and all above
  * it; `blocked` tells about the customer. */
 int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out) MUST_CHECK;
+
+int rest_push_branch(struct call *c,
+                     uint64_t id) MUST_CHECK; /* rest_subaccounts.c: all tokens of it and below */
 
 /* ---- Handlers (router.c's table) ---- */
 void rest_auth_info(struct call *c);

@@ -140,6 +140,8 @@ static bool check_object(struct call *c, const struct item_kind *kind, unsigned 
 static bool settle(struct call *c, const struct item_kind *kind, uint64_t id, int err,
                    json_t *shown, const char *why)
 {
+	if (err)
+		json_decref(shown);
 	switch (err) {
 	case 0:
 		if (c->events.lost) { /* what cannot be told is not done */

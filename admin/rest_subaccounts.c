@@ -11,7 +11,7 @@ static void push_one(void *arg, uint64_t cid)
 
 /* What holds for a customer holds for all below it: the proxies ask again for the tokens of the
  * whole branch. */
-static int push_branch(struct call *c, uint64_t id)
+int rest_push_branch(struct call *c, uint64_t id)
 {
 	return customers_branch(c->rest->db, id, push_one, &c->events);
 }
@@ -80,7 +80,7 @@ static int update(struct call *c, uint64_t id, const json_t *fields, json_t **sh
 	if (!err && (old.enabled != row.enabled || old.blocked != row.blocked ||
 	             !json_equal(json_object_get(old.object, "limits"),
 	                         json_object_get(row.object, "limits"))))
-		err = push_branch(c, id);
+		err = rest_push_branch(c, id);
 	if (!err) {
 		events_subaccount(&c->events, EVENT_UPDATED, old.object, row.object, &who);
 		*shown = json_incref(row.object);
@@ -99,7 +99,7 @@ static int remove_one(struct call *c, uint64_t id)
 
 	if (err)
 		return err;
-	err = push_branch(c, id);
+	err = rest_push_branch(c, id);
 	if (!err)
 		err = customers_delete(c->rest->db, id);
 	if (!err)

@@ -1,0 +1,530 @@
+/* admin_http.c - the HTTP server on a real socket: what a request may look like, limits, streams
+ * that are followed. */
+#include "base/base.h"
+#include "tests/unit/admin_help.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct world w;
+static struct http *http;
+static pthread_t thread;
+static struct follow *follow;
+static _Atomic int
+    wanted; /* what the followers last asked of the bus: 1 on, 0 off, -1 nothing yet */
+
+static bool on_admits(void *arg, const struct http_req *req, struct http_resp *resp)
+{
+	return router_admits(arg, req, resp);
+}
+
+static void on_handle(void *arg, const struct http_req *req, struct http_resp *resp)
+{
+	router_handle(arg, req, resp);
+}
+
+static void on_tick(void *arg)
+{
+	follow_tick(((struct rest *)arg)->follow);
+}
+
+static void on_woken(void *arg)
+{
+	follow_drain(((struct rest *)arg)->follow);
+}
+
+static void on_wanted(void *arg, bool on)
+{
+	(void)arg;
+	atomic_store(&wanted, on);
+}
+
+static void on_wake(void *arg)
+{
+	(void)arg;
+	http_wake(http);
+}
+
+static void *serve(void *arg)
+{
+	(void)arg;
+	http_run(http);
+	return NULL;
+}
+
+static void start(void)
+{
+	const struct http_config config = {
+		.host = "127.0.0.1",
+		.connections_max = 20,
+		.header_max = 8192,
+		.body_max = 4096,
+		.request_deadline_ms = 700,
+		.idle_deadline_ms = 3000,
+		.stream_buffer = 65536,
+	};
+	const struct http_handler handler = { on_admits, on_handle, on_tick, on_woken, &w.rest };
+	const struct follow_hooks hooks = { on_wanted, on_wake, NULL };
+	char why[300];
+
+	world_open(&w);
+	atomic_store(&wanted, -1);
+	IS(follow_open(&follow, &w.rest, &hooks), 0);
+	w.rest.follow = follow;
+	IS(http_open(&http, &config, &handler, why, sizeof(why)), 0);
+	MUST(pthread_create(&thread, NULL, serve, NULL) == 0);
+}
+
+static void stop(void)
+{
+	http_stop(http);
+	MUST(pthread_join(thread, NULL) == 0);
+	http_close(&http);
+	follow_close(&follow);
+	world_close(&w);
+}
+
+static int dial(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		                 .sin_port = htons(http_port(http)),
+		                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	MUST(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
+	return fd;
+}
+
+/* Reads until `until` is seen, the end, or nothing for ms; false only in the last case. */
+static bool hear(int fd, char *text, size_t size, const char *until, int ms)
+{
+	size_t n = strlen(text);
+
+	while (n + 1 < size) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t more;
+
+		if (until && strstr(text, until))
+			return true;
+		if (poll(&p, 1, ms) <= 0)
+			return false;
+		more = recv(fd, text + n, size - 1 - n, 0);
+		if (more <= 0)
+			return true;
+		n += (size_t)more;
+		text[n] = '\0';
+	}
+	return true;
+}
+
+static char heard[1 << 17];
+
+/* Says it on a fresh connection, hears until it is closed (or 400 ms of silence); the number of
+ * answers. */
+static int say(const char *text)
+{
+	int fd = dial(), answers = 0;
+
+	heard[0] = '\0';
+	MUST(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+	(void)hear(fd, heard, sizeof(heard), NULL, 400);
+	(void)close(fd);
+	for (const char *p = heard; (p = strstr(p, "HTTP/1.1 ")); p++)
+		answers++;
+	return answers;
+}
+
+static char request[900];
+
+static const char *make(const char *method_and_path, const char *more)
+{
+	(void)snprintf(request, sizeof(request),
+	               "%s HTTP/1.1\r\nHost: x\r\nAuthorization: FlespiToken %s\r\n%s",
+	               method_and_path, w.key[ALPHA], more);
+	return request;
+}
+
+/* ---- Requests ---- */
+static void requests_on_one_connection_are_answered_in_order(void)
+{
+	char text[4096];
+
+	start();
+	(void)snprintf(text, sizeof(text), "%s", make("GET /auth/info", "\r\n"));
+	(void)strncat(text, make("GET /nothing", "\r\n"), 1000);
+	(void)strncat(text, make("GET /platform/customer", "\r\n"), 1000);
+	IS(say(text), 3);
+	YES(strstr(heard, "HTTP/1.1 200") < strstr(heard, "HTTP/1.1 404"));
+	CONTAINS(strstr(heard, "HTTP/1.1 404"), "HTTP/1.1 200");
+	stop();
+}
+
+static void a_body_with_get_or_delete_ends_the_connection_unanswered_but_once(void)
+{
+	char text[4096], inner[1000];
+
+	start();
+	(void)snprintf(inner, sizeof(inner), "%s", make("GET /platform/customer", "\r\n"));
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(text, sizeof(text),
+		               "%s /auth/info HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
+		               i ? "GET" : "DELETE", strlen(inner), inner);
+		IS(say(text), 1);
+		CONTAINS(heard, "HTTP/1.1 400");
+		CONTAINS(heard, "connection: close");
+	}
+	stop();
+}
+
+static void a_transfer_encoding_is_411_with_or_without_a_length(void)
+{
+	static const char *const more[] = {
+		"Content-Type: application/json\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n",
+		"Content-Type: application/json\r\nContent-Length: 4\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n",
+		"Content-Type: application/json\r\nTransfer-Encoding: identity\r\nContent-Length: "
+		"2\r\n\r\n[]",
+	};
+
+	start();
+	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+		IS(say(make("POST /platform/tokens", more[i])), 1);
+		CONTAINS(heard, "HTTP/1.1 411");
+	}
+	stop();
+}
+
+static void a_strange_length_is_refused(void)
+{
+	static const struct {
+		const char *length, *status;
+	} cases[] = {
+		{ "Content-Length: -1\r\n", "HTTP/1.1 400" },
+		{ "Content-Length: 2\r\nContent-Length: 2\r\n", "HTTP/1.1 400" },
+		{ "Content-Length: 0x2\r\n", "HTTP/1.1 400" },
+		{ "Content-Length: 99999999999999999999\r\n", "HTTP/1.1 400" },
+		{ "Content-Length: 4097\r\n", "HTTP/1.1 413" },
+		{ "", "HTTP/1.1 411" },
+	};
+	char more[200];
+
+	start();
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		(void)snprintf(more, sizeof(more), "Content-Type: application/json\r\n%s\r\n[]",
+		               cases[i].length);
+		IS(say(make("POST /platform/tokens", more)), 1);
+		CONTAINS(heard, cases[i].status);
+	}
+	stop();
+}
+
+static void a_body_is_taken_whole_however_it_comes(void)
+{
+	const char *body = "[{\"info\":\"slowly\"}]";
+	char more[100];
+	int fd;
+
+	start();
+	(void)snprintf(more, sizeof(more),
+	               "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+	               strlen(body));
+	fd = dial();
+	(void)make("POST /platform/tokens", more);
+	MUST(send(fd, request, strlen(request), 0) > 0);
+	for (size_t i = 0; i < strlen(body); i++) {
+		MUST(send(fd, body + i, 1, 0) == 1);
+		(void)usleep(2000);
+	}
+	heard[0] = '\0';
+	YES(hear(fd, heard, sizeof(heard), "]}", 1000));
+	CONTAINS(heard, "slowly");
+	(void)close(fd);
+	stop();
+}
+
+static void a_body_without_a_token_is_refused_before_it_comes(void)
+{
+	start();
+	IS(say("POST /platform/tokens HTTP/1.1\r\nHost: x\r\nContent-Type: "
+	       "application/json\r\nContent-Length: 4000\r\n\r\n"),
+	   1);
+	CONTAINS(heard, "HTTP/1.1 401");
+	CONTAINS(heard, "connection: close");
+	stop();
+}
+
+static void a_request_that_takes_too_long_is_closed(void)
+{
+	int64_t begin = clock_mono_ms();
+	int fd;
+
+	start();
+	fd = dial();
+	(void)make("POST /platform/tokens",
+	           "Content-Type: application/json\r\nContent-Length: 20\r\n\r\n[");
+	MUST(send(fd, request, strlen(request), 0) > 0);
+	heard[0] = '\0';
+	YES(hear(fd, heard, sizeof(heard), NULL, 3000));
+	YES(clock_mono_ms() - begin < 2500);
+	YES(heard[0] == '\0');
+	(void)close(fd);
+	stop();
+}
+
+static void upgrades_and_nonsense_get_no_answer_from_us(void)
+{
+	static const char *const texts[] = {
+		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: "
+		"Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+		"Sec-WebSocket-Version: 13\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade, "
+		"HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"TRACE /auth/info HTTP/1.1\r\nHost: x\r\n\r\n",
+		"\x16\x03\x01\x02",
+	};
+
+	start();
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		(void)say(texts[i]);
+		NO(strstr(heard, "101"));
+		NO(strstr(heard, "HTTP/1.1 200"));
+	}
+	IS(say(make("GET /auth/info", "\r\n")), 1); /* and it lives on */
+	stop();
+}
+
+static void a_head_over_the_limit_is_closed(void)
+{
+	static char text[20000];
+
+	start();
+	memset(text, 'a', sizeof(text) - 1);
+	memcpy(text, "GET / HTTP/1.1\r\nX-Long: ", 24);
+	(void)say(text);
+	NO(strstr(heard, "HTTP/1.1 200"));
+	IS(say(make("GET /auth/info", "\r\n")), 1);
+	stop();
+}
+
+static void every_answer_has_the_headers_of_security(void)
+{
+	static const char *const headers[] = { "cache-control: no-store",
+		                               "x-content-type-options: nosniff",
+		                               "x-frame-options: DENY",
+		                               "content-security-policy: default-src 'none'" };
+
+	start();
+	for (int i = 0; i < 2; i++) {
+		IS(say(i ? make("GET /auth/info", "\r\n") : "GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+		   1);
+		for (size_t h = 0; h < ARRAY_LEN(headers); h++)
+			CONTAINS(heard, headers[h]);
+		NO(strstr(heard, "access-control-allow-origin"));
+	}
+	stop();
+}
+
+static void connections_have_a_most_and_the_place_of_one_that_left_is_free(void)
+{
+	int fds[40], open = 0;
+	char c;
+
+	start();
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = dial();
+	(void)usleep(300000);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		open += recv(fds[i], &c, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+	IS(open, 20);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		(void)close(fds[i]);
+	(void)usleep(300000);
+	IS(say(make("GET /auth/info", "\r\n")), 1);
+	stop();
+}
+
+/* ---- Streams ---- */
+static int start_following(const char *path)
+{
+	int fd = dial();
+
+	(void)make(path, "\r\n");
+	MUST(send(fd, request, strlen(request), 0) > 0);
+	heard[0] = '\0';
+	YES(hear(fd, heard, sizeof(heard), "following\n\n", 1000));
+	CONTAINS(heard, "text/event-stream");
+	return fd;
+}
+
+static void record(const char *topic, const char *payload)
+{
+	follow_record(follow, str_c(topic), str_c(payload));
+}
+
+static void a_follower_sees_its_branch_and_nobody_else(void)
+{
+	int fd;
+
+	start();
+	fd = start_following("GET /platform/customer/logs?follow=1");
+	IS(atomic_load(&wanted), 1);
+	record("customer/4/flespi/log/mqtt/sessions/x/connected",
+	       "{\"event_code\":500,\"who\":\"omega\"}");
+	record("customer/1/not/a/log", "{\"event_code\":500,\"who\":\"no log\"}");
+	record("customer/3/flespi/log/mqtt/sessions/x/connected",
+	       "{\"event_code\":500,\"who\":\"gamma\"}");
+	record("customer/1/flespi/log/platform/tokens/1/updated",
+	       "{\"event_code\":2,\"who\":\"alpha\"}");
+	YES(hear(fd, heard, sizeof(heard), "alpha", 1000));
+	CONTAINS(heard, "event: log\ndata: "
+	                "{\"event_code\":500,\"who\":\"gamma\",\"topic\":\"flespi/log/mqtt/"
+	                "sessions/x/connected\",\"cid\":3}\n\n");
+	NO(strstr(heard, "omega"));
+	NO(strstr(heard, "no log"));
+	(void)close(fd);
+	for (int i = 0; i < 100 && atomic_load(&wanted); i++)
+		(void)usleep(20000);
+	IS(atomic_load(&wanted), 0);
+	stop();
+}
+
+static void the_mqtt_log_shows_only_what_is_mqtts(void)
+{
+	int fd;
+
+	start();
+	fd = start_following("GET /mqtt/logs?follow=1");
+	record("customer/1/flespi/log/platform/tokens/1/updated", "{\"who\":\"platform\"}");
+	record("customer/1/flespi/log/mqtt/sessions/x/connected", "{\"who\":\"mqtt\"}");
+	YES(hear(fd, heard, sizeof(heard), "\"mqtt\"", 1000));
+	NO(strstr(heard, "\"platform\""));
+	(void)close(fd);
+	stop();
+}
+
+static void a_record_with_line_breaks_stays_one_event(void)
+{
+	int fd;
+
+	start();
+	fd = start_following("GET /platform/customer/logs?follow=1");
+	record("customer/1/flespi/log/a", "{\"x\":\n \"a\\n\\ndata: forged\"}");
+	record("customer/1/flespi/log/b", "not json");
+	record("customer/1/flespi/log/c", "[1]");
+	record("customer/1/flespi/log/d", "{\"last\":1}");
+	YES(hear(fd, heard, sizeof(heard), "last", 1000));
+	NO(strstr(heard, "\ndata: forged"));
+	NO(strstr(heard, "not json"));
+	(void)close(fd);
+	stop();
+}
+
+static void a_stream_ends_when_its_token_is_disabled(void)
+{
+	int fd, fd2;
+	char body[200];
+
+	start();
+	fd = start_following("GET /platform/customer/logs?follow=1");
+	(void)snprintf(body, sizeof(body),
+	               "Content-Type: application/json\r\nContent-Length: 17\r\nConnection: "
+	               "close\r\n\r\n{\"enabled\":false}");
+	fd2 = dial();
+	(void)snprintf(request, sizeof(request),
+	               "PUT /platform/tokens/%llu HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n%s",
+	               (unsigned long long)w.id[ALPHA], w.key[ALPHA], body);
+	MUST(send(fd2, request, strlen(request), 0) > 0);
+	YES(hear(fd, heard, sizeof(heard), NULL, 4000)); /* the end, not silence */
+	(void)close(fd);
+	(void)close(fd2);
+	stop();
+}
+
+static void a_reader_that_does_not_read_is_cut(void)
+{
+	static char payload[30000];
+	struct pollfd p;
+	int fd, small = 4096;
+	bool cut = false;
+
+	start();
+	fd = start_following("GET /platform/customer/logs?follow=1");
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	(void)snprintf(payload, sizeof(payload), "{\"x\":\"%029000d\"}", 1);
+	for (int i = 0; i < 400 && !cut; i++) {
+		record("customer/1/flespi/log/a", payload);
+		(void)usleep(5000);
+		cut = atomic_load(&wanted) == 0;
+	}
+	YES(cut);
+	p = (struct pollfd){ .fd = fd, .events = POLLIN };
+	YES(poll(&p, 1, 1000) == 1);
+	(void)close(fd);
+	stop();
+}
+
+/* The library would spin on what it does not read. */
+static void a_follower_that_speaks_or_closes_its_side_is_ended_at_once(void)
+{
+	start();
+	for (int i = 0; i < 2; i++) {
+		int fd = start_following("GET /platform/customer/logs?follow=1");
+
+		if (i)
+			MUST(shutdown(fd, SHUT_WR) == 0);
+		else
+			MUST(send(fd, "hello", 5, 0) == 5);
+		YES(hear(fd, heard, sizeof(heard), NULL, 2000)); /* the end, not silence */
+		(void)close(fd);
+	}
+	stop();
+}
+
+static void followers_have_a_most_per_customer(void)
+{
+	int fds[2];
+
+	start();
+	for (int i = 0; i < 2; i++)
+		fds[i] = start_following("GET /platform/customer/logs?follow=1");
+	IS(say(make("GET /platform/customer/logs?follow=1", "\r\n")), 1);
+	CONTAINS(heard, "HTTP/1.1 429");
+	for (int i = 0; i < 2; i++)
+		(void)close(fds[i]);
+	stop();
+}
+
+/* ---- Parts without a socket ---- */
+static void a_path_in_the_log_never_shows_a_key(void)
+{
+	char out[200], path[200];
+
+	world_open(&w);
+	(void)snprintf(path, sizeof(path), "/platform/tokens/key=%s/x", w.key[ALPHA]);
+	http_mask(str_c(path), out, sizeof(out));
+	IS_STR(str_c(out), "/platform/tokens/key=.../x");
+	http_mask(STR("/platform/subaccounts/123"), out, sizeof(out));
+	IS_STR(str_c(out), "/platform/subaccounts/123");
+	http_mask(STR("/aaaaaaaaaaaaaaa"), out, 8);
+	IS_STR(str_c(out), "/aaa");
+	world_close(&w);
+}
+
+RUN(requests_on_one_connection_are_answered_in_order,
+    a_body_with_get_or_delete_ends_the_connection_unanswered_but_once,
+    a_transfer_encoding_is_411_with_or_without_a_length, a_strange_length_is_refused,
+    a_body_is_taken_whole_however_it_comes, a_body_without_a_token_is_refused_before_it_comes,
+    a_request_that_takes_too_long_is_closed, upgrades_and_nonsense_get_no_answer_from_us,
+    a_head_over_the_limit_is_closed, every_answer_has_the_headers_of_security,
+    connections_have_a_most_and_the_place_of_one_that_left_is_free,
+    a_follower_sees_its_branch_and_nobody_else, the_mqtt_log_shows_only_what_is_mqtts,
+    a_record_with_line_breaks_stays_one_event, a_stream_ends_when_its_token_is_disabled,
+    a_reader_that_does_not_read_is_cut, a_follower_that_speaks_or_closes_its_side_is_ended_at_once,
+    followers_have_a_most_per_customer, a_path_in_the_log_never_shows_a_key)
