@@ -44,6 +44,73 @@ FRAMES = {
 }
 
 
+# ---- The upgrade: u8 seed of the cuts, u8 rules (0 open, 1 path and origins), then the request
+HOST = b"Host: a.example\r\n"
+WS = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+WS_KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+VERSION = b"Sec-WebSocket-Version: 13\r\n"
+PROTOCOL = b"Sec-WebSocket-Protocol: mqtt\r\n"
+
+
+def get(*headers, line=b"GET /mqtt HTTP/1.1", host=HOST):
+    return line + b"\r\n" + host + b"".join(headers) + b"\r\n"
+
+
+GOOD = WS + WS_KEY + VERSION + PROTOCOL
+REQUESTS = {
+    "good": (0, get(GOOD)), "good_rules": (1, get(GOOD, b"Origin: https://A.example\r\n")), "v31": (0, get(WS, WS_KEY, VERSION, b"Sec-WebSocket-Protocol: x, mqttv3.1\r\n")),
+    "plain": (0, get(line=b"GET /?token=abc&x=y HTTP/1.1")), "plain10": (0, get(line=b"HEAD / HTTP/1.0", host=b"")), "post": (0, get(b"Content-Length: 2\r\n", line=b"POST / HTTP/1.1") + b"hi"),
+    "absolute": (0, get(line=b"GET http://b.example:80/x?y HTTP/1.1")), "options": (0, get(line=b"OPTIONS * HTTP/1.1")), "authorization": (0, get(GOOD, b"Authorization: FlespiToken abc\r\n")),
+    "forwarded": (0, get(GOOD, b"X-Forwarded-For: 192.0.2.1, 10.0.0.1\r\nX-Forwarded-For: [::1]:80,\r\nX-Real-IP: 2001:db8::7\r\n")),
+    "browser": (0, get(b"User-Agent: Mozilla/5.0\r\nAccept: */*\r\nsec-websocket-version: 13\r\norigin: null\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"
+                       b"Cookie: n\xc3\xa4me=1\r\nPragma:no-cache\r\nConnection: keep-alive, upgrade\r\nUpgrade:\tWebSocket \r\n", WS_KEY, PROTOCOL)),
+    "address": (0, b"[2001:db8::1]:65535"), "address4": (0, b"192.0.2.7:80"),
+    "W11_no_protocol": (0, get(WS, WS_KEY, VERSION)), "W11_no_key": (0, get(WS, VERSION, PROTOCOL)), "W11_version": (0, get(WS, WS_KEY, PROTOCOL, b"Sec-WebSocket-Version: 8\r\n")),
+    "W11_long_key": (0, get(WS, VERSION, PROTOCOL, b"Sec-WebSocket-Key: " + b"A" * 3000 + b"\r\n")), "W12_origin": (1, get(GOOD, b"Origin: https://evil.example\r\n")),
+    "W13_long": (0, get(b"X: " + b"y" * 8200 + b"\r\n")), "W13_many": (0, get(b"a:b\r\n" * 70)), "W13_fold": (0, get(GOOD, b"X: a\r\n b\r\n")), "W13_lf": (0, get(GOOD, b"X: a\nY: b\r\n")),
+    "W13_te": (0, get(GOOD, b"Transfer-Encoding: chunked\r\n")), "W13_two": (0, get(GOOD) + get(GOOD)), "W13_space": (0, get(GOOD, b"X : a\r\n")), "W13_hosts": (0, get(HOST)),
+    "W19_preface": (0, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "W19_h2c": (0, get(b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n")), "W08_tls": (0, b"\x16\x03\x01\x02\x00\x01"),
+}
+
+# ---- PROXY protocol: the header, and what follows it
+SIGN = b"\r\n\r\n\0\r\nQUIT\n"
+ADDRESSES4 = b"\xc0\x00\x02\x07\xc6\x33\x64\x09\x12\x67\x07\x5b"
+
+
+def tlv(kind, value):
+    return bytes([kind]) + struct.pack(">H", len(value)) + value
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return struct.pack(">I", crc ^ 0xffffffff)
+
+
+def v2(body, command=0x21, family=0x11):
+    return SIGN + bytes([command, family]) + struct.pack(">H", len(body)) + body
+
+
+def summed():
+    empty = v2(ADDRESSES4 + tlv(4, b"xy") + tlv(3, b"\0" * 4))
+    return empty[:-4] + crc32c(empty)
+
+
+TLS = tlv(0x20, b"\x07\0\0\0\0" + tlv(0x21, b"TLSv1.3") + tlv(0x22, b"lamp1") + tlv(0x23, b"TLS_AES_128_GCM_SHA256"))
+HEADERS = {
+    "v1": b"PROXY TCP4 192.0.2.7 198.51.100.9 4711 1883\r\n\x10\x0c", "v1_6": b"PROXY TCP6 2001:db8::7 ::1 65535 0\r\n", "v1_unknown": b"PROXY UNKNOWN whatever\r\nx",
+    "v1_longest": b"PROXY TCP6 " + b" ".join([b":".join([b"ffff"] * 8)] * 2) + b" 65535 65535\r\n", "v2": v2(ADDRESSES4) + b"\x10\x0c",
+    "v2_6": v2(b"\x20\x01\x0d\xb8" + b"\0" * 11 + b"\x07" + b"\0" * 15 + b"\x01\xff\xff\0\x50", family=0x21), "v2_unix": v2(b"/run/x".ljust(216, b"\0"), family=0x31),
+    "v2_local": v2(b"", command=0x20, family=0), "v2_local_more": v2(b"xyz", command=0x20, family=0xff), "v2_unspec": v2(b"", family=0),
+    "v2_tls": v2(ADDRESSES4 + tlv(1, b"mqtt") + tlv(2, b"a.example") + TLS + tlv(5, b"\0\xff") + tlv(0xe0, b"zz")), "v2_summed": summed(), "v2_noop": v2(ADDRESSES4 + tlv(4, b"")),
+    "A22_v2_short": v2(ADDRESSES4[:-1]), "A22_v2_udp": v2(ADDRESSES4, family=0x12), "A22_v2_long": SIGN + b"\x21\x11\xff\xff", "A22_v2_half_tlv": v2(ADDRESSES4 + b"\x01\x00"),
+    "A22_v2_twice": v2(ADDRESSES4 + TLS + TLS), "A22_v2_sum": v2(ADDRESSES4 + tlv(3, b"\0" * 4)), "A22_v1_octal": b"PROXY TCP4 192.0.2.07 198.51.100.9 4711 1883\r\n",
+    "A22_v1_spaces": b"PROXY TCP4  192.0.2.7 198.51.100.9 4711 1883\r\n", "A22_v1_long": b"PROXY UNKNOWN " + b"x" * 100 + b"\r\n", "A22_none": b"\x10\x0c\0\x04MQTT", "W06_cn": v2(ADDRESSES4 + tlv(0x20, b"\x03\0\0\0\0" + tlv(0x22, b"a\0b"))),
+}
+
 def write(target, inputs):
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)
@@ -54,3 +121,5 @@ def write(target, inputs):
 
 if __name__ == "__main__":
     write("ws_frames", {name: bytes([zlib.crc32(name.encode()) & 255, limits]) + data for name, (limits, data) in FRAMES.items()})
+    write("upgrade", {name: bytes([zlib.crc32(name.encode()) & 255, rules]) + data for name, (rules, data) in REQUESTS.items()})
+    write("proxy_protocol", HEADERS)
