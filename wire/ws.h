@@ -62,7 +62,7 @@ struct ws_head {
  * gets, every longer one gets too. Limits are the decoder's. */
 enum parse ws_head_read(struct str bytes, struct ws_head *out, unsigned *code);
 
-/* ---- The decoder: one per connection, about 170 bytes, nothing to free ---- */
+/* ---- The decoder: one per connection, below 200 bytes, nothing to free ---- */
 struct ws_limits {
 	uint32_t frame_max;     /* payload bytes of a frame; over it: 1009 */
 	uint32_t message_max;   /* payload bytes of a message, all its fragments; over it: 1009 */
