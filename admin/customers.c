@@ -187,7 +187,7 @@ int customers_create(struct db *db, uint64_t parent, const json_t *fields, struc
 {
 	struct customer_row above = { 0 };
 	unsigned level = 0;
-	uint64_t id;
+	uint64_t id = 0;
 	int err = 0;
 
 	if (parent) {

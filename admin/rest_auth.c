@@ -72,7 +72,8 @@ int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out)
 	bool blocked = true;
 	int err = -E_NOMEM;
 
-	if (!object || json_object_set_new(object, "limits", limits))
+	/* takes limits, also when it fails or object is NULL */
+	if (json_object_set_new(object, "limits", limits))
 		goto fail;
 	err = customers_cap_limits(r->db, t->cid, limits);
 	if (!err)
