@@ -190,8 +190,6 @@ static bool checksum_ok(struct str header, struct str value)
 /* Types that are not known here are skipped (section 2.2.7 leaves room for them), but must fit. */
 static bool tlvs_take(struct take *t, struct str header, struct proxy_protocol *out)
 {
-	bool summed = false;
-
 	while (take_left(t)) {
 		struct str value;
 		uint8_t type;
@@ -208,10 +206,9 @@ static bool tlvs_take(struct take *t, struct str header, struct proxy_protocol *
 		else if (type == SSL)
 			ok = ssl_take(out, value);
 		else if (type == CHECKSUM)
-			ok = !summed && checksum_ok(header, value);
+			ok = checksum_ok(header, value);
 		if (!ok)
 			return false;
-		summed |= type == CHECKSUM;
 	}
 	return true;
 }

@@ -34,7 +34,8 @@ struct proxy_protocol {
 
 /* OK when the header is whole; MORE; BAD: not PROXY, too long, a length that does not fit,
  * addresses that are none, another family or transport than TCP over IPv4, IPv6 or a Unix socket, a
- * TLV twice, a checksum that is wrong, text that is not UTF-8 or has a NUL in it (attack W06). */
+ * fact said twice, a checksum that is wrong, text that is not UTF-8 or has a NUL in it (attack
+ * W06). */
 enum parse proxy_protocol_read(struct str bytes, struct proxy_protocol *out);
 
 /* A certificate was given, and found good by the peer. */

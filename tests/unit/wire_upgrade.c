@@ -269,6 +269,9 @@ static void W11_another_version_is_426_and_none_is_400(void)
 static void an_upgrade_that_is_not_whole_is_refused(void)
 {
 	IS(ANSWER(GET HOST "Connection: Upgrade\r\n" KEY VERSION MQTT END), 426);
+	IS(ANSWER(GET HOST KEY END), 426);
+	IS(ANSWER(GET HOST VERSION END), 426);
+	IS(ANSWER(GET HOST MQTT END), 426);
 	IS(ANSWER(GET HOST "Upgrade: websocket\r\n" KEY VERSION MQTT END), 400);
 	IS(ANSWER(GET HOST "Upgrade: websocket\r\nConnection: close\r\n" KEY VERSION MQTT END),
 	   400);

@@ -671,6 +671,8 @@ static void a_long_reason_is_cut_between_two_characters(void)
 	memcpy(reason + WS_REASON_MAX - 2, "\xe2\x82\xac", 3);
 	IS(ws_close_put(to, WS_NORMAL, str_make(reason, WS_REASON_MAX + 1)), WS_CONTROL_MAX - 2);
 	IS(to[1], WS_CONTROL_DATA - 2);
+	memcpy(reason + WS_REASON_MAX - 2, "x\xe2\x82\xac", 4);
+	IS(ws_close_put(to, WS_NORMAL, str_make(reason, WS_REASON_MAX + 2)), WS_CONTROL_MAX - 1);
 }
 
 static void a_pong_over_125_bytes_is_a_bug_of_ours(void)
