@@ -1,7 +1,9 @@
-/* acl.c - asking a compiled ACL (acl.h). Nothing is written here but the reference counter, so any number of threads may ask.
+/* acl.c - asking a compiled ACL (acl.h). Nothing is written here but the reference counter, so any
+ * number of threads may ask.
  *
- * Publishing and receiving are each one set of filters, whatever the type of the token: what a master or standard token may is a set like any
- * other, so there is one rule and no exception to forget. */
+ * Publishing and receiving are each one set of filters, whatever the type of the token: what a
+ * master or standard token may is a set like any other, so there is one rule and no exception to
+ * forget. */
 #include "base/base.h"
 #include "acl/acl.h"
 
@@ -57,7 +59,8 @@ bool acl_is_reserved(struct str topic)
 	return topic.n == 0 || topic.p[0] == '$' || topic_is_system(topic);
 }
 
-/* A name has no wildcard that the mark could be about; true keeps the platform's tree open to those who were granted it. */
+/* A name has no wildcard that the mark could be about; true keeps the platform's tree open to those
+ * who were granted it. */
 static int grant_for(const struct acl_set *s, struct str topic)
 {
 	return topic.n ? acl_set_find(s, (struct filter){ topic, true }) : -1;

@@ -1,7 +1,8 @@
 /* acl_compile.c - from a token's `access` object to the sets of acl_parts.h.
  *
- * Strict, because what is misread here is a hole or a locked door later: every key must be known, every value of its type, every combination
- * meaningful. The first thing that is not ends the work with one line that says where (attack C14). */
+ * Strict, because what is misread here is a hole or a locked door later: every key must be known,
+ * every value of its type, every combination meaningful. The first thing that is not ends the work
+ * with one line that says where (attack C14). */
 #include "base/base.h"
 #include "acl/acl.h"
 
@@ -278,7 +279,8 @@ static void apply_entry(struct compile *c, const struct entry *e)
 			c->acl->rest[e->uri][i] |= e->rights[i];
 	}
 	if (e->has_topic) {
-		/* A grant of a token opens no system tree; without a wildcard the mark says nothing. */
+		/* A grant of a token opens no system tree; without a wildcard the mark says
+		 * nothing. */
 		bool system = e->topic.p[0] != '+' && e->topic.p[0] != '#';
 
 		memcpy(c->acl->texts + c->texts, e->topic.p, e->topic.n);
@@ -340,8 +342,9 @@ out:
 	return err;
 }
 
-/* The customer's own tree, all of it; of the platform's tree what belongs to the kind of token. "Everything but" is no set of filters, so the
- * standard token's part is named: every category that has a module, without the module `platform`, and the categories that have none of it. */
+/* The customer's own tree, all of it; of the platform's tree what belongs to the kind of token.
+ * "Everything but" is no set of filters, so the standard token's part is named: every category that
+ * has a module, without the module `platform`, and the categories that have none of it. */
 static const struct preset {
 	unsigned types; /* bit (1 << enum acl_type) */
 	struct str text;

@@ -1,4 +1,5 @@
-/* acl_parts.h - what the files of acl.c share: the compiled form. Nobody outside acl/ includes it. */
+/* acl_parts.h - what the files of acl.c share: the compiled form. Nobody outside acl/ includes it.
+ */
 #pragma once
 #include "acl/acl.h"
 #include "acl/acl_set.h"
@@ -24,6 +25,7 @@ struct acl {
 
 void acl_free(struct acl *a); /* NULL and half-built are fine */
 
-/* A word of a stranger for a line that people read: what is not plain text becomes '?', and a long one is cut. */
+/* A word of a stranger for a line that people read: what is not plain text becomes '?', and a long
+ * one is cut. */
 enum { ACL_QUOTE = 72 };
 const char *acl_quote(char room[ACL_QUOTE], struct str word);

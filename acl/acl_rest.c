@@ -1,5 +1,5 @@
-/* acl_rest.c - the words of an access list that are about REST (flespi.md 2.1), and what a token may do there. Tables only: a word that is
- * not in them does not exist. */
+/* acl_rest.c - the words of an access list that are about REST (flespi.md 2.1), and what a token
+ * may do there. Tables only: a word that is not in them does not exist. */
 #include "base/base.h"
 #include "acl/acl_parts.h"
 

@@ -1,12 +1,14 @@
 /* acl_set.c - filters as a tree of levels.
  *
- * A node stands for a prefix of levels; its children lie side by side in one array, sorted, so that a literal level is found by
- * bisection and most comparisons are of one number. Asking walks the nodes that agree with what is asked: the literal child and
- * the '+' child, depth first, on a stack of fixed size. Every node is one path and so is looked at once at most: the cost is bounded
- * by the set's own size even for hostile grants such as {a,+}/{a,+}/{a,+}/... (attack R24).
+ * A node stands for a prefix of levels; its children lie side by side in one array, sorted, so that
+ * a literal level is found by bisection and most comparisons are of one number. Asking walks the
+ * nodes that agree with what is asked: the literal child and the '+' child, depth first, on a stack
+ * of fixed size. Every node is one path and so is looked at once at most: the cost is bounded by
+ * the set's own size even for hostile grants such as {a,+}/{a,+}/{a,+}/... (attack R24).
  *
- * "#" is kept as "+/#" and "/#" as "/+/#": the same names, since there is no name without levels and no empty name. In that
- * form one filter covers another exactly when its levels do, one by one. */
+ * "#" is kept as "+/#" and "/#" as "/+/#": the same names, since there is no name without levels
+ * and no empty name. In that form one filter covers another exactly when its levels do, one by one.
+ */
 #include "base/base.h"
 #include "acl/acl_set.h"
 
@@ -107,7 +109,8 @@ static uint32_t child_of(const struct acl_set *s, const struct acl_node *node, s
 	return 0; /* the root is nobody's child */
 }
 
-/* The root rule (topic.h): may the '+' of the root stand for the first level of this text, which was expanded? */
+/* The root rule (topic.h): may the '+' of the root stand for the first level of this text, which
+ * was expanded? */
 static bool root_admits(const struct acl_set *s, struct str text, bool system)
 {
 	if (text.p[0] == '+')
@@ -196,8 +199,9 @@ static void node_init(struct acl_node *node, struct str level, uint32_t item)
 	node->count = 1;
 }
 
-/* Until a node has been divided, first and count tell which items are below it: items are sorted, so they are neighbours. Here
- * they become children, which are put behind `used`. cursor[j] stands before the level of items[j] that is to be looked at. */
+/* Until a node has been divided, first and count tell which items are below it: items are sorted,
+ * so they are neighbours. Here they become children, which are put behind `used`. cursor[j] stands
+ * before the level of items[j] that is to be looked at. */
 static uint32_t node_divide(struct acl_node *nodes, struct acl_node *node, struct levels *cursor,
                             uint32_t used)
 {
@@ -266,12 +270,14 @@ static void drop_equal(struct acl_set *s)
 	s->count = kept;
 }
 
-/* Drops what another item covers. Needs the tree, and leaves it wrong if it returns true: item numbers have changed. */
+/* Drops what another item covers. Needs the tree, and leaves it wrong if it returns true: item
+ * numbers have changed. */
 static bool drop_covered(struct acl_set *s)
 {
 	unsigned kept = 0, before = s->count;
 
-	/* Items below `kept` may have moved, but the tree refers to levels by its own pointers and answers with old numbers. */
+	/* Items below `kept` may have moved, but the tree refers to levels by its own pointers and
+	 * answers with old numbers. */
 	for (unsigned i = 0; i < before; i++) {
 		if (find_but(s, s->items[i].f, (int)i) == NOBODY)
 			s->items[kept++] = s->items[i];

@@ -1,6 +1,8 @@
-/* acl_set.h - a set of filters that answers "does one of you cover this?" without asking each. Private to acl/.
+/* acl_set.h - a set of filters that answers "does one of you cover this?" without asking each.
+ * Private to acl/.
  *
- * Made once, then read-only: any number of threads may ask at once. Texts are borrowed and must live as long as the set. */
+ * Made once, then read-only: any number of threads may ask at once. Texts are borrowed and must
+ * live as long as the set. */
 #pragma once
 #include "wire/topic.h"
 
@@ -18,10 +20,11 @@ struct acl_set {
 	struct acl_node *nodes; /* the items' levels as a tree; NULL without items */
 };
 
-/* Copies the items, drops what others cover. 0 or -E_NOMEM; *out is untouched then. Items that start with a wildcard MUST agree in their mark. */
+/* Copies the items, drops what others cover. 0 or -E_NOMEM; *out is untouched then. Items that
+ * start with a wildcard MUST agree in their mark. */
 int acl_set_make(struct acl_set *out, const struct acl_item *items, unsigned count) MUST_CHECK;
 void acl_set_free(struct acl_set *s); /* a zeroed one is fine */
-/* An item that covers f, or -1. A name is a filter without wildcards: then it is an item that matches. No allocation; at most one look at each
- * node whatever f is. */
+/* An item that covers f, or -1. A name is a filter without wildcards: then it is an item that
+ * matches. No allocation; at most one look at each node whatever f is. */
 int acl_set_find(const struct acl_set *s, struct filter f);
 bool acl_set_same(const struct acl_set *a, const struct acl_set *b);

@@ -1,7 +1,9 @@
-/* verdict.c - reading a token object (verdict.h). One reader for what an endpoint answers, what the bus pushes and what admin stores.
+/* verdict.c - reading a token object (verdict.h). One reader for what an endpoint answers, what the
+ * bus pushes and what admin stores.
  *
- * Strict where a mistake would let somebody in: a number that is negative, too large or not an integer, or a word of another type, makes the
- * whole object invalid, and an invalid object is nobody's verdict (promise 2: a strange answer never lets anyone in). */
+ * Strict where a mistake would let somebody in: a number that is negative, too large or not an
+ * integer, or a word of another type, makes the whole object invalid, and an invalid object is
+ * nobody's verdict (promise 2: a strange answer never lets anyone in). */
 #include "base/base.h"
 #include "acl/verdict.h"
 
@@ -189,7 +191,8 @@ bool token_ips_allow(const char *ips, struct str address)
 
 	if (!ips)
 		return true;
-	/* An IPv4 client of a socket that takes both families: masks are written for what people know as its address. */
+	/* An IPv4 client of a socket that takes both families: masks are written for what people
+	 * know as its address. */
 	if (str_starts(address, mapped) && memchr(address.p, '.', address.n))
 		address = str_skip(address, mapped.n);
 	if (address.n == 0)

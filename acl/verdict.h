@@ -1,32 +1,47 @@
-/* verdict.h - a token object, as /auth/info tells it (flespi.md 1.1, 1.4), read strictly. Used by the proxy on the endpoint's answer and on
- * pushes over the bus, by admin on its own rows: one reader, so that both mean the same. Pure. */
+/* verdict.h - a token object, as /auth/info tells it (flespi.md 1.1, 1.4), read strictly. Used by
+ * the proxy on the endpoint's answer and on pushes over the bus, by admin on its own rows: one
+ * reader, so that both mean the same. Pure. */
 #pragma once
 #include "acl/acl.h"
 
 enum { VERDICT_IPS_MAX = 64, VERDICT_BODY_MAX = 512 << 10 };
 
-struct token_limits {                                           /* 0 = not set: the program's default holds */
-	uint32_t queue_messages, queue_bytes, subscriptions, connections, packet_bytes, publish_per_second;
+/* 0 = not set: the program's default holds */
+struct token_limits {
+	uint32_t queue_messages, queue_bytes, subscriptions, connections, packet_bytes,
+	    publish_per_second;
 };
 
 struct token_info {
-	uint64_t id, customer;                                  /* id 0: the endpoint did not say; customer is never 0 */
-	bool enabled, customer_blocked;                         /* the caller judges both, and expire and ips: reading is not allowing */
-	int64_t expire;                                         /* unix seconds when it ends by `expire`/`ttl` taken together; 0 = never */
-	struct acl *acl;                                        /* one reference, owned */
+	/* id 0: the endpoint did not say; customer is never 0 */
+	uint64_t id, customer;
+	/* the caller judges both, and expire and ips: reading is not allowing */
+	bool enabled, customer_blocked;
+	/* unix seconds when it ends by `expire`/`ttl` taken together; 0 = never */
+	int64_t expire;
+	struct acl *acl; /* one reference, owned */
 	struct token_limits limits;
-	char *ips;                                              /* "10.0.*,192.168.1.?" or NULL = any; owned */
+	/* "10.0.*,192.168.1.?" or NULL = any; owned */
+	char *ips;
 };
 
-/* object: {"id":..,"cid":..,"enabled":..,"blocked":..,"expire":..,"ttl":..,"accessed":..,"created":..,"access":{..},"ips":"..","limits":{..}}. Unknown keys
- * are ignored here (other endpoints add their own), missing ones of the needed (cid, enabled, access) and any wrongly typed one (null is one) are
- * -E_INVALID. blocked: bool, of the customer. ips "" = any. ttl needs accessed or created. limits: mqtt_session_messages, mqtt_session_storage (bytes),
- * mqtt_subscriptions, mqtt_sessions, mqtt_packet_size, mqtt_messages (per second); -1 (flespi's "unlimited") and 0 = not set. */
-int token_info_read(struct token_info *out, const json_t *object, char *why, size_t why_size) MUST_CHECK;
-/* Whole body of an endpoint: {"result":[{...}]} with exactly one element, no errors beside it, at most VERDICT_BODY_MAX bytes. */
-int token_info_read_reply(struct token_info *out, struct str body, char *why, size_t why_size) MUST_CHECK;
-void token_info_free(struct token_info *t);                     /* NULL and half-built are fine */
-bool token_ips_allow(const char *ips, struct str address);      /* masks with * and ?, comma-separated; NULL allows, "" does not; ::ffff:a.b.c.d is a.b.c.d */
-bool token_ips_ok(struct str ips);                              /* form: 1..VERDICT_IPS_MAX masks of [0-9a-fA-F.:*?] */
+/* object:
+ * {"id":..,"cid":..,"enabled":..,"blocked":..,"expire":..,"ttl":..,"accessed":..,"created":..,"access":{..},"ips":"..","limits":{..}}.
+ * Unknown keys are ignored here (other endpoints add their own), missing ones of the needed (cid,
+ * enabled, access) and any wrongly typed one (null is one) are -E_INVALID. blocked: bool, of the
+ * customer. ips "" = any. ttl needs accessed or created. limits: mqtt_session_messages,
+ * mqtt_session_storage (bytes), mqtt_subscriptions, mqtt_sessions, mqtt_packet_size, mqtt_messages
+ * (per second); -1 (flespi's "unlimited") and 0 = not set. */
+int token_info_read(struct token_info *out, const json_t *object, char *why,
+                    size_t why_size) MUST_CHECK;
+/* Whole body of an endpoint: {"result":[{...}]} with exactly one element, no errors beside it, at
+ * most VERDICT_BODY_MAX bytes. */
+int token_info_read_reply(struct token_info *out, struct str body, char *why,
+                          size_t why_size) MUST_CHECK;
+void token_info_free(struct token_info *t); /* NULL and half-built are fine */
+/* masks with * and ?, comma-separated; NULL allows, "" does not; ::ffff:a.b.c.d is a.b.c.d */
+bool token_ips_allow(const char *ips, struct str address);
+/* form: 1..VERDICT_IPS_MAX masks of [0-9a-fA-F.:*?] */
+bool token_ips_ok(struct str ips);
 /* valid while either `expire` or `ttl` (since last use) is valid: flespi.md 1.1 */
 int64_t token_ends(int64_t expire, int64_t ttl, int64_t accessed, int64_t created);

@@ -1,4 +1,5 @@
-/* base.c - the little that base.h does not do inline: error texts, numbers from text, and the end of a broken promise. */
+/* base.c - the little that base.h does not do inline: error texts, numbers from text, and the end
+ * of a broken promise. */
 #include "base/base.h"
 
 #include <stdio.h>
@@ -56,7 +57,8 @@ char *str_dup_z(struct str s)
 	return z;
 }
 
-/* Says where, and leaves a core for the debugger. Uses neither the log nor the heap: either may be what is broken. */
+/* Says where, and leaves a core for the debugger. Uses neither the log nor the heap: either may be
+ * what is broken. */
 _Noreturn void base_must_failed(const char *file, int line, const char *func, const char *what)
 {
 	char text[512];

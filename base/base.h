@@ -1,4 +1,5 @@
-/* base.h - what every file of the house may count on: slices, errors, MUST. Included first, everywhere. */
+/* base.h - what every file of the house may count on: slices, errors, MUST. Included first,
+ * everywhere. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +30,8 @@ enum base_error {
 
 const char *err_text(int err); /* err: 0 or -E_*; static text, never NULL */
 
-/* ---- Slices: length-counted bytes, never NUL-terminated by promise; borrowed unless a header says otherwise ---- */
+/* ---- Slices: length-counted bytes, never NUL-terminated by promise; borrowed unless a header says
+ * otherwise ---- */
 struct str {
 	const char *p;
 	size_t n;
@@ -72,7 +74,8 @@ static inline struct str str_skip(struct str s, size_t n) /* n must not exceed s
 bool str_to_u64(struct str s, uint64_t *out);
 char *str_dup_z(struct str s); /* NUL-terminated copy for C interfaces, or NULL; mem_free it */
 
-/* ---- MUST: for what our own code guarantees. Stays on in production; never judges bytes from a stranger ---- */
+/* ---- MUST: for what our own code guarantees. Stays on in production; never judges bytes from a
+ * stranger ---- */
 #define MUST(condition) \
 	do { \
 		if (__builtin_expect(!(condition), 0)) \

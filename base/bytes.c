@@ -1,5 +1,6 @@
-/* bytes.c - struct buf: bytes are added at the tail and consumed at the head. Memory moves only when room is missing,
- * and unread bytes are moved to the front only when at least as many have been consumed, so appending stays O(1). */
+/* bytes.c - struct buf: bytes are added at the tail and consumed at the head. Memory moves only
+ * when room is missing, and unread bytes are moved to the front only when at least as many have
+ * been consumed, so appending stays O(1). */
 #include "base/base.h"
 #include "base/bytes.h"
 

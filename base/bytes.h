@@ -1,9 +1,11 @@
 /* bytes.h - reading bytes without passing the end (struct take), and growing bytes (struct buf).
- * Numbers on the wire of MQTT are big-endian (take_u16, buf_u16); the link's are little-endian (take_le32, buf_le32). */
+ * Numbers on the wire of MQTT are big-endian (take_u16, buf_u16); the link's are little-endian
+ * (take_le32, buf_le32). */
 #pragma once
 #include "base/base.h"
 
-/* ---- take: a cursor over borrowed bytes. Every take_* returns false, and moves nothing, when too little is left ---- */
+/* ---- take: a cursor over borrowed bytes. Every take_* returns false, and moves nothing, when too
+ * little is left ---- */
 struct take {
 	const uint8_t *p, *end;
 };
@@ -45,7 +47,8 @@ static inline bool take_u32(struct take *t, uint32_t *out)
 	return true;
 }
 
-/* The link runs between processes of one machine; the design fixes little-endian so that a dump reads the same everywhere. */
+/* The link runs between processes of one machine; the design fixes little-endian so that a dump
+ * reads the same everywhere. */
 static inline bool take_le16(struct take *t, uint16_t *out)
 {
 	if (take_left(t) < 2)
@@ -85,9 +88,10 @@ static inline bool take_bytes(struct take *t, size_t n, struct str *out)
 	return true;
 }
 
-/* ---- buf: bytes that grow. The unread bytes are p[head .. tail); capacity is kept until buf_free ----
- * Appending never returns an error: when memory runs out the buf becomes `broken`, keeps what it had, and drops
- * what follows; the owner looks once, at the end of a packet (buf_ok), and rolls back with buf_cut. */
+/* ---- buf: bytes that grow. The unread bytes are p[head .. tail); capacity is kept until buf_free
+ * ---- Appending never returns an error: when memory runs out the buf becomes `broken`, keeps what
+ * it had, and drops what follows; the owner looks once, at the end of a packet (buf_ok), and rolls
+ * back with buf_cut. */
 struct buf {
 	uint8_t *p;
 	size_t head, tail, cap;

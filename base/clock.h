@@ -1,5 +1,5 @@
-/* clock.h - the two clocks. Timers and keep-alive run on the monotonic one (attack O10); the wall clock is for people,
- * token expiry and records. Tests shift both. Any thread. */
+/* clock.h - the two clocks. Timers and keep-alive run on the monotonic one (attack O10); the wall
+ * clock is for people, token expiry and records. Tests shift both. Any thread. */
 #pragma once
 #include "base/base.h"
 

@@ -1,5 +1,6 @@
 /* hash.c - SipHash-1-3 under a key nobody outside knows, and the chained table over it.
- * 1-3 rather than 2-4: half the time, and what an attacker would need here is collisions he cannot see (R21). */
+ * 1-3 rather than 2-4: half the time, and what an attacker would need here is collisions he cannot
+ * see (R21). */
 #include "base/base.h"
 #include "base/hash.h"
 

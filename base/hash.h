@@ -1,5 +1,6 @@
 /* hash.h - keyed hashing (SipHash-1-3) and an intrusive hash table for whatever strangers may name.
- * The key is drawn from getrandom() once per process, so that nobody can choose colliding names (attack R21). */
+ * The key is drawn from getrandom() once per process, so that nobody can choose colliding names
+ * (attack R21). */
 #pragma once
 #include "base/base.h"
 
@@ -29,7 +30,8 @@ struct map_node *map_first(const struct map *m, uint64_t hash);
 struct map_node *map_next(const struct map_node *node); /* next node with the same hash, or NULL */
 void map_free(struct map *m);                           /* the buckets; nodes are the caller's */
 
-/* Walks all nodes in no order; the body may delete the current node (no shrinking happens in between: see map_trim). */
+/* Walks all nodes in no order; the body may delete the current node (no shrinking happens in
+ * between: see map_trim). */
 struct map_node *map_walk(const struct map *m, size_t *bucket, struct map_node *after);
 #define map_each(node, m) \
 	for (size_t node##_b = 0, node##_once = 1; node##_once; node##_once = 0) \

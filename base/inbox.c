@@ -1,5 +1,5 @@
-/* inbox.c - a wait-free queue, and an eventfd that is written only by who finds it empty: under load the receiver drains
- * thousands of items for one wake-up. */
+/* inbox.c - a wait-free queue, and an eventfd that is written only by who finds it empty: under
+ * load the receiver drains thousands of items for one wake-up. */
 #include "base/base.h"
 #if !defined(__SANITIZE_THREAD__)
 #define _LGPL_SOURCE /* inlined; under TSan the library's own code, which is not instrumented */
@@ -29,7 +29,8 @@ struct inbox {
 	struct loop *loop;
 };
 
-/* One splice takes all there is; what items push meanwhile comes in the next turn, so a chatty pair cannot hold the loop. */
+/* One splice takes all there is; what items push meanwhile comes in the next turn, so a chatty pair
+ * cannot hold the loop. */
 static bool drain(struct inbox *in)
 {
 	struct __cds_wfcq_head head;

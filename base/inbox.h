@@ -1,5 +1,6 @@
 /* inbox.h - the only way one thread hands work to another (liburcu wfcqueue + eventfd).
- * Any thread may push. The thread that opened the inbox drains it, in push order, on its own loop. */
+ * Any thread may push. The thread that opened the inbox drains it, in push order, on its own loop.
+ */
 #pragma once
 #include <urcu/wfcqueue.h>
 

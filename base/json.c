@@ -1,5 +1,5 @@
-/* json.c - jansson behind one narrow door. What jansson would only refuse late (deep nesting) or in a way that depends on
- * flags (NUL escapes) is refused here before it parses a byte. */
+/* json.c - jansson behind one narrow door. What jansson would only refuse late (deep nesting) or in
+ * a way that depends on flags (NUL escapes) is refused here before it parses a byte. */
 #include "base/base.h"
 #include "base/json.h"
 
@@ -8,7 +8,8 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 
-/* jansson says "out of memory" only sometimes when it is: what it was refused is remembered here. */
+/* jansson says "out of memory" only sometimes when it is: what it was refused is remembered here.
+ */
 static _Thread_local bool starved;
 
 static void *json_alloc(size_t n)
@@ -20,13 +21,15 @@ static void *json_alloc(size_t n)
 	return p;
 }
 
-/* jansson allocates through mem.h, so that tests fail its allocations too. Before main, as jansson asks. */
+/* jansson allocates through mem.h, so that tests fail its allocations too. Before main, as jansson
+ * asks. */
 __attribute__((constructor)) static void json_use_mem(void)
 {
 	json_set_alloc_funcs(json_alloc, mem_free);
 }
 
-/* ---- The scan before the parse: brackets and NUL escapes, nothing else; it never judges syntax ---- */
+/* ---- The scan before the parse: brackets and NUL escapes, nothing else; it never judges syntax
+ * ---- */
 static const char *skip_string(const char *p, const char *end, bool *nul)
 {
 	while (p < end && *p != '"') {
@@ -75,7 +78,8 @@ static int scan(struct str text, unsigned depth, const char **why)
 	return 0;
 }
 
-/* jansson ends its messages with "near '...'", quoting the input: that may be a token, and it may end in a log. */
+/* jansson ends its messages with "near '...'", quoting the input: that may be a token, and it may
+ * end in a log. */
 static void say_jansson(const json_error_t *error, char *why, size_t why_size)
 {
 	const char *near = strstr(error->text, " near ");

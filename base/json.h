@@ -1,5 +1,6 @@
 /* json.h - the one door to jansson: bounded, strict parsing and the few accessors that check types.
- * Duplicate keys, trailing bytes, NUL in strings, nesting over `depth` and sizes over `most` are refused before or while parsing. */
+ * Duplicate keys, trailing bytes, NUL in strings, nesting over `depth` and sizes over `most` are
+ * refused before or while parsing. */
 #pragma once
 #include <jansson.h>
 

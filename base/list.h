@@ -1,4 +1,5 @@
-/* list.h - intrusive doubly linked list; a node that is in no list points to itself. One thread at a time. */
+/* list.h - intrusive doubly linked list; a node that is in no list points to itself. One thread at
+ * a time. */
 #pragma once
 #include "base/base.h"
 

@@ -1,4 +1,5 @@
-/* log.c - one write(2) per line. Nothing here waits: no lock, and a stderr that is not ready costs the line, not the loop. */
+/* log.c - one write(2) per line. Nothing here waits: no lock, and a stderr that is not ready costs
+ * the line, not the loop. */
 #include "base/base.h"
 #include "base/log.h"
 
@@ -44,7 +45,8 @@ uint64_t log_dropped(void)
 	return __atomic_load_n(&dropped, __ATOMIC_RELAXED);
 }
 
-/* ---- At most LOG_RATE lines a second and site. Two threads that race for a new second may let a line more through ---- */
+/* ---- At most LOG_RATE lines a second and site. Two threads that race for a new second may let a
+ * line more through ---- */
 static bool site_allows(struct log_site *site, uint32_t *suppressed)
 {
 	int64_t second = clock_mono_ms() / 1000,
@@ -92,7 +94,8 @@ PRINTF_LIKE(2, 3) static void add(struct line *l, const char *format, ...)
 }
 
 /* 2026-03-01T10:15:02.113Z. Not gmtime_r: glibc takes the lock of its time zone data there.
- * Days to dates by eras of 400 years that begin in March, so that the leap day is the last of its year. */
+ * Days to dates by eras of 400 years that begin in March, so that the leap day is the last of its
+ * year. */
 static void add_time(struct line *l, int64_t wall_ms)
 {
 	int64_t day = wall_ms / 86400000, ms = wall_ms % 86400000, era, of_era, year, of_year,
@@ -129,8 +132,8 @@ static void add_place(struct line *l)
 		add(l, " prog=%s thread=%s", program_name, name);
 }
 
-/* poll() first: stderr is shared with other programs, so it cannot be made non-blocking here, and a pipe or terminal that
- * polls as writable takes a line this short without waiting. */
+/* poll() first: stderr is shared with other programs, so it cannot be made non-blocking here, and a
+ * pipe or terminal that polls as writable takes a line this short without waiting. */
 static void emit(const struct line *l)
 {
 	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -170,7 +173,8 @@ void log_line(struct log_site *site, enum log_level level, const char *subject, 
 		add_v(&l, format, args);
 		va_end(args);
 	}
-	/* The second lock on the door: whatever was passed without log_esc() cannot begin a line of its own. */
+	/* The second lock on the door: whatever was passed without log_esc() cannot begin a line of
+	 * its own. */
 	for (size_t i = 0; i < l.n; i++) {
 		if ((unsigned char)l.text[i] < 0x20 || l.text[i] == 0x7f)
 			l.text[i] = '?';
@@ -203,7 +207,8 @@ static size_t utf8_at(struct str s, uint32_t *code)
 	return *code < least[n] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff) ? 0 : n;
 }
 
-/* What a terminal would obey, or a person would not see: controls, spaces, direction marks, invisible and private ones. */
+/* What a terminal would obey, or a person would not see: controls, spaces, direction marks,
+ * invisible and private ones. */
 static bool code_hides(uint32_t code)
 {
 	static const struct {

@@ -1,5 +1,6 @@
-/* loop.c - the event loop. Level-triggered: a callback that leaves bytes unread is called again, nothing is ever missed.
- * In steady state a turn costs one system call, epoll_wait; the clocks come from the vDSO. */
+/* loop.c - the event loop. Level-triggered: a callback that leaves bytes unread is called again,
+ * nothing is ever missed. In steady state a turn costs one system call, epoll_wait; the clocks come
+ * from the vDSO. */
 #include "base/base.h"
 #include "base/loop.h"
 
@@ -82,7 +83,8 @@ void loop_unwatch(struct loop *l, struct watch *w)
 		return;
 	(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
 	w->ready = NULL;
-	/* w may be freed now, and its memory may become another watch: no event of this turn may reach either. */
+	/* w may be freed now, and its memory may become another watch: no event of this turn may
+	 * reach either. */
 	for (int i = l->at + 1; i < l->fetched; i++) {
 		if (l->events[i].data.ptr == w)
 			l->events[i].data.ptr = NULL;
@@ -96,7 +98,8 @@ static void handle_event(const struct epoll_event *e)
 
 	if (!w)
 		return;
-	/* Asked for in this turn's callbacks counts: a watch that was paused meanwhile is not called. */
+	/* Asked for in this turn's callbacks counts: a watch that was paused meanwhile is not
+	 * called. */
 	if (e->events & EPOLLIN)
 		events |= LOOP_READ & w->events;
 	if (e->events & EPOLLOUT)

@@ -1,4 +1,5 @@
-/* loop.h - one event loop per thread over epoll (level-triggered), with a timer wheel and end-of-turn hooks.
+/* loop.h - one event loop per thread over epoll (level-triggered), with a timer wheel and
+ * end-of-turn hooks.
  *
  * A turn: wait (RCU-offline) -> ready watches -> due timers -> turn-end hooks -> quiescent state.
  * Nothing in a callback may block. All functions are for the loop's own thread, but loop_stop().
@@ -41,7 +42,8 @@ static inline bool timer_is_set(const struct timer *t)
 	return t->due != 0;
 }
 
-/* ---- Work for the end of this turn, once per turn however often it is asked for: flushing, freeing ---- */
+/* ---- Work for the end of this turn, once per turn however often it is asked for: flushing,
+ * freeing ---- */
 struct hook {
 	struct list node;
 	void (*run)(struct hook *h);

@@ -1,10 +1,12 @@
-/* mem.c - the allocator: malloc with a fault injector in front of it, so that tests can fail each allocation in turn. */
+/* mem.c - the allocator: malloc with a fault injector in front of it, so that tests can fail each
+ * allocation in turn. */
 #include "base/base.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
 
-/* Per thread, so that a test that fails its own allocations does not fail those of threads it started. */
+/* Per thread, so that a test that fails its own allocations does not fail those of threads it
+ * started. */
 static _Thread_local struct {
 	unsigned long count; /* allocations asked since mem_fail_at() */
 	unsigned long at;    /* the one that fails; 0 = none */

@@ -1,5 +1,6 @@
 /* mem.h - the only allocator of the house. Tests can make each allocation fail in turn.
- * Any thread. Sizes are checked against overflow; a zero size is allowed and gives a unique pointer. */
+ * Any thread. Sizes are checked against overflow; a zero size is allowed and gives a unique
+ * pointer. */
 #pragma once
 #include "base/base.h"
 
@@ -12,6 +13,7 @@ void mem_free(void *p);                          /* NULL is fine */
 void *mem_dup(const void *p, size_t n) MUST_CHECK;
 void mem_wipe(void *p, size_t n); /* for secrets; not optimised away */
 
-/* Tests only: the n-th allocation of this thread from now on fails, and (if forever) all later ones. n = 0 switches it off. */
+/* Tests only: the n-th allocation of this thread from now on fails, and (if forever) all later
+ * ones. n = 0 switches it off. */
 void mem_fail_at(unsigned long n, bool forever);
 unsigned long mem_count(void); /* allocations asked of this thread since mem_fail_at() */

@@ -1,4 +1,5 @@
-/* opts_file.c - the configuration file: lines, sections, includes. Every complaint names file and line. */
+/* opts_file.c - the configuration file: lines, sections, includes. Every complaint names file and
+ * line. */
 #include "base/base.h"
 #include "base/opts_parts.h"
 
@@ -87,7 +88,8 @@ static bool key_ok(struct str key)
 	return key.n > 0;
 }
 
-/* Quotes keep spaces and # in a value; without them " #" is a comment in the wrong place more often than text. */
+/* Quotes keep spaces and # in a value; without them " #" is a comment in the wrong place more often
+ * than text. */
 static const char *unquote(struct str *value)
 {
 	if (value->n >= 2 && value->p[0] == '"' && value->p[value->n - 1] == '"') {

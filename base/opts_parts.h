@@ -1,10 +1,12 @@
-/* opts_parts.h - between the files of opts only. All functions say why in words and return 0 or -E_*. Main thread. */
+/* opts_parts.h - between the files of opts only. All functions say why in words and return 0 or
+ * -E_*. Main thread. */
 #pragma once
 #include "base/opts.h"
 
 enum { OPT_WHY = 512, OPT_FILE_MOST = 1 << 20 };
 
-/* Sets the field of one option; folder is where file:PATH begins ("" = here). why gets the reason alone, without place and key. */
+/* Sets the field of one option; folder is where file:PATH begins ("" = here). why gets the reason
+ * alone, without place and key. */
 int opt_set_value(const struct opt_set *set, const struct opt *o, struct str value,
                   const char *folder, char *why, size_t why_size);
 /* '-' and '_' are the same; NULL */

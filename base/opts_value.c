@@ -1,4 +1,5 @@
-/* opts_value.c - one word of configuration becomes one field of the program's struct. A table row per type. */
+/* opts_value.c - one word of configuration becomes one field of the program's struct. A table row
+ * per type. */
 #include "base/base.h"
 #include "base/opts_parts.h"
 

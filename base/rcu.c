@@ -1,6 +1,6 @@
 /* rcu.c - registration of reader threads, and freeing after every reader has ended its turn.
- * TSan sees neither liburcu's barriers nor its grace periods; every quiescent state is told to it as a release, and every
- * deferred free as the acquire of all of them (as BIND 9 does). */
+ * TSan sees neither liburcu's barriers nor its grace periods; every quiescent state is told to it
+ * as a release, and every deferred free as the acquire of all of them (as BIND 9 does). */
 #include "base/base.h"
 #include "base/rcu.h"
 
@@ -79,7 +79,8 @@ void rcu_free_later(struct rcu_head *head, void (*free_fn)(struct rcu_head *))
 	call_rcu(&t->head, free_told);
 }
 
-/* Not rcu_barrier(): its hand-over to the thread that frees is one more thing that TSan would have to be told. */
+/* Not rcu_barrier(): its hand-over to the thread that frees is one more thing that TSan would have
+ * to be told. */
 void rcu_drain(void)
 {
 	rcu_sleep();

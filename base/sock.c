@@ -1,4 +1,5 @@
-/* sock.c - opening, dialling and accepting. What goes wrong at start is told in a sentence that names the way out. */
+/* sock.c - opening, dialling and accepting. What goes wrong at start is told in a sentence that
+ * names the way out. */
 #include "base/base.h"
 #include "base/sock.h"
 
@@ -145,7 +146,8 @@ static void peer_from(const union any_addr *a, struct sock_addr *peer)
 	}
 }
 
-/* accept(2) hands on errors of the connection that was in the queue; those are the peer's bad luck, the next may be fine. */
+/* accept(2) hands on errors of the connection that was in the queue; those are the peer's bad luck,
+ * the next may be fine. */
 static bool accept_may_go_on(int number)
 {
 	switch (number) {

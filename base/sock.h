@@ -1,4 +1,5 @@
-/* sock.h - sockets: listening, dialling, accepting, and who is there. All are non-blocking and close-on-exec. */
+/* sock.h - sockets: listening, dialling, accepting, and who is there. All are non-blocking and
+ * close-on-exec. */
 #pragma once
 #include <sys/types.h>
 
@@ -12,13 +13,15 @@ struct sock_addr {         /* a peer, printable and comparable */
 
 enum { SOCK_TEXT = 64 }; /* room for sock_text */
 
-/* host: "0.0.0.0", "::" (both families), "127.0.0.1", "::1"; port 0 = any (see sock_port). reuse_port: one socket per worker.
- * The kernel lets every process of the same user join such a port: open it once without reuse_port first, and close that
- * again, or a second start would silently take half of the clients.
- * On error *why is a static sentence that names the cause and the way out ("port in use ...", "ports below 1024 need ..."). */
+/* host: "0.0.0.0", "::" (both families), "127.0.0.1", "::1"; port 0 = any (see sock_port).
+ * reuse_port: one socket per worker. The kernel lets every process of the same user join such a
+ * port: open it once without reuse_port first, and close that again, or a second start would
+ * silently take half of the clients. On error *why is a static sentence that names the cause and
+ * the way out ("port in use ...", "ports below 1024 need ..."). */
 int sock_listen_tcp(int *fd, const char *host, uint16_t port, bool reuse_port,
                     const char **why) MUST_CHECK;
-/* Binds path with mode; refuses a path somebody listens on (-E_BUSY), replaces a stale socket that we own (attack B05). */
+/* Binds path with mode; refuses a path somebody listens on (-E_BUSY), replaces a stale socket that
+ * we own (attack B05). */
 int sock_listen_unix(int *fd, const char *path, mode_t mode, const char **why) MUST_CHECK;
 /* connected, or -E_NOTFOUND (nobody listens) / -E_BUSY / -E_DENIED / -E_IO */
 int sock_dial_unix(int *fd, const char *path) MUST_CHECK;

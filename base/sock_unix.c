@@ -60,8 +60,9 @@ int sock_dial_unix(int *out, const char *path)
 	return path_fits(&a, path) ? dial(out, &a) : -E_INVALID;
 }
 
-/* Two programs that find the same stale socket must not both replace it: the second would remove the first one's.
- * The lock is on the folder, so that no lock file stays behind. May wait up to a second; only at start. */
+/* Two programs that find the same stale socket must not both replace it: the second would remove
+ * the first one's. The lock is on the folder, so that no lock file stays behind. May wait up to a
+ * second; only at start. */
 static int lock_folder(const char *path)
 {
 	char copy[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
@@ -126,7 +127,8 @@ static int listen_error(int number, const char **why)
 
 static int bind_and_listen(int fd, const struct sockaddr_un *a, mode_t mode, const char **why)
 {
-	/* The mode on the socket before bind: the file never exists with more than it, whatever the umask. */
+	/* The mode on the socket before bind: the file never exists with more than it, whatever the
+	 * umask. */
 	if (fchmod(fd, mode) < 0 || bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
 		return listen_error(errno, why);
 	if (chmod(a->sun_path, mode) < 0 || listen(fd, BACKLOG) < 0) {

@@ -1,4 +1,5 @@
-/* thread.c - threads that are ours: named, deaf to signals (the main thread takes them), known to RCU. */
+/* thread.c - threads that are ours: named, deaf to signals (the main thread takes them), known to
+ * RCU. */
 #include "base/base.h"
 #include "base/thread.h"
 
@@ -39,7 +40,8 @@ int thread_start(struct thread **out, const char *name, void (*main)(void *arg),
 	t->main = main;
 	t->arg = arg;
 	(void)snprintf(t->name, sizeof(t->name), "%s", name);
-	/* The new thread inherits the mask, so there is no moment in which it could take a signal. */
+	/* The new thread inherits the mask, so there is no moment in which it could take a signal.
+	 */
 	(void)sigfillset(&all);
 	MUST(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
 	number = pthread_create(&t->id, NULL, thread_main, t);

@@ -11,7 +11,8 @@ void timer_init(struct timer *t, void (*fire)(struct timer *))
 	t->fire = fire;
 }
 
-/* The bit of the slot in wheel.used stays: a timer does not know its wheel. wheel_find() clears what it finds empty. */
+/* The bit of the slot in wheel.used stays: a timer does not know its wheel. wheel_find() clears
+ * what it finds empty. */
 void timer_stop(struct timer *t)
 {
 	if (t->due == 0)
@@ -41,7 +42,8 @@ static void wheel_place(struct wheel *w, struct timer *t, uint64_t tick)
 	}
 	level = (63 - (unsigned)__builtin_clzll(tick ^ w->tick)) / DIGIT;
 	if (level >= TOP) {
-		/* The top level is a ring: whatever is less than one turn ahead has a slot of its own. */
+		/* The top level is a ring: whatever is less than one turn ahead has a slot of its
+		 * own. */
 		uint64_t here = w->tick >> (DIGIT * TOP), there = tick >> (DIGIT * TOP);
 
 		level = TOP;
@@ -66,7 +68,8 @@ void wheel_add(struct wheel *w, struct timer *t, uint64_t not_before)
 	wheel_place(w, t, tick > not_before ? tick : not_before);
 }
 
-/* The next slot of a level that holds a timer, and the tick at which it starts; slots behind the wheel's hand are empty. */
+/* The next slot of a level that holds a timer, and the tick at which it starts; slots behind the
+ * wheel's hand are empty. */
 static bool level_find(struct wheel *w, unsigned level, unsigned *slot, uint64_t *start)
 {
 	uint64_t here = w->tick >> (DIGIT * level);

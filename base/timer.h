@@ -1,9 +1,10 @@
 /* timer.h - the wheel behind timer_set(); for loop.c only. One thread.
  *
- * Five levels of 64 slots; a slot of level 0 is one tick of 8 ms, a slot of level n is 64^n ticks. A timer lies on the
- * level of the highest 6-bit digit in which its tick differs from the wheel's, in the slot which that digit names; when
- * the wheel reaches the start of that slot, its timers move down or fire. So a timer moves at most four times in its life, and
- * setting and stopping are two list operations. What lies beyond 99 days waits in the farthest slot and is placed again. */
+ * Five levels of 64 slots; a slot of level 0 is one tick of 8 ms, a slot of level n is 64^n ticks.
+ * A timer lies on the level of the highest 6-bit digit in which its tick differs from the wheel's,
+ * in the slot which that digit names; when the wheel reaches the start of that slot, its timers
+ * move down or fire. So a timer moves at most four times in its life, and setting and stopping are
+ * two list operations. What lies beyond 99 days waits in the farthest slot and is placed again. */
 #pragma once
 #include "base/loop.h"
 

@@ -1,4 +1,5 @@
-/* config.c - the table behind core/config.h. The defaults are the quotas of the design (attacks-and-faults, section 3). */
+/* config.c - the table behind core/config.h. The defaults are the quotas of the design
+ * (attacks-and-faults, section 3). */
 #include "base/base.h"
 #include "core/config.h"
 
@@ -7,45 +8,69 @@
 #include "base/log.h"
 
 #define AT(field) offsetof(struct core_config, field)
-#define KB(n) ((int64_t)(n) << 10)
-#define MB(n) ((int64_t)(n) << 20)
-#define SEC(n) ((int64_t)(n) * 1000)
-#define DAY(n) SEC((int64_t)(n) * 86400)
+#define KB(n)     ((int64_t)(n) << 10)
+#define MB(n)     ((int64_t)(n) << 20)
+#define SEC(n)    ((int64_t)(n)*1000)
+#define DAY(n)    SEC((int64_t)(n)*86400)
 
 const char *const core_store_words[] = { "memory", NULL };
-static const char *const revoked_words[] = { "hide", "keep", NULL };                    /* enum core_revoked */
-static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };     /* enum log_level */
+/* enum core_revoked */
+static const char *const revoked_words[] = { "hide", "keep", NULL };
+/* enum log_level */
+static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
 
 static const struct opt table[] = {
-	{ "dir", OPT_TEXT, AT(dir), "/run/mbus", 0, 0, NULL, "folder of the sockets and the lock; made with mode 0750 if it is not there", false },
-	{ "homes", OPT_INT, AT(homes), "1", 1, 64, NULL, "threads; a customer lives on one of them", false },
-	{ "store", OPT_ENUM, AT(store), "memory", 0, 0, core_store_words, "memory: a restart forgets everything", false },
+	{ "dir", OPT_TEXT, AT(dir), "/run/mbus", 0, 0, NULL,
+	  "folder of the sockets and the lock; made with mode 0750 if it is not there", false },
+	{ "homes", OPT_INT, AT(homes), "1", 1, 64, NULL, "threads; a customer lives on one of them",
+	  false },
+	{ "store", OPT_ENUM, AT(store), "memory", 0, 0, core_store_words,
+	  "memory: a restart forgets everything", false },
 	{ "trusted_uids", OPT_TEXT, AT(trusted_uids), NULL, 0, 0, NULL,
-	  "user ids that may connect besides root and the core's own, with commas between them", false },
+	  "user ids that may connect besides root and the core's own, with commas between them",
+	  false },
 
-	{ "queue_messages", OPT_INT, AT(queue_messages), "1000", 1, 10000000, NULL, "QoS 1 and 2 messages waiting for one session", false },
-	{ "queue_bytes", OPT_SIZE, AT(queue_bytes), "4m", KB(1), MB(4095), NULL, "and their bytes", false },
-	{ "subscriptions", OPT_INT, AT(subscriptions), "200", 1, 1000000, NULL, "subscriptions of one session", false },
-	{ "window_max", OPT_INT, AT(window_max), "1000", 1, 65535, NULL, "messages under way to one client, if it allows so many", false },
-	{ "inbound_max", OPT_INT, AT(inbound_max), "1000", 1, 65535, NULL, "QoS 2 messages of one client waiting for its PUBREL", false },
-	{ "session_expiry_max", OPT_MSEC, AT(session_expiry_max), "7d", 0, DAY(365), NULL, "a session without a client lives so long at most", false },
+	{ "queue_messages", OPT_INT, AT(queue_messages), "1000", 1, 10000000, NULL,
+	  "QoS 1 and 2 messages waiting for one session", false },
+	{ "queue_bytes", OPT_SIZE, AT(queue_bytes), "4m", KB(1), MB(4095), NULL, "and their bytes",
+	  false },
+	{ "subscriptions", OPT_INT, AT(subscriptions), "200", 1, 1000000, NULL,
+	  "subscriptions of one session", false },
+	{ "window_max", OPT_INT, AT(window_max), "1000", 1, 65535, NULL,
+	  "messages under way to one client, if it allows so many", false },
+	{ "inbound_max", OPT_INT, AT(inbound_max), "1000", 1, 65535, NULL,
+	  "QoS 2 messages of one client waiting for its PUBREL", false },
+	{ "session_expiry_max", OPT_MSEC, AT(session_expiry_max), "7d", 0, DAY(365), NULL,
+	  "a session without a client lives so long at most", false },
 
-	{ "customer_sessions", OPT_INT, AT(customer_sessions), "100000", 1, 100000000, NULL, "sessions of one customer, connected or not", false },
-	{ "customer_subscriptions", OPT_INT, AT(customer_subscriptions), "1000000", 1, 1000000000, NULL, "subscriptions of one customer", false },
-	{ "customer_queue_bytes", OPT_SIZE, AT(customer_queue_bytes), "1g", KB(1), INT64_C(1) << 50, NULL,
-	  "messages waiting for all sessions of one customer", false },
-	{ "retained_messages", OPT_INT, AT(retained_messages), "10000", 0, 1000000000, NULL, "retained messages of one customer; 0 = no limit", false },
-	{ "retained_bytes", OPT_SIZE, AT(retained_bytes), "64m", 0, INT64_C(1) << 50, NULL, "and their bytes; 0 = no limit", false },
+	{ "customer_sessions", OPT_INT, AT(customer_sessions), "100000", 1, 100000000, NULL,
+	  "sessions of one customer, connected or not", false },
+	{ "customer_subscriptions", OPT_INT, AT(customer_subscriptions), "1000000", 1, 1000000000,
+	  NULL, "subscriptions of one customer", false },
+	{ "customer_queue_bytes", OPT_SIZE, AT(customer_queue_bytes), "1g", KB(1), INT64_C(1) << 50,
+	  NULL, "messages waiting for all sessions of one customer", false },
+	{ "retained_messages", OPT_INT, AT(retained_messages), "10000", 0, 1000000000, NULL,
+	  "retained messages of one customer; 0 = no limit", false },
+	{ "retained_bytes", OPT_SIZE, AT(retained_bytes), "64m", 0, INT64_C(1) << 50, NULL,
+	  "and their bytes; 0 = no limit", false },
 	{ "retained_of_revoked", OPT_ENUM, AT(retained_of_revoked), "hide", 0, 0, revoked_words,
-	  "what becomes of a token's retained messages when it may no longer publish there", false },
+	  "what becomes of a token's retained messages when it may no longer publish there",
+	  false },
 
 	{ "will_grace", OPT_MSEC, AT(will_grace), "15s", 0, SEC(3600), NULL,
-	  "after a proxy was lost, its clients have so long to come back before their Wills are sent", false },
-	{ "links_max", OPT_INT, AT(links_max), "256", 1, 4096, NULL, "links from proxies, per home", false },
-	{ "link_high", OPT_SIZE, AT(link_high), "8m", KB(64), MB(1024), NULL, "bytes waiting on a link before its clients count as paused", false },
-	{ "door_connections", OPT_INT, AT(door_connections), "1000", 1, 100000, NULL, "clients of the trusted MQTT door", false },
-	{ "door_packet", OPT_SIZE, AT(door_packet), "1m", KB(1), MB(256), NULL, "longest packet at the trusted MQTT door", false },
-	{ "log_level", OPT_ENUM, AT(log_level), "info", 0, 0, log_levels, "least level that is written", false },
+	  "after a proxy was lost, its clients have so long to come back before their Wills are "
+	  "sent",
+	  false },
+	{ "links_max", OPT_INT, AT(links_max), "256", 1, 4096, NULL, "links from proxies, per home",
+	  false },
+	{ "link_high", OPT_SIZE, AT(link_high), "8m", KB(64), MB(1024), NULL,
+	  "bytes waiting on a link before its clients count as paused", false },
+	{ "door_connections", OPT_INT, AT(door_connections), "1000", 1, 100000, NULL,
+	  "clients of the trusted MQTT door", false },
+	{ "door_packet", OPT_SIZE, AT(door_packet), "1m", KB(1), MB(256), NULL,
+	  "longest packet at the trusted MQTT door", false },
+	{ "log_level", OPT_ENUM, AT(log_level), "info", 0, 0, log_levels,
+	  "least level that is written", false },
 };
 
 const struct opt_set core_opts = {

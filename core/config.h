@@ -1,4 +1,5 @@
-/* config.h - the core's settings: one struct, filled by the table in config.c (base/opts.h). Read-only once threads run. */
+/* config.h - the core's settings: one struct, filled by the table in config.c (base/opts.h).
+ * Read-only once threads run. */
 #pragma once
 #include <sys/types.h>
 
@@ -7,18 +8,24 @@
 enum { CORE_UIDS_MAX = 16 };
 
 struct core_config {
-	char *dir;                              /* folder of the sockets, the lock and the store */
+	char *dir; /* folder of the sockets, the lock and the store */
 	int64_t homes;
-	int store;                              /* index into core_store_words */
-	char *trusted_uids;                     /* "1000,1001": who may connect besides root and ourselves */
+	int store; /* index into core_store_words */
+	/* "1000,1001": who may connect besides root and ourselves */
+	char *trusted_uids;
 	/* one session; OPEN may name its own queue and subscription limits */
-	int64_t queue_messages, queue_bytes, subscriptions, window_max, inbound_max, session_expiry_max;
+	int64_t queue_messages, queue_bytes, subscriptions, window_max, inbound_max,
+	    session_expiry_max;
 	/* one customer */
-	int64_t customer_sessions, customer_subscriptions, customer_queue_bytes, retained_messages, retained_bytes;
-	int retained_of_revoked;                /* enum core_revoked */
-	int64_t will_grace;                     /* ms after a link was lost before the Wills of its clients fire */
-	int64_t links_max, link_high;           /* per home; bytes waiting on a link before its clients count as paused */
-	int64_t door_connections, door_packet;  /* trusted MQTT door: how many, and how long a packet may be */
+	int64_t customer_sessions, customer_subscriptions, customer_queue_bytes, retained_messages,
+	    retained_bytes;
+	int retained_of_revoked; /* enum core_revoked */
+	/* ms after a link was lost before the Wills of its clients fire */
+	int64_t will_grace;
+	/* per home; bytes waiting on a link before its clients count as paused */
+	int64_t links_max, link_high;
+	/* trusted MQTT door: how many, and how long a packet may be */
+	int64_t door_connections, door_packet;
 	int log_level;
 	/* worked out by core_config_finish */
 	uid_t uids[CORE_UIDS_MAX];
@@ -26,10 +33,10 @@ struct core_config {
 };
 
 enum core_revoked { REVOKED_HIDE, REVOKED_KEEP };
-extern const char *const core_store_words[];    /* kinds that store_open knows */
+extern const char *const core_store_words[]; /* kinds that store_open knows */
 
-extern const struct opt_set core_opts;          /* .config is set by main and tests */
+extern const struct opt_set core_opts; /* .config is set by main and tests */
 
 /* After opts_read: reads trusted_uids. 0 or -E_INVALID with *why. */
 int core_config_finish(struct core_config *c, const char **why) MUST_CHECK;
-bool core_uid_trusted(const struct core_config *c, uid_t uid);  /* root, ourselves, or listed */
+bool core_uid_trusted(const struct core_config *c, uid_t uid); /* root, ourselves, or listed */

@@ -1,5 +1,6 @@
-/* customer.c - the customers of a home. One is made when it is first needed (a session, a retained message) and freed when nothing is left of
- * it, so that the memory of a home follows its use (attack T15: what comes back under the same id starts empty). */
+/* customer.c - the customers of a home. One is made when it is first needed (a session, a retained
+ * message) and freed when nothing is left of it, so that the memory of a home follows its use
+ * (attack T15: what comes back under the same id starts empty). */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -48,7 +49,8 @@ static struct customer *customer_new(struct home *h, uint64_t id)
 		space_make(&c->space, id);
 	if (tree_new(&c->tree) || retained_new(&c->retained))
 		goto fail;
-	retained_limit(c->retained, (size_t)h->config->retained_messages, (size_t)h->config->retained_bytes);
+	retained_limit(c->retained, (size_t)h->config->retained_messages,
+	               (size_t)h->config->retained_bytes);
 	if (map_add(&h->customers, &c->node, customer_hash(id)))
 		goto fail;
 	return c;

@@ -1,10 +1,12 @@
-/* door.c - the trusted MQTT door: who comes in, and the life of a guest from accept to close. No credentials are asked for: the mode of the
- * socket and of its folder say who can reach it, and the uid of the peer is looked at when it is accepted (attack B01).
+/* door.c - the trusted MQTT door: who comes in, and the life of a guest from accept to close. No
+ * credentials are asked for: the mode of the socket and of its folder say who can reach it, and the
+ * uid of the peer is looked at when it is accepted (attack B01).
  *
- * A guest is read when something is there, at most DOOR_SCRATCH bytes a turn, into memory that all guests share; only an incomplete
- * packet is kept. What is said to it is collected and written once, after the turn's commit (home.h). When more waits than `link_high`,
- * the guest is not read, and its session holds back, until half of that is gone: a service that does not read costs a bounded
- * amount of memory. */
+ * A guest is read when something is there, at most DOOR_SCRATCH bytes a turn, into memory that all
+ * guests share; only an incomplete packet is kept. What is said to it is collected and written
+ * once, after the turn's commit (home.h). When more waits than `link_high`, the guest is not read,
+ * and its session holds back, until half of that is gone: a service that does not read costs a
+ * bounded amount of memory. */
 #include "base/base.h"
 #include "core/door_parts.h"
 
@@ -274,7 +276,8 @@ static void guest_ready(struct watch *w, unsigned events)
 	guest_take(g, str_make(d->scratch, (size_t)n));
 }
 
-/* CONNECT did not come in time, or nothing came for one and a half keep-alives [MQTT-3.1.2-22]. Looked at when it could be, not at each packet. */
+/* CONNECT did not come in time, or nothing came for one and a half keep-alives [MQTT-3.1.2-22].
+ * Looked at when it could be, not at each packet. */
 static void guest_late_timer(struct timer *t)
 {
 	struct guest *g = container_of(t, struct guest, timer);

@@ -1,5 +1,6 @@
-/* door_in.c - what a guest says: MQTT packets become the structs of wire/link.h, and calls of its session. Names are inner names and pass as
- * they are. Every handler answers RC_SUCCESS, or the reason to close the connection with. */
+/* door_in.c - what a guest says: MQTT packets become the structs of wire/link.h, and calls of its
+ * session. Names are inner names and pass as they are. Every handler answers RC_SUCCESS, or the
+ * reason to close the connection with. */
 #include "base/base.h"
 #include "core/door_parts.h"
 
@@ -12,7 +13,8 @@ enum { ID_RANDOM = 8 };
 
 /* ---- Messages ---- */
 
-/* Properties that belong to the message, in wire form without their length; what the link wants to have. Lives in door->frame. */
+/* Properties that belong to the message, in wire form without their length; what the link wants to
+ * have. Lives in door->frame. */
 static bool message_props(struct guest *g, bool will, const struct mqtt_props *p, struct str *out)
 {
 	static const uint64_t kept =
@@ -175,7 +177,8 @@ static unsigned take_ack(struct guest *g, const struct mqtt_head *head, struct s
 
 /* ---- SUBSCRIBE and UNSUBSCRIBE ---- */
 
-/* A trusted service may see everything, the system trees of all customers included: its one inner filter is what it wrote. */
+/* A trusted service may see everything, the system trees of all customers included: its one inner
+ * filter is what it wrote. */
 static void add_item(struct buf *b, size_t frame, struct str filter,
                      const struct mqtt_sub_opts *opts)
 {
@@ -276,7 +279,8 @@ static unsigned take_disconnect(struct guest *g, const struct mqtt_head *head, s
 	return RC_SUCCESS;
 }
 
-/* What is not here a client may not send: AUTH neither, for there is no method to go on with [MQTT-4.12.0-7]. */
+/* What is not here a client may not send: AUTH neither, for there is no method to go on with
+ * [MQTT-4.12.0-7]. */
 static unsigned (*const handlers[16])(struct guest *g, const struct mqtt_head *head,
                                       struct str body) = {
 	[MQTT_CONNECT] = take_connect,     [MQTT_PUBLISH] = take_publish,

@@ -1,5 +1,6 @@
-/* door_out.c - what a session says, as MQTT packets in the guest's buffer. Nothing here ends the guest or calls the session: what must
- * follow is noted, and done by the guest's settle hook at the end of the turn. */
+/* door_out.c - what a session says, as MQTT packets in the guest's buffer. Nothing here ends the
+ * guest or calls the session: what must follow is noted, and done by the guest's settle hook at the
+ * end of the turn. */
 #include "base/base.h"
 #include "core/door_parts.h"
 
@@ -61,7 +62,8 @@ static void guest_opened(struct port *p, bool present, uint8_t reason, struct se
 	guest_later(g);
 }
 
-/* ---- PUBLISH. Properties of a message are kept in wire form, so the packet is put together here rather than from struct mqtt_props. ---- */
+/* ---- PUBLISH. Properties of a message are kept in wire form, so the packet is put together here
+ * rather than from struct mqtt_props. ---- */
 struct layout {
 	size_t props, remaining, whole;
 	uint32_t expiry_s;
@@ -137,7 +139,8 @@ static void publish_write(struct guest *g, const struct msg *m, const struct por
 	MUST(buf_len(b) - before == l->whole);
 }
 
-/* MQTT5 [MQTT-3.1.2-25]: what is too large for this client is not sent, and for the session it is as if it had been received. */
+/* MQTT5 [MQTT-3.1.2-25]: what is too large for this client is not sent, and for the session it is
+ * as if it had been received. */
 static void publish_drop(struct guest *g, const struct port_send *how)
 {
 	g->dropped++;

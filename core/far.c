@@ -1,7 +1,9 @@
-/* far.c - retained messages of customers on other homes, for a subscription of the trusted world on home 0. Home 0 asks; the other home walks
- * its customers' stores in slices and sends a letter per message; home 0 gives it to the subscription if it is still there.
+/* far.c - retained messages of customers on other homes, for a subscription of the trusted world on
+ * home 0. Home 0 asks; the other home walks its customers' stores in slices and sends a letter per
+ * message; home 0 gives it to the subscription if it is still there.
  *
- * A `struct far` travels: made on home 0, it belongs to the other home from the moment it is pushed, and pushes itself again for each slice. */
+ * A `struct far` travels: made on home 0, it belongs to the other home from the moment it is
+ * pushed, and pushes itself again for each slice. */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -11,18 +13,20 @@ enum { SLICE_NAMES = 256, WAIT_LETTERS = 5000, WAIT_MS = 16 };
 
 struct far {
 	struct inbox_item item;
-	struct home *at;                        /* the other home */
-	struct list node;                       /* in at->fars while it waits for home 0 to catch up */
+	struct home *at; /* the other home */
+	/* in at->fars while it waits for home 0 to catch up */
+	struct list node;
 	struct timer timer;
 	struct retained_walk walk;
-	uint64_t *ids;                          /* customers there when it came */
+	uint64_t *ids; /* customers there when it came */
 	size_t count, next;
-	uint16_t id_len, filter_len;            /* whose it is, and what it is called there */
+	uint16_t id_len, filter_len; /* whose it is, and what it is called there */
 	uint32_t inner_len;
-	char bytes[];                           /* id, filter, inner */
+	char bytes[]; /* id, filter, inner */
 };
 
-static struct str far_name(const struct far *f)         /* id and filter in one, as a letter carries them */
+/* id and filter in one, as a letter carries them */
+static struct str far_name(const struct far *f)
 {
 	return str_make(f->bytes, (size_t)f->id_len + f->filter_len);
 }
@@ -68,10 +72,13 @@ static bool far_slice(struct far *f)
 {
 	struct home *h = f->at;
 	struct customer *c = f->next < f->count ? customer_find(h, f->ids[f->next]) : NULL;
-	struct filter filter = { .system = true };      /* its first level is not the first level of the filter as it was written */
+	/* its first level is not the first level of the filter as it was written */
+	struct filter filter = { .system = true };
 
-	if (c && replay_inside(str_make(f->bytes + f->id_len + f->filter_len, f->inner_len), c, &filter.text)) {
-		if (retained_walk(c->retained, filter, &f->walk, SLICE_NAMES, home_wall(h), found, f)) {
+	if (c && replay_inside(str_make(f->bytes + f->id_len + f->filter_len, f->inner_len), c,
+	                       &filter.text)) {
+		if (retained_walk(c->retained, filter, &f->walk, SLICE_NAMES, home_wall(h), found,
+		                  f)) {
 			h->counters.dropped_memory++;
 			return false;
 		}
@@ -88,7 +95,8 @@ static void far_run(struct inbox_item *item)
 	struct far *f = container_of(item, struct far, item);
 	struct home *h = f->at;
 
-	if (!h->trusted || (!f->ids && !far_begin(f)) || (f->count == 0)) {     /* the end; no memory; nobody here */
+	/* the end; no memory; nobody here */
+	if (!h->trusted || (!f->ids && !far_begin(f)) || (f->count == 0)) {
 		far_free(&f);
 		return;
 	}

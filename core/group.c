@@ -1,9 +1,11 @@
-/* group.c - shared subscriptions (MQTT5 4.8.2). The group is (customer, name, filter); its members stand in the tree with filters of their
- * own, each by its token's rights, so a message is only ever offered to members that may have it (attack C09).
+/* group.c - shared subscriptions (MQTT5 4.8.2). The group is (customer, name, filter); its members
+ * stand in the tree with filters of their own, each by its token's rights, so a message is only
+ * ever offered to members that may have it (attack C09).
  *
- * Who gets it: a member that takes it at once; else, for QoS 1 and 2, one that is connected; else one whose session waits. Among equals it is
- * the one whose last turn is longest ago. When a member goes, what still waits for it goes to the others; so does what it was sent with QoS 1
- * if its session ends, but never QoS 2 that it was sent [MQTT-4.8.2-5]. */
+ * Who gets it: a member that takes it at once; else, for QoS 1 and 2, one that is connected; else
+ * one whose session waits. Among equals it is the one whose last turn is longest ago. When a member
+ * goes, what still waits for it goes to the others; so does what it was sent with QoS 1 if its
+ * session ends, but never QoS 2 that it was sent [MQTT-4.8.2-5]. */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -50,7 +52,7 @@ int group_join(struct subscription *sub, struct str key)
 	if (!g)
 		return -E_NOMEM;
 	sub->group = g;
-	sub->chosen = ++c->home->chosen;        /* a newcomer's turn comes after those who wait */
+	sub->chosen = ++c->home->chosen; /* a newcomer's turn comes after those who wait */
 	list_add_tail(&g->members, &sub->member);
 	return 0;
 }
@@ -88,7 +90,8 @@ static void consider(struct choice *choice, struct subscription *sub, const stru
 
 	if (rank == RANK_NONE)
 		return;
-	if (choice->best && (rank > choice->rank || (rank == choice->rank && sub->chosen >= choice->best->chosen)))
+	if (choice->best &&
+	    (rank > choice->rank || (rank == choice->rank && sub->chosen >= choice->best->chosen)))
 		return;
 	*choice = (struct choice){ sub, rank };
 }
@@ -99,7 +102,7 @@ static bool give(struct group *g, struct subscription *sub, struct msg *m)
 	struct out_how how = { .subscription_id = sub->id, .qos = qos_for(sub, m) };
 
 	sub->chosen = ++h->chosen;
-	list_del(&sub->member);                 /* members are in the order of their last turn */
+	list_del(&sub->member); /* members are in the order of their last turn */
 	list_add_tail(&g->members, &sub->member);
 	how.retain = m->retain && (sub->opts & SUB_AS_PUBLISHED);
 	if (how.qos)

@@ -1,7 +1,8 @@
 /* home.c - the thread of a home: its loop, the commit at the end of each turn, and its end.
  *
- * What a turn said waits in the doors' buffers. At the end of the turn they are sealed, the store commits, and when that is done what was
- * sealed is written. While a commit is under way (a store on disk) the next turns fill the same buffers behind the seal. */
+ * What a turn said waits in the doors' buffers. At the end of the turn they are sealed, the store
+ * commits, and when that is done what was sealed is written. While a commit is under way (a store
+ * on disk) the next turns fill the same buffers behind the seal. */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -12,10 +13,11 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
-enum { END_MS = 100 };                          /* for the last words to be written */
+enum { END_MS = 100 }; /* for the last words to be written */
 
 /* ---- Output ---- */
-void home_out_init(struct home_out *o, const struct buf *bytes, void (*seal)(struct home_out *), void (*flush)(struct home_out *))
+void home_out_init(struct home_out *o, const struct buf *bytes, void (*seal)(struct home_out *),
+                   void (*flush)(struct home_out *))
 {
 	*o = (struct home_out){ .bytes = bytes, .seal = seal, .flush = flush };
 	list_init(&o->node);
@@ -26,7 +28,8 @@ void home_flush_later(struct home *h, struct home_out *o)
 	if (o->dirty)
 		return;
 	o->dirty = true;
-	if (list_empty(&o->node))                       /* else it waits for the commit under way, and comes again after it */
+	/* else it waits for the commit under way, and comes again after it */
+	if (list_empty(&o->node))
 		list_add_tail(&h->dirty, &o->node);
 	loop_at_end(h->loop, &h->turn_end);
 }
@@ -61,7 +64,7 @@ static void flush_all(struct home *h)
 			list_add_tail(&h->dirty, &o->node);
 		o->sealed += o->sealing;
 		o->sealing = 0;
-		o->flush(o);                            /* may free o */
+		o->flush(o); /* may free o */
 	}
 }
 
@@ -70,7 +73,7 @@ static void turn_ended(struct hook *k)
 	struct home *h = container_of(k, struct home, turn_end);
 
 	if (h->committing)
-		return;                                 /* commit_done looks again */
+		return; /* commit_done looks again */
 	seal_all(h);
 	if (store_commit(h->store, &h->commit))
 		flush_all(h);
@@ -226,7 +229,8 @@ static void log_counters(struct home *h)
 		buf_printf(&line, " " #name "=%" PRIu64, h->counters.name);
 	HOME_COUNTERS(C)
 #undef C
-	LOG_INFO(h->name, "end", "customers=%zu%.*s", h->customers.count - 1, STR_ARG(buf_str(&line)));
+	LOG_INFO(h->name, "end", "customers=%zu%.*s", h->customers.count - 1,
+	         STR_ARG(buf_str(&line)));
 	buf_free(&line);
 }
 

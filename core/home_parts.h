@@ -1,4 +1,5 @@
-/* home_parts.h - what the files of the core share behind home.h: the home's own struct, and the customers on it. Home's thread. */
+/* home_parts.h - what the files of the core share behind home.h: the home's own struct, and the
+ * customers on it. Home's thread. */
 #pragma once
 #include <inttypes.h>
 
@@ -10,15 +11,17 @@
 
 enum { SUBACK_CODES = UINT16_MAX + 1, SPARE_OUTS = 4096 };
 
-struct customer {                               /* there while it has sessions, groups or retained messages */
-	struct map_node node;                   /* in home->customers, by id */
+/* there while it has sessions, groups or retained messages */
+struct customer {
+	struct map_node node; /* in home->customers, by id */
 	struct home *home;
-	uint64_t id;                            /* 0: the trusted world */
-	struct space space;                     /* not for 0 */
-	struct tree *tree;                      /* names without the prefix; the trusted world: inner names */
+	uint64_t id;        /* 0: the trusted world */
+	struct space space; /* not for 0 */
+	/* names without the prefix; the trusted world: inner names */
+	struct tree *tree;
 	struct retained *retained;
-	struct map sessions;                    /* struct session, by client id */
-	struct map groups;                      /* struct group, by group name and filter */
+	struct map sessions; /* struct session, by client id */
+	struct map groups;   /* struct group, by group name and filter */
 	size_t subscriptions, queue_bytes;
 	uint64_t queue_dropped;
 };
@@ -26,57 +29,75 @@ struct customer {                               /* there while it has sessions, 
 struct home {
 	const struct core_config *config;
 	unsigned index, count;
-	struct home *const *all;                /* read-only, made before threads */
+	struct home *const *all; /* read-only, made before threads */
 	struct loop *loop;
 	struct inbox *inbox;
 	struct thread *thread;
 	struct map customers;
-	struct customer *trusted;               /* on home 0 the trusted world itself; elsewhere only its filters (leaf->sub NULL) and publishers */
-	struct map mirror;                      /* on other homes: struct mirror_leaf by filter; trusted.c */
-	uint64_t stamp;                         /* one per message matched: "this subscription has it already" */
-	uint64_t chosen;                        /* counts choices of shared groups: who had its turn when */
-	struct list replays;                    /* struct replay under way; replay.c */
-	struct list fars;                       /* struct far that wait; far.c */
+	/* on home 0 the trusted world itself; elsewhere only its filters (leaf->sub NULL) and
+	 * publishers */
+	struct customer *trusted;
+	/* on other homes: struct mirror_leaf by filter; trusted.c */
+	struct map mirror;
+	/* one per message matched: "this subscription has it already" */
+	uint64_t stamp;
+	/* counts choices of shared groups: who had its turn when */
+	uint64_t chosen;
+	struct list replays; /* struct replay under way; replay.c */
+	struct list fars;    /* struct far that wait; far.c */
 	struct inbox_item replay_item;
 	bool replay_asked;
-	int64_t ended_at;                       /* expiry storms are cut into slices: turn, and how many ended in it */
+	/* expiry storms are cut into slices: turn, and how many ended in it */
+	int64_t ended_at;
 	unsigned ended;
-	struct list spare_outs;                 /* struct out, kept for reuse */
+	struct list spare_outs; /* struct out, kept for reuse */
 	size_t spare_count;
 	struct store *store;
 	struct store_commit commit;
 	bool committing;
-	struct list dirty, sealed;              /* struct home_out: waiting for the next commit, for the one under way */
-	_Atomic size_t letters;                 /* any thread: on their way to this home; trusted.c */
+	/* struct home_out: waiting for the next commit, for the one under way */
+	struct list dirty, sealed;
+	/* any thread: on their way to this home; trusted.c */
+	_Atomic size_t letters;
 	struct hook turn_end;
 	struct inbox_item end_item;
 	struct timer end_timer;
 	bool ending;
-	bool end_asked;                         /* main thread */
+	bool end_asked; /* main thread */
 	char name[16];
 	struct home_counters counters;
-	uint8_t codes[SUBACK_CODES];            /* of the SUBACK in the making */
+	uint8_t codes[SUBACK_CODES]; /* of the SUBACK in the making */
 };
 
 /* ---- home.c ---- */
-static inline void home_changed(struct home *h)                         /* the store heard something: commit at the end of this turn */
+/* the store heard something: commit at the end of this turn */
+static inline void home_changed(struct home *h)
 {
 	loop_at_end(h->loop, &h->turn_end);
 }
 
 /* ---- customer.c ---- */
 struct customer *customer_find(const struct home *h, uint64_t id);
-struct customer *customer_get(struct home *h, uint64_t id);             /* made if need be; NULL: out of memory */
-void customer_settle(struct customer *c);                               /* frees it if nothing is left of it; the trusted world stays */
-void customers_free(struct home *h);                                    /* at the end: all, with sessions and retained messages */
-bool customer_name(const struct customer *c, struct str inner, struct str *name);       /* the part behind the prefix; false: not the customer's */
+/* made if need be; NULL: out of memory */
+struct customer *customer_get(struct home *h, uint64_t id);
+/* frees it if nothing is left of it; the trusted world stays */
+void customer_settle(struct customer *c);
+/* at the end: all, with sessions and retained messages */
+void customers_free(struct home *h);
+/* the part behind the prefix; false: not the customer's */
+bool customer_name(const struct customer *c, struct str inner, struct str *name);
 
 /* ---- route.c ---- */
-unsigned route_trusted(struct home *h, struct msg *m);                  /* home 0: to the trusted world's subscriptions only */
+/* home 0: to the trusted world's subscriptions only */
+unsigned route_trusted(struct home *h, struct msg *m);
 
 /* ---- trusted.c: between homes ---- */
-void trusted_hand(struct home *h, struct msg *m, unsigned to);          /* publish m there */
-void trusted_show(struct home *h, struct msg *m);                       /* on other homes: home 0 shows m to the trusted world's subscriptions */
-int trusted_mirror(struct home *h, struct str filter, bool system, bool add) MUST_CHECK;        /* home 0: on all other homes; 0 or -E_NOMEM */
-void trusted_retained(struct home *h, struct msg *m, struct str name, size_t id_len);   /* on other homes: home 0 gives m to that subscription */
-void trusted_free(struct home *h);                                      /* at the end, thread gone */
+void trusted_hand(struct home *h, struct msg *m, unsigned to); /* publish m there */
+/* on other homes: home 0 shows m to the trusted world's subscriptions */
+void trusted_show(struct home *h, struct msg *m);
+/* home 0: on all other homes; 0 or -E_NOMEM */
+int trusted_mirror(struct home *h, struct str filter, bool system, bool add) MUST_CHECK;
+/* on other homes: home 0 gives m to that subscription */
+void trusted_retained(struct home *h, struct msg *m, struct str name, size_t id_len);
+/* at the end, thread gone */
+void trusted_free(struct home *h);

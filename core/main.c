@@ -1,4 +1,5 @@
-/* main.c - mbus-core: the program. Makes the homes and their doors, waits for SIGTERM or SIGINT, ends everything in order. */
+/* main.c - mbus-core: the program. Makes the homes and their doors, waits for SIGTERM or SIGINT,
+ * ends everything in order. */
 #include "base/base.h"
 
 #include <errno.h>
@@ -65,7 +66,10 @@ static int lock_folder(struct core *core)
 		n = pread(core->lock, text, sizeof(text) - 1, 0);
 		text[n > 0 ? n : 0] = '\0';
 		text[strspn(text, "0123456789")] = '\0';
-		(void)snprintf(why, sizeof(why), "in use by another mbus-core (pid %s); stop it, or choose another dir", *text ? text : "unknown");
+		(void)snprintf(
+		    why, sizeof(why),
+		    "in use by another mbus-core (pid %s); stop it, or choose another dir",
+		    *text ? text : "unknown");
 		return complain(core->config.dir, why);
 	}
 	n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
@@ -119,7 +123,8 @@ static void close_all(struct core *core)
 		home_free(&core->homes[i]);
 	rcu_drain();
 	if (core->lock >= 0)
-		close(core->lock);                      /* the file stays: whoever comes next locks the same one */
+		/* the file stays: whoever comes next locks the same one */
+		close(core->lock);
 }
 
 /* Blocked in every thread, taken here: no handler runs anywhere. */
@@ -146,7 +151,8 @@ static int serve(struct core *core)
 	if (!err)
 		err = run_homes(core);
 	if (!err) {
-		LOG_INFO("", "ready", "version=%s dir=%s homes=%u store=%s pid=%ld", mbus_version(), log_esc(str_c(core->config.dir)), core->count,
+		LOG_INFO("", "ready", "version=%s dir=%s homes=%u store=%s pid=%ld", mbus_version(),
+		         log_esc(str_c(core->config.dir)), core->count,
 		         store_name(home_store(core->homes[0])), (long)getpid());
 		while (sigwait(&ends, &got) != 0)
 			;

@@ -1,5 +1,6 @@
-/* msg.c - messages: the one copy in. Everything that a message refers to lies behind its head, in the same allocation, so that a
- * reference is all that queues, windows and the retained store need to keep. */
+/* msg.c - messages: the one copy in. Everything that a message refers to lies behind its head, in
+ * the same allocation, so that a reference is all that queues, windows and the retained store need
+ * to keep. */
 #include "base/base.h"
 #include "core/msg.h"
 
@@ -17,7 +18,8 @@ static struct str msg_copy(char **at, struct str s)
 	return copy;
 }
 
-/* Names that belong to no customer (mbus/..., a trusted service's own) are the trusted world's: customer 0, no prefix. */
+/* Names that belong to no customer (mbus/..., a trusted service's own) are the trusted world's:
+ * customer 0, no prefix. */
 static void msg_place(struct msg *m)
 {
 	struct str name;
@@ -77,7 +79,8 @@ bool msg_expired(const struct msg *m, int64_t wall_ms)
 	return m->expires_ms != 0 && wall_ms >= m->expires_ms;
 }
 
-/* What was received minus the time it waited here; rounded up, so that a message passed on at once keeps its number. */
+/* What was received minus the time it waited here; rounded up, so that a message passed on at once
+ * keeps its number. */
 uint32_t msg_expiry_left(const struct msg *m, int64_t wall_ms)
 {
 	int64_t left;

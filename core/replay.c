@@ -1,8 +1,9 @@
-/* replay.c - retained messages for a new subscription, in slices (attack R14): a slice looks at a bounded number of names, a turn has a
- * bounded number of slices, and a subscriber that does not take more is left alone until it does. Unsubscribing ends it.
+/* replay.c - retained messages for a new subscription, in slices (attack R14): a slice looks at a
+ * bounded number of names, a turn has a bounded number of slices, and a subscriber that does not
+ * take more is left alone until it does. Unsubscribing ends it.
  *
- * The trusted world's filters reach into the customers' stores as well: those of this home are walked one after the
- * other, and other homes are asked (far.c). */
+ * The trusted world's filters reach into the customers' stores as well: those of this home are
+ * walked one after the other, and other homes are asked (far.c). */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -11,13 +12,15 @@
 enum { SLICE_NAMES = 256, SLICE_BYTES = 1 << 20, SLICES_PER_TURN = 4 };
 
 struct replay {
-	struct list node;                       /* in home->replays */
+	struct list node; /* in home->replays */
 	struct subscription *sub;
-	unsigned inner;                         /* which filter of the set */
-	size_t store;                           /* 0: the subscriber's own store; n: that of ids[n - 1] */
+	unsigned inner; /* which filter of the set */
+	/* 0: the subscriber's own store; n: that of ids[n - 1] */
+	size_t store;
 	struct retained_walk walk;
 	size_t count;
-	uint64_t ids[];                         /* trusted world: customers of this home when it began */
+	/* trusted world: customers of this home when it began */
+	uint64_t ids[];
 };
 
 static size_t others(const struct customer *c)
@@ -100,7 +103,8 @@ static bool step_of(const struct replay *r, struct customer **store, struct filt
 	if (r->store == 0)
 		return true;
 	*store = customer_find(own->home, r->ids[r->store - 1]);
-	f->system = true;                       /* its first level is not the first level of the filter as it was written */
+	/* its first level is not the first level of the filter as it was written */
+	f->system = true;
 	return *store && replay_inside(inner->text, *store, &f->text);
 }
 
@@ -110,7 +114,9 @@ static bool shown(const struct replay *r, const struct msg *m)
 	struct str name = r->sub->session->customer->id ? msg_name(m) : m->m.topic;
 
 	for (unsigned i = 0; i < r->inner; i++) {
-		if (topic_match((struct filter){ r->sub->set->at[i].text, r->sub->set->at[i].leaf.system }, name))
+		if (topic_match(
+			(struct filter){ r->sub->set->at[i].text, r->sub->set->at[i].leaf.system },
+			name))
 			return true;
 	}
 	return false;
@@ -119,7 +125,7 @@ static bool shown(const struct replay *r, const struct msg *m)
 void replay_show(struct subscription *sub, struct msg *m)
 {
 	struct session *s = sub->session;
-	struct out_how how = { .retain = true, .subscription_id = sub->id };    /* [MQTT-3.3.1-8] */
+	struct out_how how = { .retain = true, .subscription_id = sub->id }; /* [MQTT-3.3.1-8] */
 
 	how.qos = sub->opts & SUB_QOS;
 	if (how.qos > m->qos)
@@ -138,12 +144,15 @@ static void visit(void *arg, struct msg *m)
 		replay_show(r->sub, m);
 }
 
-/* How many names the subscriber can take now: never more than half of what is left of its queue. 0: wait. */
+/* How many names the subscriber can take now: never more than half of what is left of its queue. 0:
+ * wait. */
 static size_t appetite(const struct session *s, const struct customer *store)
 {
-	size_t count = retained_count(store->retained), each, bytes = SLICE_BYTES, names = SLICE_NAMES;
+	size_t count = retained_count(store->retained), each, bytes = SLICE_BYTES,
+	       names = SLICE_NAMES;
 
-	if (!session_flowing(s) || s->queue_count * 2 >= s->queue_messages_max || s->queue_bytes * 2 >= s->queue_bytes_max)
+	if (!session_flowing(s) || s->queue_count * 2 >= s->queue_messages_max ||
+	    s->queue_bytes * 2 >= s->queue_bytes_max)
 		return 0;
 	each = count ? retained_bytes(store->retained) / count + 1 : 1;
 	names = size_min(names, (s->queue_messages_max - s->queue_count) / 2 + 1);
@@ -169,13 +178,15 @@ static void slice(struct home *h, struct replay *r, bool *worked)
 	struct filter f;
 	size_t most;
 
-	for (unsigned steps = 0; steps < SLICE_NAMES; steps++) {        /* many stores may be empty */
+	/* many stores may be empty */
+	for (unsigned steps = 0; steps < SLICE_NAMES; steps++) {
 		if (step_of(r, &store, &f)) {
 			most = appetite(sub->session, store);
 			if (most == 0)
 				return;
 			*worked = true;
-			if (retained_walk(store->retained, f, &r->walk, most, home_wall(h), visit, r)) {
+			if (retained_walk(store->retained, f, &r->walk, most, home_wall(h), visit,
+			                  r)) {
 				h->counters.dropped_memory++;
 				replay_stop(sub);
 				return;
@@ -210,16 +221,19 @@ void replay_run(struct inbox_item *item)
 	h->replay_asked = false;
 	list_each(r, &h->replays, struct replay, node)
 		most++;
-	while (slices < SLICES_PER_TURN && looked++ < most && (r = list_first(&h->replays, struct replay, node))) {
+	while (slices < SLICES_PER_TURN && looked++ < most &&
+	       (r = list_first(&h->replays, struct replay, node))) {
 		bool worked = false;
 
-		list_del(&r->node);             /* the others have their turn before it comes again */
+		/* the others have their turn before it comes again */
+		list_del(&r->node);
 		list_add_tail(&h->replays, &r->node);
 		slice(h, r, &worked);
 		slices += worked;
 	}
 	if (slices)
-		replay_ask(h);                  /* all waiting: replay_go_on() comes when one of them takes more */
+		/* all waiting: replay_go_on() comes when one of them takes more */
+		replay_ask(h);
 }
 
 void replay_go_on(struct session *s)

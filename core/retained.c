@@ -1,9 +1,11 @@
-/* retained.c - retained messages in the order of their names' bytes: a skip list for walking, and a keyed hash table for the one question
- * that every retained PUBLISH asks (is there one of this name?).
+/* retained.c - retained messages in the order of their names' bytes: a skip list for walking, and a
+ * keyed hash table for the one question that every retained PUBLISH asks (is there one of this
+ * name?).
  *
- * A walk does not look at every name: from a name that does not match, the filter tells the smallest later name that could, and the skip
- * list finds it (passed_over). So `a/#` and `fleet/+/state` cost what they find, not what the store holds, and a walk can be
- * continued after any change, because all it remembers is a name. `visit` MUST NOT change the store.
+ * A walk does not look at every name: from a name that does not match, the filter tells the
+ * smallest later name that could, and the skip list finds it (passed_over). So `a/#` and
+ * `fleet/+/state` cost what they find, not what the store holds, and a walk can be continued after
+ * any change, because all it remembers is a name. `visit` MUST NOT change the store.
  *
  * Names are not copied: they are the end of the topic inside the message that is kept. */
 #include "base/base.h"
@@ -65,7 +67,8 @@ static struct entry *seek(struct retained *r, struct str name, struct entry **be
 	return links[0];
 }
 
-/* One in four entries reaches the next level. Drawn under the process's key: nobody can send names that make the list flat. */
+/* One in four entries reaches the next level. Drawn under the process's key: nobody can send names
+ * that make the list flat. */
 static uint8_t draw_height(struct retained *r)
 {
 	uint64_t bits = hash_mix(r->drawn++, (uint64_t)(uintptr_t)r);
@@ -263,14 +266,16 @@ static enum onward to_target(struct buf *target, struct str head, struct str tai
 	return SEEK;
 }
 
-/* Behind everything that begins with these bytes of the name and a slash: '0' is the byte after '/'. 0: there is no `+` to count up. */
+/* Behind everything that begins with these bytes of the name and a slash: '0' is the byte after
+ * '/'. 0: there is no `+` to count up. */
 static enum onward past(struct buf *target, struct str name, size_t plus_end)
 {
 	return plus_end == SIZE_MAX ? NONE
 	                            : to_target(target, str_make(name.p, plus_end), STR("0"));
 }
 
-/* A root wildcard may not reach this name. No name that it may reach lies between here and the end of `$...`, or of `flespi/...`. */
+/* A root wildcard may not reach this name. No name that it may reach lies between here and the end
+ * of `$...`, or of `flespi/...`. */
 static enum onward past_forbidden(struct buf *target, struct str name, bool deeper)
 {
 	if (name.p[0] == '$')
@@ -278,8 +283,8 @@ static enum onward past_forbidden(struct buf *target, struct str name, bool deep
 	return deeper ? to_target(target, STR("flespi0"), STR_NONE) : STEP;
 }
 
-/* The name goes on with `rest` after `before`, where the filter has another literal level, and goes `deeper` or not. Is there something to
- * come with this literal? */
+/* The name goes on with `rest` after `before`, where the filter has another literal level, and goes
+ * `deeper` or not. Is there something to come with this literal? */
 static bool literal_ahead(struct buf *target, struct str before, struct str rest,
                           struct str literal, bool deeper)
 {
@@ -296,7 +301,8 @@ static bool literal_ahead(struct buf *target, struct str before, struct str rest
 	return false;
 }
 
-/* Where to go on from a name that does not match f. Every target is later than the name, and no match lies between them. */
+/* Where to go on from a name that does not match f. Every target is later than the name, and no
+ * match lies between them. */
 static enum onward passed_over(struct filter f, struct str name, struct buf *target)
 {
 	struct levels lf = levels_of(f.text), ln = levels_of(name);

@@ -1,5 +1,6 @@
-/* retained.h - the retained messages of one customer (or of the trusted world), found by name or by filter. One thread.
- * A walk over many is cut into slices by the caller (attack R14): retained_walk visits at most `most` messages and can be continued. */
+/* retained.h - the retained messages of one customer (or of the trusted world), found by name or by
+ * filter. One thread. A walk over many is cut into slices by the caller (attack R14): retained_walk
+ * visits at most `most` messages and can be continued. */
 #pragma once
 #include "core/msg.h"
 #include "wire/topic.h"
@@ -8,24 +9,30 @@ struct retained;
 
 int retained_new(struct retained **out) MUST_CHECK;
 void retained_free(struct retained **r);
-/* Takes its own reference to m. name is m's name in this store: the end of its topic (MUST), not copied. Replaces.
- * 0, -E_NOMEM, or -E_LIMIT when count/bytes limits would be passed. */
+/* Takes its own reference to m. name is m's name in this store: the end of its topic (MUST), not
+ * copied. Replaces. 0, -E_NOMEM, or -E_LIMIT when count/bytes limits would be passed. */
 int retained_set(struct retained *r, struct str name, struct msg *m) MUST_CHECK;
-bool retained_clear(struct retained *r, struct str name);               /* was there one? */
-void retained_limit(struct retained *r, size_t count, size_t bytes);    /* 0 = none */
+bool retained_clear(struct retained *r, struct str name);            /* was there one? */
+void retained_limit(struct retained *r, size_t count, size_t bytes); /* 0 = none */
 size_t retained_count(const struct retained *r);
 size_t retained_bytes(const struct retained *r);
 
-struct retained_walk {                          /* survives changes of the store between slices: continues at the next name after `last` */
-	struct buf last;                        /* free with retained_walk_end */
+/* survives changes of the store between slices: continues at the next name after `last` */
+struct retained_walk {
+	struct buf last; /* free with retained_walk_end */
 	bool started, done;
 };
-/* Calls visit (which MUST NOT change the store) for messages whose names match f, in the order of their bytes,
- * expired ones skipped and removed; returns when done or `most` names were looked at. */
-int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, size_t most, int64_t wall_ms,
-                  void (*visit)(void *arg, struct msg *m), void *arg) MUST_CHECK;       /* 0 or -E_NOMEM */
+/* Calls visit (which MUST NOT change the store) for messages whose names match f, in the order of
+ * their bytes, expired ones skipped and removed; returns when done or `most` names were looked at.
+ */
+int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, size_t most,
+                  int64_t wall_ms,
+                  /* 0 or -E_NOMEM */
+                  void (*visit)(void *arg, struct msg *m), void *arg) MUST_CHECK;
 void retained_walk_end(struct retained_walk *w);
-/* Looks at `most` further entries, round and round, and removes expired ones; how many. Costs nothing when none can expire. */
+/* Looks at `most` further entries, round and round, and removes expired ones; how many. Costs
+ * nothing when none can expire. */
 size_t retained_sweep(struct retained *r, int64_t wall_ms, size_t most);
 /* Removes all of this publisher token that `keep` does not want (RIGHTS, attack C03). */
-size_t retained_purge(struct retained *r, uint64_t token, bool (*keep)(void *arg, struct msg *m), void *arg);
+size_t retained_purge(struct retained *r, uint64_t token, bool (*keep)(void *arg, struct msg *m),
+                      void *arg);

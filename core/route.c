@@ -1,5 +1,6 @@
-/* route.c - the way of a message inside the core: is it retained, whose subscriptions does it match? A message is matched once; a subscription
- * whose filters match it several times gets it once (the stamp); of a shared group one member gets it. */
+/* route.c - the way of a message inside the core: is it retained, whose subscriptions does it
+ * match? A message is matched once; a subscription whose filters match it several times gets it
+ * once (the stamp); of a shared group one member gets it. */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -8,9 +9,10 @@
 struct match {
 	struct home *home;
 	struct msg *m;
-	struct group *groups;                   /* that were hit; one member each is chosen when the tree has been walked */
-	unsigned given;                         /* subscriptions that the message was for */
-	bool elsewhere;                         /* the trusted world on home 0 wants it */
+	/* that were hit; one member each is chosen when the tree has been walked */
+	struct group *groups;
+	unsigned given; /* subscriptions that the message was for */
+	bool elsewhere; /* the trusted world on home 0 wants it */
 };
 
 static void give(struct match *match, struct subscription *sub)
@@ -19,14 +21,15 @@ static void give(struct match *match, struct subscription *sub)
 	struct msg *m = match->m;
 	struct out_how how = { .subscription_id = sub->id };
 
-	if ((sub->opts & SUB_NO_LOCAL) && m->from == s)         /* MQTT5 [MQTT-3.8.3-3] */
+	if ((sub->opts & SUB_NO_LOCAL) && m->from == s) /* MQTT5 [MQTT-3.8.3-3] */
 		return;
 	how.qos = sub->opts & SUB_QOS;
 	if (how.qos > m->qos)
 		how.qos = m->qos;
 	if (how.qos > s->qos_max)
 		how.qos = s->qos_max;
-	how.retain = m->retain && (sub->opts & SUB_AS_PUBLISHED);       /* [MQTT-3.3.1-12], [MQTT-3.3.1-13] */
+	/* [MQTT-3.3.1-12], [MQTT-3.3.1-13] */
+	how.retain = m->retain && (sub->opts & SUB_AS_PUBLISHED);
 	match->given++;
 	(void)out_add(s, m, &how);
 }
@@ -101,7 +104,8 @@ static unsigned route(struct home *h, struct customer *c, struct msg *m)
 	return match.given;
 }
 
-/* MQTT5 3.3.1.3. Over the customer's limits the message is passed on like any other, but not kept (attack R13). */
+/* MQTT5 3.3.1.3. Over the customer's limits the message is passed on like any other, but not kept
+ * (attack R13). */
 static uint8_t retain(struct home *h, struct customer *c, struct msg *m)
 {
 	int err;
@@ -116,7 +120,8 @@ static uint8_t retain(struct home *h, struct customer *c, struct msg *m)
 	err = c ? retained_set(c->retained, msg_name(m), m) : -E_NOMEM;
 	if (err) {
 		h->counters.retained_refused++;
-		LOG_WARN(home_name(h), "retained-refused", "cid=%" PRIu64 " why=\"%s\"", m->customer, err_text(err));
+		LOG_WARN(home_name(h), "retained-refused", "cid=%" PRIu64 " why=\"%s\"",
+		         m->customer, err_text(err));
 		return RC_QUOTA_EXCEEDED;
 	}
 	h->counters.retained_set++;
@@ -135,12 +140,14 @@ uint8_t home_publish(struct home *h, struct msg *m)
 		return RC_SUCCESS;
 	}
 	h->counters.published++;
-	c = m->retain && m->m.payload.n ? customer_get(h, m->customer) : customer_find(h, m->customer);
+	c = m->retain && m->m.payload.n ? customer_get(h, m->customer)
+	                                : customer_find(h, m->customer);
 	if (m->retain)
 		reason = retain(h, c, m);
 	given = route(h, c, m);
 	if (c)
-		customer_settle(c);             /* cleared its last retained message, or could not keep its first */
+		/* cleared its last retained message, or could not keep its first */
+		customer_settle(c);
 	if (given)
 		return reason;
 	h->counters.unmatched++;

@@ -1,8 +1,10 @@
-/* session.c - the life of a session: opening with take-over and resumption, the ways a connection ends, expiry.
+/* session.c - the life of a session: opening with take-over and resumption, the ways a connection
+ * ends, expiry.
  *
- * When a connection has ended, two moments may lie ahead: the Will's (delay, grace of a lost link) and the session's end (expiry). One timer
- * stands for the earlier. A session that ends while its Will still waits for the grace of its link stays as a ghost: it has nothing but that
- * Will, and whoever comes back under its client id cancels it. */
+ * When a connection has ended, two moments may lie ahead: the Will's (delay, grace of a lost link)
+ * and the session's end (expiry). One timer stands for the earlier. A session that ends while its
+ * Will still waits for the grace of its link stays as a ghost: it has nothing but that Will, and
+ * whoever comes back under its client id cancels it. */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -21,11 +23,12 @@ static const struct {
 #undef S
 };
 
-static void session_enter(struct session *s, enum session_state to)    /* the only writer of s->state */
+/* the only writer of s->state */
+static void session_enter(struct session *s, enum session_state to)
 {
 	MUST(states[s->state].next & (1u << to));
-	LOG_DEBUG(home_name(session_home(s)), "session", "cid=%" PRIu64 " client=%s from=%s to=%s", s->customer->id, log_esc(session_id(s)),
-	          states[s->state].name, states[to].name);
+	LOG_DEBUG(home_name(session_home(s)), "session", "cid=%" PRIu64 " client=%s from=%s to=%s",
+	          s->customer->id, log_esc(session_id(s)), states[s->state].name, states[to].name);
 	s->state = (uint8_t)to;
 }
 
@@ -37,7 +40,8 @@ static uint64_t session_hash(struct str client_id)
 
 struct session *session_find(const struct customer *c, struct str client_id)
 {
-	for (struct map_node *n = map_first(&c->sessions, session_hash(client_id)); n; n = map_next(n)) {
+	for (struct map_node *n = map_first(&c->sessions, session_hash(client_id)); n;
+	     n = map_next(n)) {
 		struct session *s = container_of(n, struct session, node);
 
 		if (str_eq(session_id(s), client_id))
@@ -82,7 +86,7 @@ static void session_empty(struct session *s)
 	s->durable = false;
 }
 
-static void session_free(struct session *s)     /* port, Will and what it had are gone */
+static void session_free(struct session *s) /* port, Will and what it had are gone */
 {
 	session_enter(s, SESSION_GONE);
 	timer_stop(&s->timer);
@@ -90,7 +94,8 @@ static void session_free(struct session *s)     /* port, Will and what it had ar
 	mem_free(s);
 }
 
-/* The session's end: its Will, if one is left, is sent now (MQTT5 3.1.3.2.2). The customer may go with it. */
+/* The session's end: its Will, if one is left, is sent now (MQTT5 3.1.3.2.2). The customer may go
+ * with it. */
 static void session_end(struct session *s)
 {
 	struct customer *c = s->customer;
@@ -127,7 +132,8 @@ void session_rearm(struct session *s)
 		timer_stop(&s->timer);
 }
 
-/* Many sessions may end in the same second (fault F29): a turn ends so many, the others wait a moment. */
+/* Many sessions may end in the same second (fault F29): a turn ends so many, the others wait a
+ * moment. */
 static bool too_many(struct home *h)
 {
 	if (h->ended_at != home_now(h)) {
@@ -181,7 +187,8 @@ static void session_away(struct session *s, int64_t grace_ms)
 
 	home_changed(h);
 	if (s->will) {
-		delay = (int64_t)(s->will_delay_s < s->expiry_s ? s->will_delay_s : s->expiry_s) * 1000;
+		delay =
+		    (int64_t)(s->will_delay_s < s->expiry_s ? s->will_delay_s : s->expiry_s) * 1000;
 		if (delay < grace_ms)
 			delay = grace_ms;
 	}
@@ -196,7 +203,8 @@ static void session_away(struct session *s, int64_t grace_ms)
 	s->will_due = s->will && delay ? now + delay : 0;
 	s->ends_due = s->state == SESSION_GHOST ? s->will_due : now + (int64_t)s->expiry_s * 1000;
 	if (s->durable)
-		store_session_put(h->store, s->customer->id, session_id(s), s->expiry_s, home_wall(h));
+		store_session_put(h->store, s->customer->id, session_id(s), s->expiry_s,
+		                  home_wall(h));
 	if (!s->will_due)
 		will_fire(s);
 	session_rearm(s);
@@ -216,14 +224,15 @@ void session_close(struct port *p, uint8_t flags, uint32_t session_expiry_s)
 
 	h->counters.closed++;
 	port_off(s);
-	if ((flags & LINK_CLOSE_EXPIRY) && s->expiry_s) {       /* MQTT5 3.14.2.2.2: from 0 it cannot be raised */
+	/* MQTT5 3.14.2.2.2: from 0 it cannot be raised */
+	if ((flags & LINK_CLOSE_EXPIRY) && s->expiry_s) {
 		s->expiry_s = clamp_expiry(h, session_expiry_s);
 		if (s->expiry_s == 0 && s->durable) {
 			store_session_del(h->store, s->customer->id, session_id(s));
 			s->durable = false;
 		}
 	}
-	if (!(flags & LINK_CLOSE_WILL))                 /* MQTT5 [MQTT-3.1.2-10] */
+	if (!(flags & LINK_CLOSE_WILL)) /* MQTT5 [MQTT-3.1.2-10] */
 		will_forget(s);
 	session_away(s, 0);
 }
@@ -263,7 +272,8 @@ static bool open_inside(const struct customer *c, uint8_t flags, const struct li
 
 	if (o->client_id.n == 0 || o->client_id.n > UINT16_MAX)
 		return false;
-	if (o->customer && link_home_of(o->customer, h->count) != h->index)     /* the trusted world publishes everywhere */
+	/* the trusted world publishes everywhere */
+	if (o->customer && link_home_of(o->customer, h->count) != h->index)
 		return false;
 	if (!(flags & LINK_OPEN_WILL))
 		return true;
@@ -271,9 +281,10 @@ static bool open_inside(const struct customer *c, uint8_t flags, const struct li
 	       (o->will.response_topic.n == 0 || customer_name(c, o->will.response_topic, &name));
 }
 
-/* Is the old session's Will not to be sent? A client that comes back to a waiting session cancels it [MQTT-3.1.3-9], and within the grace of
- * a lost link so does one that starts anew. On a take-over it is sent, unless the new connection goes on with the session and the Will was
- * to wait (MQTT5 3.1.4, comment). */
+/* Is the old session's Will not to be sent? A client that comes back to a waiting session cancels
+ * it [MQTT-3.1.3-9], and within the grace of a lost link so does one that starts anew. On a
+ * take-over it is sent, unless the new connection goes on with the session and the Will was to wait
+ * (MQTT5 3.1.4, comment). */
 static bool will_cancelled(const struct session *s, bool clean, bool goes_on)
 {
 	if (s->state == SESSION_LIVE)
@@ -281,19 +292,21 @@ static bool will_cancelled(const struct session *s, bool clean, bool goes_on)
 	return goes_on || s->grace_until > home_now(session_home(s));
 }
 
-/* An old session, whatever its state, becomes one without a connection. True: it goes on; false: it starts anew, with nothing. */
+/* An old session, whatever its state, becomes one without a connection. True: it goes on; false: it
+ * starts anew, with nothing. */
 static bool settle_old(struct session *s, bool clean)
 {
 	struct home *h = session_home(s);
 	bool live = s->state == SESSION_LIVE;
-	bool goes_on = !clean && s->state != SESSION_GHOST && !(live && s->expiry_s == 0);      /* 0: it ends with its connection */
+	/* 0: it ends with its connection */
+	bool goes_on = !clean && s->state != SESSION_GHOST && !(live && s->expiry_s == 0);
 	struct port *p = s->port;
 
 	if (s->will && will_cancelled(s, clean, goes_on)) {
 		h->counters.wills_cancelled++;
 		will_forget(s);
 	}
-	if (live) {                                     /* [MQTT-3.1.4-3] */
+	if (live) { /* [MQTT-3.1.4-3] */
 		h->counters.taken_over++;
 		port_off(s);
 		session_enter(s, SESSION_AWAY);
@@ -322,13 +335,15 @@ static void take_terms(struct session *s, const struct link_open *o)
 	s->token = o->token;
 	s->rights_until = o->rights_until;
 	s->expiry_s = clamp_expiry(h, o->session_expiry_s);
-	s->window = o->receive_maximum < config->window_max ? o->receive_maximum : (uint16_t)config->window_max;
+	s->window = o->receive_maximum < config->window_max ? o->receive_maximum
+	                                                    : (uint16_t)config->window_max;
 	if (s->window == 0)
 		s->window = 1;
 	s->queue_messages_max = limit_of(o->queue_messages, config->queue_messages);
 	s->queue_bytes_max = limit_of(o->queue_bytes, config->queue_bytes);
 	s->subscriptions_max = limit_of(o->subscriptions, config->subscriptions);
-	if (s->expiry_s == 0 && s->durable)             /* what it had lives on with the connection, but not in the store */
+	/* what it had lives on with the connection, but not in the store */
+	if (s->expiry_s == 0 && s->durable)
 		store_session_del(h->store, s->customer->id, session_id(s));
 	s->durable = s->expiry_s != 0;
 	if (s->durable)
@@ -352,7 +367,8 @@ static void attach(struct session *s, struct port *p, bool present)
 static void refuse(struct home *h, struct port *p, const struct link_open *o, uint8_t reason)
 {
 	h->counters.refused++;
-	LOG_WARN(home_name(h), "open-refused", "cid=%" PRIu64 " client=%s why=%s", o->customer, log_esc(o->client_id), mqtt_reason_text(reason));
+	LOG_WARN(home_name(h), "open-refused", "cid=%" PRIu64 " client=%s why=%s", o->customer,
+	         log_esc(o->client_id), mqtt_reason_text(reason));
 	p->session = NULL;
 	p->ops->opened(p, false, reason, NULL);
 }

@@ -1,7 +1,8 @@
 /* session.h - what session*.c, subscription.c, group.c, replay.c and will.c share. Home's thread.
  *
- * A session is (customer, client id). A connection is a port. Everything a session owes its client is a `struct out`, in one of two lists:
- * `queue` (no packet id yet) and `flight` (has one), both oldest first. */
+ * A session is (customer, client id). A connection is a port. Everything a session owes its client
+ * is a `struct out`, in one of two lists: `queue` (no packet id yet) and `flight` (has one), both
+ * oldest first. */
 #pragma once
 #include "core/home_parts.h"
 
@@ -10,9 +11,11 @@ struct group;
 
 /* State, the states it may become. */
 #define SESSION_STATES(S) \
-	S(LIVE, TO(AWAY) | TO(GHOST) | TO(GONE))        /* has a port */ \
-	S(AWAY, TO(LIVE) | TO(GHOST) | TO(GONE))        /* waits for its client, until ends_due */ \
-	S(GHOST, TO(LIVE) | TO(GONE))                   /* has ended; only its Will waits, for the client's link to come back */ \
+	S(LIVE, TO(AWAY) | TO(GHOST) | TO(GONE)) /* has a port */ \
+	S(AWAY, TO(LIVE) | TO(GHOST) | TO(GONE)) /* waits for its client, until ends_due */ \
+	S(GHOST, \
+	  TO(LIVE) | \
+	      TO(GONE)) /* has ended; only its Will waits, for the client's link to come back */ \
 	S(GONE, 0)
 enum session_state {
 #define S(name, next) SESSION_##name,
@@ -21,54 +24,60 @@ enum session_state {
 };
 
 enum out_state {
-	OUT_QUEUED,                             /* no packet id */
-	OUT_AGAIN,                              /* sent on an earlier connection, not yet on this one */
-	OUT_SENT,                               /* waits for PUBACK or PUBREC */
-	OUT_RELEASED,                           /* PUBREL sent, waits for PUBCOMP */
+	OUT_QUEUED, /* no packet id */
+	/* sent on an earlier connection, not yet on this one */
+	OUT_AGAIN,
+	OUT_SENT,     /* waits for PUBACK or PUBREC */
+	OUT_RELEASED, /* PUBREL sent, waits for PUBCOMP */
 };
-struct out {                                    /* one QoS 1 or 2 message owed to one session */
-	struct list node;                       /* queue or flight; or spare_outs */
-	struct msg *msg;                        /* NULL once released */
-	struct group *group;                    /* shared group it was chosen for, while the session is a member */
-	uint64_t number;                        /* in the store */
+struct out {              /* one QoS 1 or 2 message owed to one session */
+	struct list node; /* queue or flight; or spare_outs */
+	struct msg *msg;  /* NULL once released */
+	/* shared group it was chosen for, while the session is a member */
+	struct group *group;
+	uint64_t number; /* in the store */
 	uint32_t subscription_id;
 	uint16_t packet_id;
-	uint8_t flags;                          /* LINK_QOS | LINK_RETAIN */
-	uint8_t state;                          /* enum out_state */
+	uint8_t flags; /* LINK_QOS | LINK_RETAIN */
+	uint8_t state; /* enum out_state */
 };
 
 struct session {
-	struct map_node node;                   /* in customer->sessions */
+	struct map_node node; /* in customer->sessions */
 	struct customer *customer;
-	struct port *port;                      /* LIVE only */
-	uint8_t state;                          /* enum session_state; session_enter is the only writer */
-	uint8_t qos_max;                        /* 0 for the links' own sessions */
-	bool durable;                           /* expiry > 0: the store knows it */
-	bool redeliver;                         /* resumed, flight not looked at yet */
-	bool sweep;                             /* rights changed while paused: look through what waits before anything is sent */
+	struct port *port; /* LIVE only */
+	/* enum session_state; session_enter is the only writer */
+	uint8_t state;
+	uint8_t qos_max; /* 0 for the links' own sessions */
+	bool durable;    /* expiry > 0: the store knows it */
+	bool redeliver;  /* resumed, flight not looked at yet */
+	/* rights changed while paused: look through what waits before anything is sent */
+	bool sweep;
 	/* out */
-	uint16_t next_id, window;               /* the client's receive maximum, at most window_max */
-	uint32_t live, again;                   /* of flight: SENT + RELEASED, AGAIN */
+	/* the client's receive maximum, at most window_max */
+	uint16_t next_id, window;
+	uint32_t live, again; /* of flight: SENT + RELEASED, AGAIN */
 	uint32_t queue_count;
 	struct list queue, flight;
 	size_t queue_bytes, flight_bytes;
 	uint64_t out_number;
-	uint64_t dropped;                       /* QoS 1 and 2 for want of room */
+	uint64_t dropped; /* QoS 1 and 2 for want of room */
 	uint32_t queue_messages_max, queue_bytes_max, subscriptions_max;
 	/* in */
 	uint16_t inbound_count, inbound_cap;
-	uint16_t *inbound;                      /* QoS 2 ids waiting for PUBREL, no order */
+	uint16_t *inbound; /* QoS 2 ids waiting for PUBREL, no order */
 	/* subscriptions */
-	struct map subs;                        /* struct subscription, by the client's filter */
-	unsigned replays;                       /* under way */
+	struct map subs;  /* struct subscription, by the client's filter */
+	unsigned replays; /* under way */
 	/* end */
 	uint32_t expiry_s, will_delay_s;
 	struct msg *will;
-	uint64_t token;                         /* of the last connection */
-	int64_t rights_until;                   /* unix seconds, 0 = never */
-	struct timer timer;                     /* the earlier of the two below */
-	int64_t will_due, ends_due;             /* loop time; 0 = not pending */
-	int64_t grace_until;                    /* loop time; its link was lost: who comes back before cancels the Will */
+	uint64_t token;             /* of the last connection */
+	int64_t rights_until;       /* unix seconds, 0 = never */
+	struct timer timer;         /* the earlier of the two below */
+	int64_t will_due, ends_due; /* loop time; 0 = not pending */
+	/* loop time; its link was lost: who comes back before cancels the Will */
+	int64_t grace_until;
 	uint16_t id_len;
 	char id[];
 };
@@ -81,37 +90,39 @@ static inline struct home *session_home(const struct session *s)
 	return s->customer->home;
 }
 
-struct inner {                                  /* one filter of a subscription's set */
+struct inner { /* one filter of a subscription's set */
 	struct tree_leaf leaf;
-	struct str text;                        /* without the customer's prefix; bytes follow the set */
+	/* without the customer's prefix; bytes follow the set */
+	struct str text;
 };
 struct inner_set {
 	unsigned count;
 	struct inner at[];
 };
 struct subscription {
-	struct map_node node;                   /* in session->subs */
+	struct map_node node; /* in session->subs */
 	struct session *session;
-	struct inner_set *set;                  /* NULL: matches nothing (no rights left) */
-	struct group *group;                    /* NULL: not shared */
-	struct list member;                     /* in group->members */
-	struct subscription *next_hit;          /* of the group, while one message is matched */
-	uint64_t stamp;                         /* of the last message that matched */
-	uint64_t chosen;                        /* when the group last chose it */
-	struct replay *replay;                  /* retained messages on their way */
+	struct inner_set *set;         /* NULL: matches nothing (no rights left) */
+	struct group *group;           /* NULL: not shared */
+	struct list member;            /* in group->members */
+	struct subscription *next_hit; /* of the group, while one message is matched */
+	uint64_t stamp;                /* of the last message that matched */
+	uint64_t chosen;               /* when the group last chose it */
+	struct replay *replay;         /* retained messages on their way */
 	uint32_t id;
 	uint16_t filter_len;
-	uint8_t opts;                           /* MQTT's options byte */
-	char filter[];                          /* as the client wrote it */
+	uint8_t opts;  /* MQTT's options byte */
+	char filter[]; /* as the client wrote it */
 };
 enum { SUB_QOS = 0x03, SUB_NO_LOCAL = 0x04, SUB_AS_PUBLISHED = 0x08, SUB_HANDLING = 4 /* shift */ };
-enum { INNER_MAX = 1024 };                      /* filters in one set */
+enum { INNER_MAX = 1024 }; /* filters in one set */
 
-struct group {                                  /* $share/<group>/<filter> of one customer: the key is what stands behind "$share/" */
-	struct map_node node;                   /* in customer->groups */
+/* $share/<group>/<filter> of one customer: the key is what stands behind "$share/" */
+struct group {
+	struct map_node node; /* in customer->groups */
 	struct customer *customer;
-	struct list members;                    /* struct subscription */
-	uint64_t stamp;                         /* while one message is matched: */
+	struct list members; /* struct subscription */
+	uint64_t stamp;      /* while one message is matched: */
 	struct subscription *hits;
 	struct group *next_hit;
 	uint16_t key_len;
@@ -120,10 +131,14 @@ struct group {                                  /* $share/<group>/<filter> of on
 
 /* ---- session.c ---- */
 struct session *session_find(const struct customer *c, struct str client_id);
-void session_free_all(struct customer *c);                              /* at the end of the program: no Will fires */
-void sessions_close(struct home *h, uint8_t reason);                    /* SIGTERM: every port is closed */
-void session_rearm(struct session *s);                                  /* after will_due or ends_due changed */
-static inline bool session_flowing(const struct session *s)             /* may something be sent to the client now? */
+/* at the end of the program: no Will fires */
+void session_free_all(struct customer *c);
+/* SIGTERM: every port is closed */
+void sessions_close(struct home *h, uint8_t reason);
+/* after will_due or ends_due changed */
+void session_rearm(struct session *s);
+/* may something be sent to the client now? */
+static inline bool session_flowing(const struct session *s)
 {
 	return s->port && !s->port->paused && !(s->port->full && *s->port->full);
 }
@@ -135,16 +150,21 @@ struct out_how {
 	uint32_t subscription_id;
 	struct group *group;
 };
-bool out_add(struct session *s, struct msg *m, const struct out_how *how);      /* borrows m; false: dropped, and counted */
-bool out_ready(const struct session *s, uint8_t qos);                   /* would be sent at once */
-bool out_room(const struct session *s, size_t size);                    /* would at least be queued */
-void out_pump(struct session *s);                                       /* sends what may be sent */
-void out_connected(struct session *s);                                  /* what was sent on the last connection will be sent again */
-void out_sweep(struct session *s);                                      /* drops what no subscription wants any more */
-void out_drop(struct session *s, struct out *o);                        /* takes it out of its list and frees it */
+/* borrows m; false: dropped, and counted */
+bool out_add(struct session *s, struct msg *m, const struct out_how *how);
+bool out_ready(const struct session *s, uint8_t qos); /* would be sent at once */
+/* would at least be queued */
+bool out_room(const struct session *s, size_t size);
+void out_pump(struct session *s); /* sends what may be sent */
+/* what was sent on the last connection will be sent again */
+void out_connected(struct session *s);
+/* drops what no subscription wants any more */
+void out_sweep(struct session *s);
+/* takes it out of its list and frees it */
+void out_drop(struct session *s, struct out *o);
 void out_clear(struct session *s);
 bool out_ack(struct session *s, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
-void outs_free(struct home *h);                                         /* the spare ones */
+void outs_free(struct home *h); /* the spare ones */
 
 /* ---- session_in.c ---- */
 void inbound_clear(struct session *s);
@@ -152,30 +172,37 @@ void inbound_clear(struct session *s);
 /* ---- subscription.c ---- */
 struct subscription *sub_find(const struct session *s, struct str filter);
 bool sub_wants(const struct subscription *sub, const struct msg *m);
-void subs_clear(struct session *s);                                     /* the session ends, or starts anew */
+/* the session ends, or starts anew */
+void subs_clear(struct session *s);
 
 /* ---- group.c ---- */
-int group_join(struct subscription *sub, struct str key) MUST_CHECK;    /* 0 or -E_NOMEM */
-void group_leave(struct subscription *sub, bool sent_too);              /* what waits for it goes to others; sent_too: what was sent with QoS 1 as well */
-bool group_give(struct group *g, struct msg *m);                        /* to one of hits */
+int group_join(struct subscription *sub, struct str key) MUST_CHECK; /* 0 or -E_NOMEM */
+/* what waits for it goes to others; sent_too: what was sent with QoS 1 as well */
+void group_leave(struct subscription *sub, bool sent_too);
+bool group_give(struct group *g, struct msg *m); /* to one of hits */
 
 /* ---- replay.c ---- */
 void replay_start(struct subscription *sub);
 void replay_stop(struct subscription *sub);
-void replay_go_on(struct session *s);                                   /* there is room again */
-void replay_run(struct inbox_item *item);                               /* the slices of one turn */
-void replay_show(struct subscription *sub, struct msg *m);              /* one retained message */
-bool replay_inside(struct str text, const struct customer *c, struct str *rest);        /* a trusted filter within c's store: without its first
-                                                                         * two levels ("customer/<id>/"). False: matches nothing there */
+void replay_go_on(struct session *s);                      /* there is room again */
+void replay_run(struct inbox_item *item);                  /* the slices of one turn */
+void replay_show(struct subscription *sub, struct msg *m); /* one retained message */
+/* a trusted filter within c's store: without its first two levels ("customer/<id>/"). False:
+ * matches nothing there */
+bool replay_inside(struct str text, const struct customer *c, struct str *rest);
 
 /* ---- far.c ---- */
-void far_ask(struct subscription *sub);                                 /* home 0, a trusted subscription: retained messages of the other homes */
-void far_came(struct home *h, struct msg *m, struct str name, size_t id_len);           /* one of them, on home 0; name: client id and filter */
+/* home 0, a trusted subscription: retained messages of the other homes */
+void far_ask(struct subscription *sub);
+/* one of them, on home 0; name: client id and filter */
+void far_came(struct home *h, struct msg *m, struct str name, size_t id_len);
 void fars_free(struct home *h);
 
 /* ---- will.c ---- */
-struct msg *will_new(struct home *h, const struct link_open *o);       /* NULL: out of memory */
-void will_set(struct session *s, struct msg *will, uint32_t delay_s);   /* takes will */
-void will_fire(struct session *s);                                      /* publishes and forgets it; NULL is fine */
+struct msg *will_new(struct home *h, const struct link_open *o);      /* NULL: out of memory */
+void will_set(struct session *s, struct msg *will, uint32_t delay_s); /* takes will */
+/* publishes and forgets it; NULL is fine */
+void will_fire(struct session *s);
 void will_forget(struct session *s);
-bool rights_apply(struct home *h, const struct link_rights *r);         /* false: names outside the customer's space */
+/* false: names outside the customer's space */
+bool rights_apply(struct home *h, const struct link_rights *r);

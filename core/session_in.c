@@ -1,8 +1,9 @@
 /* session_in.c - what a client publishes, and its half of the QoS 2 exchange.
  *
- * Method B of MQTT5 4.3.3: the message is passed on when PUBLISH arrives, and its packet id is kept until PUBREL, so that a PUBLISH that
- * comes again is known. How many ids are kept is bounded (attack R11). Acknowledgements go into the port's buffer, which is written after
- * the turn's commit. */
+ * Method B of MQTT5 4.3.3: the message is passed on when PUBLISH arrives, and its packet id is kept
+ * until PUBREL, so that a PUBLISH that comes again is known. How many ids are kept is bounded
+ * (attack R11). Acknowledgements go into the port's buffer, which is written after the turn's
+ * commit. */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -30,7 +31,9 @@ static int inbound_room(struct session *s)
 		return -E_LIMIT;
 	if (s->inbound_count < s->inbound_cap)
 		return 0;
-	cap = s->inbound_cap == 0 ? INBOUND_FIRST : s->inbound_cap > UINT16_MAX / 2 ? UINT16_MAX : (uint16_t)(s->inbound_cap * 2);
+	cap = s->inbound_cap == 0               ? INBOUND_FIRST
+	      : s->inbound_cap > UINT16_MAX / 2 ? UINT16_MAX
+	                                        : (uint16_t)(s->inbound_cap * 2);
 	ids = mem_realloc(s->inbound, cap * sizeof(*ids));
 	if (!ids)
 		return -E_NOMEM;
@@ -43,7 +46,8 @@ static void inbound_add(struct session *s, uint16_t packet_id)
 {
 	s->inbound[s->inbound_count++] = packet_id;
 	if (s->durable)
-		store_inbound_put(session_home(s)->store, s->customer->id, session_id(s), packet_id);
+		store_inbound_put(session_home(s)->store, s->customer->id, session_id(s),
+		                  packet_id);
 }
 
 static bool inbound_del(struct session *s, uint16_t packet_id)
@@ -54,7 +58,8 @@ static bool inbound_del(struct session *s, uint16_t packet_id)
 		return false;
 	*at = s->inbound[--s->inbound_count];
 	if (s->durable)
-		store_inbound_del(session_home(s)->store, s->customer->id, session_id(s), packet_id);
+		store_inbound_del(session_home(s)->store, s->customer->id, session_id(s),
+		                  packet_id);
 	return true;
 }
 
@@ -74,13 +79,15 @@ static bool publish_inside(const struct session *s, uint8_t flags, const struct 
 		return false;
 	if (!customer_name(s->customer, pub->msg.topic, &name) || !topic_name_ok(name))
 		return false;
-	return pub->msg.response_topic.n == 0 || customer_name(s->customer, pub->msg.response_topic, &name);
+	return pub->msg.response_topic.n == 0 ||
+	       customer_name(s->customer, pub->msg.response_topic, &name);
 }
 
 static uint8_t publish_msg(struct session *s, uint8_t flags, const struct link_publish *pub)
 {
 	struct home *h = session_home(s);
-	struct msg *m = msg_new(&pub->msg, flags & LINK_QOS, flags & LINK_RETAIN, s->token, s, home_wall(h));
+	struct msg *m =
+	    msg_new(&pub->msg, flags & LINK_QOS, flags & LINK_RETAIN, s->token, s, home_wall(h));
 	uint8_t reason;
 
 	if (!m) {
@@ -92,13 +99,14 @@ static uint8_t publish_msg(struct session *s, uint8_t flags, const struct link_p
 	return reason;
 }
 
-/* A refused PUBREC (>= 0x80) ends the exchange: the id is not kept. A retained message that could not be kept was passed on all the same;
- * its publisher is told with 0x97. */
+/* A refused PUBREC (>= 0x80) ends the exchange: the id is not kept. A retained message that could
+ * not be kept was passed on all the same; its publisher is told with 0x97. */
 static uint8_t publish_qos2(struct session *s, uint8_t flags, const struct link_publish *pub)
 {
 	uint8_t reason;
 
-	if (inbound_find(s, pub->packet_id)) {          /* MQTT5 [MQTT-4.3.3-10]: the same message again */
+	/* MQTT5 [MQTT-4.3.3-10]: the same message again */
+	if (inbound_find(s, pub->packet_id)) {
 		session_home(s)->counters.repeated_qos2++;
 		return RC_SUCCESS;
 	}
@@ -142,7 +150,9 @@ bool session_ack(struct port *p, enum mqtt_type type, uint16_t packet_id, uint8_
 	home_changed(session_home(s));
 	switch (type) {
 	case MQTT_PUBREL:
-		p->ops->ack(p, MQTT_PUBCOMP, packet_id, inbound_del(s, packet_id) ? RC_SUCCESS : RC_PACKET_IDENTIFIER_NOT_FOUND);
+		p->ops->ack(p, MQTT_PUBCOMP, packet_id,
+		            inbound_del(s, packet_id) ? RC_SUCCESS
+		                                      : RC_PACKET_IDENTIFIER_NOT_FOUND);
 		return true;
 	case MQTT_PUBACK:
 	case MQTT_PUBREC:

@@ -1,10 +1,13 @@
-/* session_out.c - what a session owes its client: the queue, the window of messages under way, and sending both again after a reconnect.
+/* session_out.c - what a session owes its client: the queue, the window of messages under way, and
+ * sending both again after a reconnect.
  *
- * QoS 0 is sent at once or dropped. QoS 1 and 2 go into the flight if the client takes more now, else into the queue, which is bounded in
- * messages and bytes, for the session and for the customer; beyond it the newest is dropped and counted.
+ * QoS 0 is sent at once or dropped. QoS 1 and 2 go into the flight if the client takes more now,
+ * else into the queue, which is bounded in messages and bytes, for the session and for the
+ * customer; beyond it the newest is dropped and counted.
  *
- * Packet ids count up and are given in the order of the flight, so the id to be given next can only be in use by the oldest message in
- * flight: while it is, nothing is sent. (A client must acknowledge in order [MQTT-4.6.0-2], so that only a broken one comes there.) */
+ * Packet ids count up and are given in the order of the flight, so the id to be given next can only
+ * be in use by the oldest message in flight: while it is, nothing is sent. (A client must
+ * acknowledge in order [MQTT-4.6.0-2], so that only a broken one comes there.) */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -25,8 +28,12 @@ static struct out *out_new(struct session *s, struct msg *m, const struct out_ho
 		if (!o)
 			return NULL;
 	}
-	*o = (struct out){ .msg = msg_get(m), .group = how->group, .number = ++s->out_number, .subscription_id = how->subscription_id,
-	                   .flags = (uint8_t)(how->qos | (how->retain ? LINK_RETAIN : 0)), .state = OUT_QUEUED };
+	*o = (struct out){ .msg = msg_get(m),
+		           .group = how->group,
+		           .number = ++s->out_number,
+		           .subscription_id = how->subscription_id,
+		           .flags = (uint8_t)(how->qos | (how->retain ? LINK_RETAIN : 0)),
+		           .state = OUT_QUEUED };
 	list_init(&o->node);
 	return o;
 }
@@ -112,14 +119,16 @@ static bool window_open(const struct session *s)
 {
 	const struct out *oldest = list_first(&s->flight, struct out, node);
 
-	return s->live < s->window && (!oldest || (oldest->packet_id != s->next_id && s->flight_bytes < s->queue_bytes_max));
+	return s->live < s->window && (!oldest || (oldest->packet_id != s->next_id &&
+	                                           s->flight_bytes < s->queue_bytes_max));
 }
 
 bool out_ready(const struct session *s, uint8_t qos)
 {
 	if (!session_flowing(s))
 		return false;
-	return qos == 0 || (!s->redeliver && s->again == 0 && s->queue_count == 0 && window_open(s));
+	return qos == 0 ||
+	       (!s->redeliver && s->again == 0 && s->queue_count == 0 && window_open(s));
 }
 
 bool out_room(const struct session *s, size_t size)
@@ -127,7 +136,8 @@ bool out_room(const struct session *s, size_t size)
 	const struct customer *c = s->customer;
 
 	/* One message always fits: limits of a token may be smaller than what it may publish. */
-	return s->queue_count < s->queue_messages_max && (s->queue_count == 0 || s->queue_bytes + size <= s->queue_bytes_max) &&
+	return s->queue_count < s->queue_messages_max &&
+	       (s->queue_count == 0 || s->queue_bytes + size <= s->queue_bytes_max) &&
 	       c->queue_bytes + size <= (size_t)c->home->config->customer_queue_bytes;
 }
 
@@ -135,7 +145,8 @@ bool out_room(const struct session *s, size_t size)
 static void say(struct session *s, struct out *o, bool again)
 {
 	struct home *h = session_home(s);
-	struct port_send how = { (uint8_t)(o->flags | (again ? LINK_DUP : 0)), o->packet_id, o->subscription_id };
+	struct port_send how = { (uint8_t)(o->flags | (again ? LINK_DUP : 0)), o->packet_id,
+		                 o->subscription_id };
 
 	set_state(s, o, OUT_SENT);
 	if (again)
@@ -145,13 +156,15 @@ static void say(struct session *s, struct out *o, bool again)
 	s->port->ops->deliver(s->port, o->msg, &how);
 }
 
-static void take_off(struct session *s, struct out *o)          /* o is in no list, and charged to flight */
+/* o is in no list, and charged to flight */
+static void take_off(struct session *s, struct out *o)
 {
 	o->packet_id = s->next_id;
 	s->next_id = s->next_id == UINT16_MAX ? 1 : (uint16_t)(s->next_id + 1);
 	list_add_tail(&s->flight, &o->node);
 	if (s->durable)
-		store_queue_sent(session_home(s)->store, s->customer->id, session_id(s), o->number, o->packet_id, MQTT_PUBLISH);
+		store_queue_sent(session_home(s)->store, s->customer->id, session_id(s), o->number,
+		                 o->packet_id, MQTT_PUBLISH);
 	say(s, o, false);
 }
 
@@ -162,9 +175,13 @@ static bool overflow(struct session *s, struct msg *m)
 	h->counters.dropped_full++;
 	s->customer->queue_dropped++;
 	s->dropped++;
-	if ((s->dropped & (s->dropped - 1)) == 0)       /* the 1st, 2nd, 4th, 8th ...: a line per session and doubling */
-		LOG_WARN(home_name(h), "queue-full", "cid=%" PRIu64 " client=%s dropped=%" PRIu64 " waiting=%u bytes=%zu size=%zu why=%s",
-		         s->customer->id, log_esc(session_id(s)), s->dropped, s->queue_count, s->queue_bytes, m->size,
+	/* the 1st, 2nd, 4th, 8th ...: a line per session and doubling */
+	if ((s->dropped & (s->dropped - 1)) == 0)
+		LOG_WARN(home_name(h), "queue-full",
+		         "cid=%" PRIu64 " client=%s dropped=%" PRIu64
+		         " waiting=%u bytes=%zu size=%zu why=%s",
+		         s->customer->id, log_esc(session_id(s)), s->dropped, s->queue_count,
+		         s->queue_bytes, m->size,
 		         s->queue_count >= s->queue_messages_max ? "messages" : "bytes");
 	return false;
 }
@@ -199,7 +216,8 @@ bool out_add(struct session *s, struct msg *m, const struct out_how *how)
 		return false;
 	}
 	if (s->durable)
-		store_queue_put(h->store, s->customer->id, session_id(s), o->number, m, how->qos, how->subscription_id);
+		store_queue_put(h->store, s->customer->id, session_id(s), o->number, m, how->qos,
+		                how->subscription_id);
 	charge(s, o, now);
 	if (now)
 		take_off(s, o);
@@ -208,7 +226,8 @@ bool out_add(struct session *s, struct msg *m, const struct out_how *how)
 	return true;
 }
 
-/* What was sent before comes first, in order; a PUBREL that is due again needs no place in the window. */
+/* What was sent before comes first, in order; a PUBREL that is due again needs no place in the
+ * window. */
 static void pump_again(struct session *s)
 {
 	struct out *o;
@@ -236,8 +255,9 @@ static void pump_queue(struct session *s)
 	struct home *h = session_home(s);
 	struct out *o;
 
-	while (session_flowing(s) && window_open(s) && (o = list_first(&s->queue, struct out, node))) {
-		if (msg_expired(o->msg, home_wall(h))) {        /* [MQTT-3.3.2-5] */
+	while (session_flowing(s) && window_open(s) &&
+	       (o = list_first(&s->queue, struct out, node))) {
+		if (msg_expired(o->msg, home_wall(h))) { /* [MQTT-3.3.2-5] */
 			h->counters.dropped_expired++;
 			out_drop(s, o);
 			continue;
@@ -315,21 +335,24 @@ static struct out *flight_find(struct session *s, uint16_t packet_id)
 	return NULL;
 }
 
-static bool ack_received(struct session *s, struct out *o, uint8_t reason)       /* PUBREC */
+static bool ack_received(struct session *s, struct out *o, uint8_t reason) /* PUBREC */
 {
 	if ((o->flags & LINK_QOS) != 2 || o->state == OUT_AGAIN)
 		return false;
-	if (reason >= 0x80) {                           /* MQTT5 4.3.3: the id is free, nothing follows */
+	/* MQTT5 4.3.3: the id is free, nothing follows */
+	if (reason >= 0x80) {
 		out_drop(s, o);
 		return true;
 	}
 	if (o->state == OUT_SENT) {
 		discharge(s, o, true);
-		msg_put(&o->msg);                       /* the client has it: what is left to keep is the id */
+		/* the client has it: what is left to keep is the id */
+		msg_put(&o->msg);
 		o->group = NULL;
 		set_state(s, o, OUT_RELEASED);
 		if (s->durable)
-			store_queue_sent(session_home(s)->store, s->customer->id, session_id(s), o->number, o->packet_id, MQTT_PUBREL);
+			store_queue_sent(session_home(s)->store, s->customer->id, session_id(s),
+			                 o->number, o->packet_id, MQTT_PUBREL);
 	}
 	s->port->ops->ack(s->port, MQTT_PUBREL, o->packet_id, RC_SUCCESS);
 	return true;
@@ -344,8 +367,9 @@ bool out_ack(struct session *s, enum mqtt_type type, uint16_t packet_id, uint8_t
 
 	if (o && type == MQTT_PUBREC) {
 		known = ack_received(s, o, reason);
-	} else if (o && ((type == MQTT_PUBACK && (o->flags & LINK_QOS) == 1 && o->state == OUT_SENT) ||
-	                 (type == MQTT_PUBCOMP && o->state == OUT_RELEASED))) {
+	} else if (o &&
+	           ((type == MQTT_PUBACK && (o->flags & LINK_QOS) == 1 && o->state == OUT_SENT) ||
+	            (type == MQTT_PUBCOMP && o->state == OUT_RELEASED))) {
 		out_drop(s, o);
 		known = true;
 	}

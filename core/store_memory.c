@@ -1,5 +1,6 @@
-/* store_memory.c - the store that keeps nothing: what the home has in memory is all there is, and a restart forgets it. Every change is
- * accepted and every commit is done at once; store_name() says "memory", so that nobody takes it for more. */
+/* store_memory.c - the store that keeps nothing: what the home has in memory is all there is, and a
+ * restart forgets it. Every change is accepted and every commit is done at once; store_name() says
+ * "memory", so that nobody takes it for more. */
 #include "base/base.h"
 #include "core/store_parts.h"
 

@@ -1,6 +1,8 @@
-/* subscription.c - SUBSCRIBE, UNSUBSCRIBE and REGRANT. A subscription is known by the client's filter, byte for byte (attack T14); what it
- * matches is its set of inner filters, which the proxy computes from the token's rights. A set is made whole before it takes the old one's
- * place, so that running out of memory leaves a subscription as it was, or (REGRANT) matching nothing: never more than it may. */
+/* subscription.c - SUBSCRIBE, UNSUBSCRIBE and REGRANT. A subscription is known by the client's
+ * filter, byte for byte (attack T14); what it matches is its set of inner filters, which the proxy
+ * computes from the token's rights. A set is made whole before it takes the old one's place, so
+ * that running out of memory leaves a subscription as it was, or (REGRANT) matching nothing: never
+ * more than it may. */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -26,7 +28,8 @@ static bool set_measure(const struct customer *c, struct link_item item, size_t 
 static struct inner_set *set_new(struct subscription *sub, struct link_item item, size_t bytes)
 {
 	struct customer *c = sub->session->customer;
-	struct inner_set *set = mem_zalloc(sizeof(*set) + item.count * sizeof(struct inner) + bytes);
+	struct inner_set *set =
+	    mem_zalloc(sizeof(*set) + item.count * sizeof(struct inner) + bytes);
 	struct str filter, name;
 	char *at;
 	bool system;
@@ -56,8 +59,10 @@ static void set_out(struct customer *c, struct inner_set *set, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		tree_del(c->tree, &set->at[i].leaf);
-		if (set_mirrors(c) && trusted_mirror(c->home, set->at[i].text, set->at[i].leaf.system, false))
-			LOG_WARN(home_name(c->home), "mirror-kept", "why=memory");      /* costs a needless letter per match, nothing else */
+		if (set_mirrors(c) &&
+		    trusted_mirror(c->home, set->at[i].text, set->at[i].leaf.system, false))
+			/* costs a needless letter per match, nothing else */
+			LOG_WARN(home_name(c->home), "mirror-kept", "why=memory");
 	}
 }
 
@@ -67,7 +72,8 @@ static int set_in(struct customer *c, struct inner_set *set)
 		int err = tree_add(c->tree, &set->at[i].leaf, set->at[i].text);
 
 		if (!err && set_mirrors(c)) {
-			err = trusted_mirror(c->home, set->at[i].text, set->at[i].leaf.system, true);
+			err =
+			    trusted_mirror(c->home, set->at[i].text, set->at[i].leaf.system, true);
 			if (err)
 				tree_del(c->tree, &set->at[i].leaf);
 		}
@@ -97,8 +103,8 @@ static bool set_same(const struct subscription *sub, struct link_item item)
 	if (!set || set->count != item.count)
 		return false;
 	for (; link_item_next(&item, &filter, &system); i++) {
-		if (!customer_name(sub->session->customer, filter, &name) || !str_eq(name, set->at[i].text) ||
-		    system != set->at[i].leaf.system)
+		if (!customer_name(sub->session->customer, filter, &name) ||
+		    !str_eq(name, set->at[i].text) || system != set->at[i].leaf.system)
 			return false;
 	}
 	return true;
@@ -121,7 +127,7 @@ static int set_change(struct subscription *sub, struct link_item item, size_t by
 		mem_free(set);
 		return err;
 	}
-	replay_stop(sub);                               /* it walks by the old set */
+	replay_stop(sub); /* it walks by the old set */
 	set_free(c, &sub->set);
 	sub->set = set;
 	return 0;
@@ -133,7 +139,8 @@ bool sub_wants(const struct subscription *sub, const struct msg *m)
 	struct str name = sub->session->customer->id ? msg_name(m) : m->m.topic;
 
 	for (unsigned i = 0; sub->set && i < sub->set->count; i++) {
-		if (topic_match((struct filter){ sub->set->at[i].text, sub->set->at[i].leaf.system }, name))
+		if (topic_match(
+			(struct filter){ sub->set->at[i].text, sub->set->at[i].leaf.system }, name))
 			return true;
 	}
 	return false;
@@ -146,7 +153,8 @@ static struct str sub_filter(const struct subscription *sub)
 
 struct subscription *sub_find(const struct session *s, struct str filter)
 {
-	for (struct map_node *n = map_first(&s->subs, hash_bytes(filter.p, filter.n)); n; n = map_next(n)) {
+	for (struct map_node *n = map_first(&s->subs, hash_bytes(filter.p, filter.n)); n;
+	     n = map_next(n)) {
 		struct subscription *sub = container_of(n, struct subscription, node);
 
 		if (str_eq(sub_filter(sub), filter))
@@ -165,7 +173,8 @@ static void sub_free(struct subscription *sub, bool in_session)
 		map_del(&s->subs, &sub->node);
 		s->customer->subscriptions--;
 		if (s->durable)
-			store_sub_del(session_home(s)->store, s->customer->id, session_id(s), sub_filter(sub));
+			store_sub_del(session_home(s)->store, s->customer->id, session_id(s),
+			              sub_filter(sub));
 	}
 	mem_free(sub);
 }
@@ -189,10 +198,12 @@ static bool over_limits(const struct session *s)
 {
 	const struct customer *c = s->customer;
 
-	return s->subs.count >= s->subscriptions_max || c->subscriptions >= (size_t)session_home(s)->config->customer_subscriptions;
+	return s->subs.count >= s->subscriptions_max ||
+	       c->subscriptions >= (size_t)session_home(s)->config->customer_subscriptions;
 }
 
-static int sub_new(struct subscription **out, struct session *s, const struct link_item *item, const struct share *share, size_t bytes)
+static int sub_new(struct subscription **out, struct session *s, const struct link_item *item,
+                   const struct share *share, size_t bytes)
 {
 	struct subscription *sub = mem_zalloc(sizeof(*sub) + item->filter.n);
 	int err = -E_NOMEM;
@@ -211,7 +222,8 @@ static int sub_new(struct subscription **out, struct session *s, const struct li
 		goto fail;
 	s->customer->subscriptions++;
 	if (share->group.n) {
-		err = group_join(sub, str_make(share->group.p, share->group.n + 1 + share->filter.n));
+		err =
+		    group_join(sub, str_make(share->group.p, share->group.n + 1 + share->filter.n));
 		if (err) {
 			map_del(&s->subs, &sub->node);
 			s->customer->subscriptions--;
@@ -226,7 +238,8 @@ fail:
 }
 
 /* One item. *code: what SUBACK says at its place. False: names outside the customer's space. */
-static bool subscribe_one(struct session *s, uint32_t id, const struct link_item *item, uint8_t *code)
+static bool subscribe_one(struct session *s, uint32_t id, const struct link_item *item,
+                          uint8_t *code)
 {
 	struct subscription *sub = sub_find(s, item->filter);
 	unsigned handling = item->opts >> SUB_HANDLING;
@@ -234,7 +247,8 @@ static bool subscribe_one(struct session *s, uint32_t id, const struct link_item
 	struct share share;
 	size_t bytes;
 
-	if (!set_measure(s->customer, *item, &bytes) || item->filter.n == 0 || item->filter.n > UINT16_MAX)
+	if (!set_measure(s->customer, *item, &bytes) || item->filter.n == 0 ||
+	    item->filter.n > UINT16_MAX)
 		return false;
 	if (share_split(item->filter, &share) == SHARE_BAD) {
 		*code = RC_TOPIC_FILTER_INVALID;
@@ -248,7 +262,8 @@ static bool subscribe_one(struct session *s, uint32_t id, const struct link_item
 	sub->id = id;
 	sub->opts = item->opts;
 	if (s->durable)
-		store_sub_put(session_home(s)->store, s->customer->id, session_id(s), &(struct link_sub){ item->filter, item->opts, id });
+		store_sub_put(session_home(s)->store, s->customer->id, session_id(s),
+		              &(struct link_sub){ item->filter, item->opts, id });
 	*code = item->opts & SUB_QOS;
 	if (*code > s->qos_max)
 		*code = s->qos_max;
@@ -327,22 +342,25 @@ bool session_regrant(struct port *p, struct link_subscribe *r)
 			return false;
 		sub = sub_find(s, item.filter);
 		if (!sub || set_same(sub, item))
-			continue;                       /* unsubscribed meanwhile, or nothing new */
+			continue; /* unsubscribed meanwhile, or nothing new */
 		h->counters.regranted++;
 		s->sweep = true;
 		if (item.count > INNER_MAX || set_change(sub, item, bytes)) {
-			LOG_ERROR(home_name(h), "regrant-failed", "cid=%" PRIu64 " client=%s filters=%u", s->customer->id, log_esc(session_id(s)),
-			          item.count);
+			LOG_ERROR(home_name(h), "regrant-failed",
+			          "cid=%" PRIu64 " client=%s filters=%u", s->customer->id,
+			          log_esc(session_id(s)), item.count);
 			replay_stop(sub);
 			set_free(s->customer, &sub->set);
 		}
 	}
-	out_pump(s);                                    /* paused: what waits is looked through before it is sent */
+	/* paused: what waits is looked through before it is sent */
+	out_pump(s);
 	return true;
 }
 
 /* ---- What a resumed session has ---- */
-void session_each_sub(struct session *s, void (*visit)(void *arg, const struct link_sub *sub), void *arg)
+void session_each_sub(struct session *s, void (*visit)(void *arg, const struct link_sub *sub),
+                      void *arg)
 {
 	map_each(n, &s->subs) {
 		const struct subscription *sub = container_of(n, struct subscription, node);

@@ -1,7 +1,8 @@
-/* tree.c - the subscription index: adding and deleting filters. The shape of the tree is in tree_parts.h, the walk in tree_match.c.
+/* tree.c - the subscription index: adding and deleting filters. The shape of the tree is in
+ * tree_parts.h, the walk in tree_match.c.
  *
- * Nodes are split when filters part, and not joined again when filters go: they go themselves, with the last filter below them. All memory
- * is asked for before anything changes. */
+ * Nodes are split when filters part, and not joined again when filters go: they go themselves, with
+ * the last filter below them. All memory is asked for before anything changes. */
 #include "base/base.h"
 #include "core/tree_parts.h"
 
@@ -38,7 +39,8 @@ bool tree_empty(const struct tree *t)
 }
 
 /* ---- Labels ---- */
-/* Of the filter's levels that l has not given yet. Each has its length instead of the slash behind it. */
+/* Of the filter's levels that l has not given yet. Each has its length instead of the slash behind
+ * it. */
 static size_t label_size(struct levels l)
 {
 	struct str level;
@@ -63,7 +65,8 @@ static void label_write(char *to, struct levels l)
 	}
 }
 
-/* How many bytes of the label the filter goes along with; l is left behind the levels that both have. */
+/* How many bytes of the label the filter goes along with; l is left behind the levels that both
+ * have. */
 static size_t label_shared(const struct tree_node *n, struct levels *l)
 {
 	size_t at = 0;
@@ -90,8 +93,8 @@ static enum kind kind_of(struct str level)
 	return level.p[0] == '+' ? PLUS : level.p[0] == '#' ? HASH : LITERAL;
 }
 
-/* Moves all literal children into a table of `size` chains; 1 = the fan's own chain. Without memory they stay where they are: longer
- * chains, nothing worse. */
+/* Moves all literal children into a table of `size` chains; 1 = the fan's own chain. Without memory
+ * they stay where they are: longer chains, nothing worse. */
 static void fan_resize(struct fan *f, uint32_t size)
 {
 	struct tree_node **old = f->table, **table, *mine = NULL;
@@ -297,7 +300,8 @@ static void split(struct tree *t, struct tree_node *n, size_t cut, struct tree_n
 	t->nodes++;
 }
 
-/* A filter leaves n after `cut` bytes of its label, and goes on with `rest` or ends there. All memory is asked for before anything changes. */
+/* A filter leaves n after `cut` bytes of its label, and goes on with `rest` or ends there. All
+ * memory is asked for before anything changes. */
 static int branch(struct tree *t, struct tree_node *n, size_t cut, struct levels rest,
                   struct tree_node **out)
 {

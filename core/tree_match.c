@@ -1,10 +1,12 @@
 /* tree_match.c - one walk of the subscription index per message.
  *
- * Depth first, with an explicit stack. A visited node pushes at most two children, its `+` and the one that is spelled like the name's next
- * level, and one of them is taken off at once: so the stack never holds more than a node per level and one, whatever the filters are,
- * and no node is visited twice. The name is cut into levels only as deep as the tree goes.
+ * Depth first, with an explicit stack. A visited node pushes at most two children, its `+` and the
+ * one that is spelled like the name's next level, and one of them is taken off at once: so the
+ * stack never holds more than a node per level and one, whatever the filters are, and no node is
+ * visited twice. The name is cut into levels only as deep as the tree goes.
  *
- * A walk holds pointers into the tree: tree_add and tree_del MUST NOT be called from `hit`. Callers collect what was hit. */
+ * A walk holds pointers into the tree: tree_add and tree_del MUST NOT be called from `hit`. Callers
+ * collect what was hit. */
 #include "base/base.h"
 #include "core/tree_parts.h"
 
@@ -27,7 +29,8 @@ struct walk {
 	bool have[TREE_DEPTH + 1]; /* hash[] is computed when a table asks for it */
 };
 
-/* Is there a level number d in the name? If so it is in level[d]. All levels before d are known already. */
+/* Is there a level number d in the name? If so it is in level[d]. All levels before d are known
+ * already. */
 static inline bool level_at(struct walk *w, unsigned d)
 {
 	if (d < w->known)
@@ -68,7 +71,8 @@ static inline bool is_wild(struct str level, char sign)
 	return level.n == 1 && level.p[0] == sign;
 }
 
-/* Goes along the label of n, whose first level is the name's level `depth`. To its end: n is a step to go on from. */
+/* Goes along the label of n, whose first level is the name's level `depth`. To its end: n is a step
+ * to go on from. */
 static inline void enter(struct walk *w, const struct tree_node *n, unsigned depth, bool marked)
 {
 	struct str level;
@@ -85,7 +89,8 @@ static inline void enter(struct walk *w, const struct tree_node *n, unsigned dep
 	push(w, n, depth, marked);
 }
 
-/* What may follow at the children of this step; wild: may `+` and `#` (the root rule says no to some). */
+/* What may follow at the children of this step; wild: may `+` and `#` (the root rule says no to
+ * some). */
 static inline void follow(struct walk *w, const struct step *s, bool wild, bool marked)
 {
 	const struct tree_node *n = s->node, *same;
@@ -107,7 +112,8 @@ static inline void follow(struct walk *w, const struct step *s, bool wild, bool 
 		enter(w, same, s->depth, s->marked);
 }
 
-/* The root rule of wire/topic.h: it is about the first level only, and everything below a wildcard there inherits the mark. */
+/* The root rule of wire/topic.h: it is about the first level only, and everything below a wildcard
+ * there inherits the mark. */
 static void follow_root(struct walk *w, const struct tree *t, struct str name)
 {
 	struct step root = { &t->root, 0, false };

@@ -1,12 +1,15 @@
-/* tree_parts.h - the nodes of the subscription index, for tree.c (adding and deleting) and tree_match.c (walking) only.
+/* tree_parts.h - the nodes of the subscription index, for tree.c (adding and deleting) and
+ * tree_match.c (walking) only.
  *
- * A node stands for one level or several in a row: a filter that is alone from some level on is one node from there, which is split when
- * another filter leaves it halfway. So a filter costs two nodes at most, however deep it is, and a walk compares bytes that lie
- * side by side (10,000 filters of 128 levels full of `+` are the worst case of issue 5).
+ * A node stands for one level or several in a row: a filter that is alone from some level on is one
+ * node from there, which is split when another filter leaves it halfway. So a filter costs two
+ * nodes at most, however deep it is, and a walk compares bytes that lie side by side (10,000
+ * filters of 128 levels full of `+` are the worst case of issue 5).
  *
- * A million filters of a customer must fit, so a node is 48 bytes and its label: an only child hangs at the node itself, and a `struct fan`
- * comes in between when there is a second one. In a fan, a few literal children are one chain that is searched by comparing (no hash is
- * computed for a tree of a handful of filters), more are a table under the keyed hash (attack R21). */
+ * A million filters of a customer must fit, so a node is 48 bytes and its label: an only child
+ * hangs at the node itself, and a `struct fan` comes in between when there is a second one. In a
+ * fan, a few literal children are one chain that is searched by comparing (no hash is computed for
+ * a tree of a handful of filters), more are a table under the keyed hash (attack R21). */
 #pragma once
 #include "base/hash.h"
 #include "core/tree.h"
@@ -18,31 +21,36 @@ enum kind { LITERAL, PLUS, HASH };
 
 struct fan;
 struct tree_node {
-	struct tree_node *next;                  /* the next in its chain; literal children of a fan only */
-	struct tree_node *parent;                /* NULL: the root */
+	/* the next in its chain; literal children of a fan only */
+	struct tree_node *next;
+	struct tree_node *parent; /* NULL: the root */
 	struct list leaves;
 	union {
-		struct tree_node *only;          /* child of any kind, or NULL; !fanned */
-		struct fan *fan;                 /* fanned: two children at least */
+		struct tree_node *only; /* child of any kind, or NULL; !fanned */
+		struct fan *fan;        /* fanned: two children at least */
 	};
-	uint32_t hash;                           /* of the first level; valid once the fan above has a table */
-	uint32_t size : 24, kind : 7, fanned : 1;        /* bytes of label; kind of its first level */
-	char label[];                            /* levels: 16 bits of length, that many bytes. A `#` can only be the last */
+	/* of the first level; valid once the fan above has a table */
+	uint32_t hash;
+	/* bytes of label; kind of its first level */
+	uint32_t size : 24, kind : 7, fanned : 1;
+	/* levels: 16 bits of length, that many bytes. A `#` can only be the last */
+	char label[];
 };
 
 struct fan {
 	struct tree_node *plus, *pound;
-	struct tree_node **table;                /* mask + 1 chains; `chain` itself while mask is 0 */
+	/* mask + 1 chains; `chain` itself while mask is 0 */
+	struct tree_node **table;
 	struct tree_node *chain;
-	uint32_t mask, count;                    /* literal children */
+	uint32_t mask, count; /* literal children */
 };
 
 struct tree {
-	size_t nodes;                            /* without the root */
-	struct tree_node root;                   /* last: ends in label[] */
+	size_t nodes;          /* without the root */
+	struct tree_node root; /* last: ends in label[] */
 };
 
-enum { TREE_LENGTH = sizeof(uint16_t) };         /* before each level of a label */
+enum { TREE_LENGTH = sizeof(uint16_t) }; /* before each level of a label */
 
 static inline struct str label_level(const struct tree_node *n, size_t at)
 {

@@ -1,8 +1,9 @@
-/* trusted.c - between homes. A customer's home publishes for it; the trusted world's subscriptions live on home 0, and its filters stand in
- * every other home's trusted tree, without a subscription: a hit there means "home 0 wants to see this message", and home 0 matches again.
+/* trusted.c - between homes. A customer's home publishes for it; the trusted world's subscriptions
+ * live on home 0, and its filters stand in every other home's trusted tree, without a subscription:
+ * a hit there means "home 0 wants to see this message", and home 0 matches again.
  *
- * Letters are items of an inbox, in order between any two homes. How many may wait is bounded: beyond it messages are dropped and counted,
- * changes of filters are not. */
+ * Letters are items of an inbox, in order between any two homes. How many may wait is bounded:
+ * beyond it messages are dropped and counted, changes of filters are not. */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -15,29 +16,32 @@ enum letter_kind { LETTER_PUBLISH, LETTER_SHOW, LETTER_RETAINED, LETTER_MIRROR, 
 struct letter {
 	struct inbox_item item;
 	struct home *to;
-	struct msg *m;                          /* PUBLISH, SHOW, RETAINED: a reference */
+	struct msg *m; /* PUBLISH, SHOW, RETAINED: a reference */
 	uint8_t kind;
 	bool system;
-	uint16_t id_len;                        /* RETAINED: of text, the client id */
+	uint16_t id_len; /* RETAINED: of text, the client id */
 	uint32_t text_len;
-	char text[];                            /* MIRROR, UNMIRROR: the filter; RETAINED: client id and filter */
+	/* MIRROR, UNMIRROR: the filter; RETAINED: client id and filter */
+	char text[];
 };
 
 struct mirror_leaf {
-	struct map_node node;                   /* in home->mirror */
-	struct tree_leaf leaf;                  /* sub is NULL */
+	struct map_node node;  /* in home->mirror */
+	struct tree_leaf leaf; /* sub is NULL */
 	unsigned uses;
 	uint32_t len;
 	char filter[];
 };
 
 /* ---- Mirrored filters; not on home 0 ---- */
-static struct mirror_leaf *mirror_find(struct home *h, struct str filter, bool system, uint64_t hash)
+static struct mirror_leaf *mirror_find(struct home *h, struct str filter, bool system,
+                                       uint64_t hash)
 {
 	for (struct map_node *n = map_first(&h->mirror, hash); n; n = map_next(n)) {
 		struct mirror_leaf *leaf = container_of(n, struct mirror_leaf, node);
 
-		if (leaf->leaf.system == system && str_eq(str_make(leaf->filter, leaf->len), filter))
+		if (leaf->leaf.system == system &&
+		    str_eq(str_make(leaf->filter, leaf->len), filter))
 			return leaf;
 	}
 	return NULL;
@@ -119,7 +123,7 @@ static void letter_came(struct inbox_item *item)
 
 	atomic_fetch_sub_explicit(&h->letters, 1, memory_order_relaxed);
 	h->counters.letters++;
-	if (h->trusted)                                 /* else it came after the end */
+	if (h->trusted) /* else it came after the end */
 		letter_read(l);
 	msg_put(&l->m);
 	mem_free(l);
@@ -146,7 +150,8 @@ static void letter_send(struct letter *l)
 	inbox_push(l->to->inbox, &l->item);
 }
 
-static void send_msg(struct home *h, struct msg *m, struct home *to, enum letter_kind kind, struct str name, size_t id_len)
+static void send_msg(struct home *h, struct msg *m, struct home *to, enum letter_kind kind,
+                     struct str name, size_t id_len)
 {
 	struct letter *l = NULL;
 
@@ -182,7 +187,7 @@ int trusted_mirror(struct home *h, struct str filter, bool system, bool add)
 	struct letter *made[LINK_HOMES_MAX];
 	unsigned count = 0;
 
-	for (unsigned i = 1; i < h->count; i++) {       /* all or none */
+	for (unsigned i = 1; i < h->count; i++) { /* all or none */
 		made[count] = letter_new(h->all[i], add ? LETTER_MIRROR : LETTER_UNMIRROR, filter);
 		if (!made[count]) {
 			while (count)

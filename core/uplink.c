@@ -1,4 +1,5 @@
-/* uplink.c - the sockets of the link: listening, accepting, one read and one write per turn, heartbeat, the end. */
+/* uplink.c - the sockets of the link: listening, accepting, one read and one write per turn,
+ * heartbeat, the end. */
 #include "base/base.h"
 #include "core/uplink_parts.h"
 
@@ -22,7 +23,8 @@ void link_say(struct link *l)
 	if (!l->full && buf_len(&l->out) > (size_t)l->home->config->link_high) {
 		l->full = true;
 		l->home->counters.link_full++;
-		LOG_WARN(l->name, "link-full", "bytes=%zu clients=%zu", buf_len(&l->out), l->channels);
+		LOG_WARN(l->name, "link-full", "bytes=%zu clients=%zu", buf_len(&l->out),
+		         l->channels);
 	}
 	home_flush_later(l->home, &l->ends);
 }
@@ -32,13 +34,14 @@ static void seal(struct home_out *o)
 	link_gather_end(container_of(o, struct link, ends));
 }
 
-/* Answers are not dropped, so who makes us answer must read: far over the mark the link is not read any more, and dies in LINK_DEAD_MS unless it
- * takes something. */
+/* Answers are not dropped, so who makes us answer must read: far over the mark the link is not read
+ * any more, and dies in LINK_DEAD_MS unless it takes something. */
 static void watch_again(struct link *l)
 {
 	bool choked = buf_len(&l->out) > CHOKE * (size_t)l->home->config->link_high;
 
-	loop_rewatch(l->home->loop, &l->watch, (choked ? 0 : LOOP_READ) | (l->ends.sealed ? LOOP_WRITE : 0));
+	loop_rewatch(l->home->loop, &l->watch,
+	             (choked ? 0 : LOOP_READ) | (l->ends.sealed ? LOOP_WRITE : 0));
 }
 
 static void drain(struct channel *c)
@@ -64,7 +67,8 @@ static void link_write(struct link *l)
 	if (l->ends.sealed == 0)
 		return;
 	do
-		n = send(l->watch.fd, buf_data(&l->out), l->ends.sealed, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send(l->watch.fd, buf_data(&l->out), l->ends.sealed,
+		         MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN) {
 		link_break(l, "cannot write");
@@ -86,7 +90,8 @@ void link_break(struct link *l, const char *why)
 	if (l->broken)
 		return;
 	l->broken = why;
-	loop_unwatch(l->home->loop, &l->watch);         /* it may have to wait for a commit: nothing must wake the loop for it */
+	/* it may have to wait for a commit: nothing must wake the loop for it */
+	loop_unwatch(l->home->loop, &l->watch);
 	home_flush_later(l->home, &l->ends);
 }
 
@@ -97,14 +102,15 @@ static void lose(struct channel *c)
 	channel_free(&c);
 }
 
-/* Wills may be published while its clients are lost one after the other: the others of them are told nothing any more. */
+/* Wills may be published while its clients are lost one after the other: the others of them are
+ * told nothing any more. */
 static void link_free(struct link **slot)
 {
 	struct link *l = *slot;
 
 	*slot = NULL;
 	if (!l->broken)
-		l->broken = "ending";                   /* nothing is gathered for it any more */
+		l->broken = "ending"; /* nothing is gathered for it any more */
 	timer_stop(&l->timer);
 	if (l->self.port.session)
 		session_close(&l->self.port, 0, 0);
@@ -147,14 +153,16 @@ static void work(struct link *l)
 			return;
 		if (found == PARSE_BAD) {
 			l->home->counters.links_broken++;
-			LOG_ERROR(l->name, "link-nonsense", "frame=head type=%u", bytes.n > 4 ? (uint8_t)bytes.p[4] : 0);
+			LOG_ERROR(l->name, "link-nonsense", "frame=head type=%u",
+			          bytes.n > 4 ? (uint8_t)bytes.p[4] : 0);
 			link_break(l, "frame that does not parse");
 			return;
 		}
 		l->home->counters.frames_in++;
 		if (!link_frame(l, &head, str_make(bytes.p + LINK_HEAD, head.length - LINK_HEAD))) {
 			l->home->counters.links_broken++;
-			LOG_ERROR(l->name, "link-nonsense", "frame=%s channel=%u bytes=%u", link_type_name(head.type), head.channel, head.length);
+			LOG_ERROR(l->name, "link-nonsense", "frame=%s channel=%u bytes=%u",
+			          link_type_name(head.type), head.channel, head.length);
 			link_break(l, "frame that makes no sense");
 			return;
 		}
@@ -185,7 +193,7 @@ static void link_read(struct link *l)
 	l->home->counters.bytes_in += (uint64_t)n;
 	home_changed(l->home);
 	work(l);
-	if (buf_len(&l->in) == 0 && l->in.cap > 4 * UPLINK_READ)        /* a huge frame came by */
+	if (buf_len(&l->in) == 0 && l->in.cap > 4 * UPLINK_READ) /* a huge frame came by */
 		buf_free(&l->in);
 }
 
@@ -220,13 +228,15 @@ static void heartbeat(struct timer *t)
 
 /* ---- Coming ---- */
 
-/* The link's own session: the trusted world, QoS 0, never stored. A control character keeps its id apart from the door's clients. */
+/* The link's own session: the trusted world, QoS 0, never stored. A control character keeps its id
+ * apart from the door's clients. */
 static bool open_self(struct link *l)
 {
 	char id[32];
 	struct link_open o = { .version = MQTT_V5, .receive_maximum = 1 };
 
-	o.client_id = str_make(id, (size_t)snprintf(id, sizeof(id), "\x01link/%u/%" PRIu64, l->home->index, l->uplink->serial));
+	o.client_id = str_make(id, (size_t)snprintf(id, sizeof(id), "\x01link/%u/%" PRIu64,
+	                                            l->home->index, l->uplink->serial));
 	l->self.link = l;
 	l->self.port.ops = &self_ops;
 	l->self.port.full = &l->full;
@@ -239,8 +249,11 @@ static bool open_self(struct link *l)
 
 static void say_hello(struct link *l)
 {
-	struct link_hello hello = { .major = LINK_MAJOR, .minor = LINK_MINOR, .homes = (uint16_t)l->home->count,
-	                            .home = (uint16_t)l->home->index, .name = STR("mbus-core") };
+	struct link_hello hello = { .major = LINK_MAJOR,
+		                    .minor = LINK_MINOR,
+		                    .homes = (uint16_t)l->home->count,
+		                    .home = (uint16_t)l->home->index,
+		                    .name = STR("mbus-core") };
 
 	link_hello_write(&l->out, &hello);
 	link_say(l);
@@ -311,7 +324,8 @@ static void come(struct watch *w, unsigned events)
 			LOG_WARN(home_name(u->home), "link-refused", "why=%s", why);
 		}
 	}
-	if (err == -E_LIMIT) {                          /* out of descriptors: do not spin (fault F14) */
+	/* out of descriptors: do not spin (fault F14) */
+	if (err == -E_LIMIT) {
 		loop_rewatch(u->home->loop, w, 0);
 		timer_set(u->home->loop, &u->pause, ACCEPT_PAUSE_MS);
 	}

@@ -1,9 +1,12 @@
-/* uplink.h - the core's side of the link (wire/link.h): a listening Unix socket per home, many links on it, many clients on each link.
+/* uplink.h - the core's side of the link (wire/link.h): a listening Unix socket per home, many
+ * links on it, many clients on each link.
  *
- * A turn reads once from each link that has something, at most UPLINK_READ bytes, works on the frames where they lie, and writes once to each
- * link that has something to be told, after the turn's commit. Who may connect: the socket's mode, and SO_PEERCRED uid.
+ * A turn reads once from each link that has something, at most UPLINK_READ bytes, works on the
+ * frames where they lie, and writes once to each link that has something to be told, after the
+ * turn's commit. Who may connect: the socket's mode, and SO_PEERCRED uid.
  *
- * A link ends when it breaks, is silent for LINK_DEAD_MS, or talks nonsense; its clients then have `will_grace` to come back. */
+ * A link ends when it breaks, is silent for LINK_DEAD_MS, or talks nonsense; its clients then have
+ * `will_grace` to come back. */
 #pragma once
 #include "core/home.h"
 
@@ -11,7 +14,10 @@ enum { UPLINK_READ = 256 << 10 };
 
 struct uplink;
 
-int uplink_open(struct uplink **out, struct home *h, const char *path, const char **why) MUST_CHECK;    /* main thread, before home_run */
-void uplink_close(struct uplink **u);                           /* main thread, after home_end; NULL is fine. Removes the socket */
-int uplink_take(struct uplink *u, int fd) MUST_CHECK;           /* home's thread, and tests: serves a connected socket; takes fd, also on error */
+/* main thread, before home_run */
+int uplink_open(struct uplink **out, struct home *h, const char *path, const char **why) MUST_CHECK;
+/* main thread, after home_end; NULL is fine. Removes the socket */
+void uplink_close(struct uplink **u);
+/* home's thread, and tests: serves a connected socket; takes fd, also on error */
+int uplink_take(struct uplink *u, int fd) MUST_CHECK;
 size_t uplink_links(const struct uplink *u);

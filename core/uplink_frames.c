@@ -1,6 +1,7 @@
-/* uplink_frames.c - what a proxy says, frame by frame. Every frame is read to its last byte; what does not parse, comes at the wrong time or
- * names something outside its client's space is nonsense from the family and ends the link (attacks B07, B08). A frame for an earlier life of
- * a channel's number is only late, and dropped. */
+/* uplink_frames.c - what a proxy says, frame by frame. Every frame is read to its last byte; what
+ * does not parse, comes at the wrong time or names something outside its client's space is nonsense
+ * from the family and ends the link (attacks B07, B08). A frame for an earlier life of a channel's
+ * number is only late, and dropped. */
 #include "base/base.h"
 #include "core/uplink_parts.h"
 
@@ -10,7 +11,8 @@
 #include "core/session.h"
 
 /* ---- For the link itself ---- */
-static bool on_hello(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+static bool on_hello(struct link *l, struct channel *c, const struct link_head *head,
+                     struct str body)
 {
 	struct link_hello hello;
 
@@ -19,16 +21,19 @@ static bool on_hello(struct link *l, struct channel *c, const struct link_head *
 	if (l->greeted || !link_hello_read(body, &hello))
 		return false;
 	if (hello.major != LINK_MAJOR) {
-		LOG_ERROR(l->name, "link-version", "theirs=%u.%u ours=%u.%u", hello.major, hello.minor, LINK_MAJOR, LINK_MINOR);
+		LOG_ERROR(l->name, "link-version", "theirs=%u.%u ours=%u.%u", hello.major,
+		          hello.minor, LINK_MAJOR, LINK_MINOR);
 		return false;
 	}
 	l->greeted = true;
-	(void)snprintf(l->name, sizeof(l->name), "link=%u.%" PRIu64 " peer=%.32s", l->home->index, l->uplink->serial, log_esc(hello.name));
+	(void)snprintf(l->name, sizeof(l->name), "link=%u.%" PRIu64 " peer=%.32s", l->home->index,
+	               l->uplink->serial, log_esc(hello.name));
 	LOG_INFO(l->name, "link-open", "version=%u.%u", hello.major, hello.minor);
 	return true;
 }
 
-static bool on_ping(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+static bool on_ping(struct link *l, struct channel *c, const struct link_head *head,
+                    struct str body)
 {
 	(void)c;
 	(void)body;
@@ -40,7 +45,8 @@ static bool on_ping(struct link *l, struct channel *c, const struct link_head *h
 	return true;
 }
 
-static bool on_rights(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+static bool on_rights(struct link *l, struct channel *c, const struct link_head *head,
+                      struct str body)
 {
 	struct link_rights rights;
 
@@ -50,7 +56,8 @@ static bool on_rights(struct link *l, struct channel *c, const struct link_head 
 }
 
 /* ---- Life of a channel ---- */
-static bool on_open(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+static bool on_open(struct link *l, struct channel *c, const struct link_head *head,
+                    struct str body)
 {
 	struct link_open o;
 
@@ -59,7 +66,8 @@ static bool on_open(struct link *l, struct channel *c, const struct link_head *h
 	c = channel_new(l, head->channel, head->generation);
 	if (!c) {
 		link_gather_end(l);
-		link_end(&l->out, link_opened_begin(&l->out, head->channel, head->generation, false, RC_SERVER_BUSY, 0));
+		link_end(&l->out, link_opened_begin(&l->out, head->channel, head->generation, false,
+		                                    RC_SERVER_BUSY, 0));
 		link_say(l);
 		return true;
 	}
@@ -69,7 +77,8 @@ static bool on_open(struct link *l, struct channel *c, const struct link_head *h
 	return false;
 }
 
-static bool on_close(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+static bool on_close(struct link *l, struct channel *c, const struct link_head *head,
+                     struct str body)
 {
 	uint32_t expiry_s;
 
@@ -81,7 +90,8 @@ static bool on_close(struct link *l, struct channel *c, const struct link_head *
 	return true;
 }
 
-static bool on_flow(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+static bool on_flow(struct link *l, struct channel *c, const struct link_head *head,
+                    struct str body)
 {
 	(void)l;
 	(void)body;
@@ -95,12 +105,14 @@ static bool on_flow(struct link *l, struct channel *c, const struct link_head *h
 }
 
 /* ---- Messages ---- */
-static bool on_publish(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+static bool on_publish(struct link *l, struct channel *c, const struct link_head *head,
+                       struct str body)
 {
 	struct link_publish pub;
 
 	(void)l;
-	if (!link_publish_read(body, head->flags, &pub) || (!head->channel && (head->flags & LINK_QOS) > 1))
+	if (!link_publish_read(body, head->flags, &pub) ||
+	    (!head->channel && (head->flags & LINK_QOS) > 1))
 		return false;
 	return session_publish(&c->port, head->flags, &pub);
 }
@@ -115,17 +127,20 @@ static bool on_ack(struct link *l, struct channel *c, const struct link_head *he
 	       session_ack(&c->port, (enum mqtt_type)head->flags, packet_id, reason);
 }
 
-static bool on_subscribe(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+static bool on_subscribe(struct link *l, struct channel *c, const struct link_head *head,
+                         struct str body)
 {
 	struct link_subscribe sub;
 
 	(void)l;
 	if (!link_subscribe_read(body, &sub))
 		return false;
-	return head->type == LINK_REGRANT ? session_regrant(&c->port, &sub) : session_subscribe(&c->port, &sub);
+	return head->type == LINK_REGRANT ? session_regrant(&c->port, &sub)
+	                                  : session_subscribe(&c->port, &sub);
 }
 
-static bool on_unsubscribe(struct link *l, struct channel *c, const struct link_head *head, struct str body)
+static bool on_unsubscribe(struct link *l, struct channel *c, const struct link_head *head,
+                           struct str body)
 {
 	struct link_unsubscribe u;
 
@@ -136,26 +151,21 @@ static bool on_unsubscribe(struct link *l, struct channel *c, const struct link_
 
 /* ---- Which frame goes where. A row that is not here comes from the core only. ---- */
 static const struct rule {
-	bool (*run)(struct link *l, struct channel *c, const struct link_head *head, struct str body);
-	bool live;                              /* c is the channel, and has a session */
+	bool (*run)(struct link *l, struct channel *c, const struct link_head *head,
+	            struct str body);
+	bool live; /* c is the channel, and has a session */
 } rules[] = {
-	[LINK_HELLO] = { on_hello, false },
-	[LINK_PING] = { on_ping, false },
-	[LINK_PONG] = { on_ping, false },
-	[LINK_RIGHTS] = { on_rights, false },
-	[LINK_OPEN] = { on_open, false },
-	[LINK_CLOSE] = { on_close, true },
-	[LINK_WILL_DROP] = { on_flow, true },
-	[LINK_PAUSE] = { on_flow, true },
-	[LINK_RESUME] = { on_flow, true },
-	[LINK_PUBLISH] = { on_publish, true },
-	[LINK_ACK] = { on_ack, true },
-	[LINK_SUBSCRIBE] = { on_subscribe, true },
-	[LINK_REGRANT] = { on_subscribe, true },
-	[LINK_UNSUBSCRIBE] = { on_unsubscribe, true },
+	[LINK_HELLO] = { on_hello, false },      [LINK_PING] = { on_ping, false },
+	[LINK_PONG] = { on_ping, false },        [LINK_RIGHTS] = { on_rights, false },
+	[LINK_OPEN] = { on_open, false },        [LINK_CLOSE] = { on_close, true },
+	[LINK_WILL_DROP] = { on_flow, true },    [LINK_PAUSE] = { on_flow, true },
+	[LINK_RESUME] = { on_flow, true },       [LINK_PUBLISH] = { on_publish, true },
+	[LINK_ACK] = { on_ack, true },           [LINK_SUBSCRIBE] = { on_subscribe, true },
+	[LINK_REGRANT] = { on_subscribe, true }, [LINK_UNSUBSCRIBE] = { on_unsubscribe, true },
 };
 
-/* A number without a channel, or of another generation: the core closed it while the frame was on its way. */
+/* A number without a channel, or of another generation: the core closed it while the frame was on
+ * its way. */
 static struct channel *alive(struct link *l, const struct link_head *head)
 {
 	struct channel *c = head->channel ? channel_find(l, head->channel) : &l->self;

@@ -1,11 +1,12 @@
-/* uplink_parts.h - between uplink.c (sockets), uplink_frames.c (what the proxy says) and uplink_ports.c (what sessions say). Home's thread. */
+/* uplink_parts.h - between uplink.c (sockets), uplink_frames.c (what the proxy says) and
+ * uplink_ports.c (what sessions say). Home's thread. */
 #pragma once
 #include "core/home_parts.h"
 #include "core/uplink.h"
 
 enum { CHANNEL_PAGE = 256, LINK_GATHER = 1024 };
 
-struct channel {                                /* one client's connection */
+struct channel { /* one client's connection */
 	struct port port;
 	struct link *link;
 	uint32_t number;
@@ -18,19 +19,23 @@ struct channel_page {
 };
 
 struct link {
-	struct list node;                       /* in uplink->links */
+	struct list node; /* in uplink->links */
 	struct uplink *uplink;
 	struct home *home;
 	struct watch watch;
-	struct timer timer;                     /* heartbeat */
-	char name[64];                          /* "link=0.7 mbus-proxy/1", escaped, for logs */
-	bool greeted;                           /* its HELLO was there */
-	const char *broken;                     /* why it will be closed at the end of the turn; NULL = it lives */
-	int64_t heard, said;                    /* loop time of the last bytes in, and of the last that were written */
+	struct timer timer; /* heartbeat */
+	char name[64];      /* "link=0.7 mbus-proxy/1", escaped, for logs */
+	bool greeted;       /* its HELLO was there */
+	/* why it will be closed at the end of the turn; NULL = it lives */
+	const char *broken;
+	/* loop time of the last bytes in, and of the last that were written */
+	int64_t heard, said;
 	struct buf in, out;
-	struct home_out ends;                   /* out, at the end of the turn */
-	bool full;                              /* out was over the mark, and is not yet under half of it */
-	/* Channels: pages are made as numbers come, so a strange number costs one page. Channel 0 is the link's own session. */
+	struct home_out ends; /* out, at the end of the turn */
+	/* out was over the mark, and is not yet under half of it */
+	bool full;
+	/* Channels: pages are made as numbers come, so a strange number costs one page. Channel 0
+	 * is the link's own session. */
 	struct channel self;
 	struct channel_page **pages;
 	size_t page_count;
@@ -44,7 +49,7 @@ struct link {
 struct uplink {
 	struct home *home;
 	struct watch watch;
-	struct timer pause;                     /* out of descriptors: look again later */
+	struct timer pause; /* out of descriptors: look again later */
 	char *path;
 	struct list links;
 	size_t count;
@@ -52,17 +57,21 @@ struct uplink {
 };
 
 /* ---- uplink.c ---- */
-void link_break(struct link *l, const char *why);               /* it ends with this turn; why: static text */
-void link_say(struct link *l);                                  /* something was appended to out */
+/* it ends with this turn; why: static text */
+void link_break(struct link *l, const char *why);
+void link_say(struct link *l); /* something was appended to out */
 
 /* ---- uplink_frames.c ---- */
-bool link_frame(struct link *l, const struct link_head *head, struct str body);         /* false: nonsense */
+/* false: nonsense */
+bool link_frame(struct link *l, const struct link_head *head, struct str body);
 
 /* ---- uplink_ports.c ---- */
 extern const struct port_ops channel_ops, self_ops;
 struct channel *channel_find(const struct link *l, uint32_t number);
-struct channel *channel_new(struct link *l, uint32_t number, uint16_t generation);      /* number MUST be free; NULL: out of memory */
-void channel_free(struct channel **c);                          /* MUST have no session */
-void channels_each(struct link *l, void (*visit)(struct channel *c));  /* visit may free c */
+/* number MUST be free; NULL: out of memory */
+struct channel *channel_new(struct link *l, uint32_t number, uint16_t generation);
+void channel_free(struct channel **c);                                /* MUST have no session */
+void channels_each(struct link *l, void (*visit)(struct channel *c)); /* visit may free c */
 void channels_free(struct link *l);
-void link_gather_end(struct link *l);                           /* writes the DELIVER in the making */
+/* writes the DELIVER in the making */
+void link_gather_end(struct link *l);

@@ -1,5 +1,6 @@
-/* uplink_ports.c - the channels of a link, and what sessions say to them. A message for many channels of a link becomes one DELIVER: entries are
- * gathered until another message or another frame comes, so that the order on every channel is the order in which sessions spoke. */
+/* uplink_ports.c - the channels of a link, and what sessions say to them. A message for many
+ * channels of a link becomes one DELIVER: entries are gathered until another message or another
+ * frame comes, so that the order on every channel is the order in which sessions spoke. */
 #include "base/base.h"
 #include "core/uplink_parts.h"
 
@@ -21,11 +22,13 @@ static struct channel_page *page_get(struct link *l, size_t page)
 	struct channel_page **pages;
 
 	if (page >= l->page_count) {
-		count = size_max(page + 1, size_min(l->page_count * 2, LINK_CHANNELS_MAX / CHANNEL_PAGE + 1));
+		count = size_max(page + 1,
+		                 size_min(l->page_count * 2, LINK_CHANNELS_MAX / CHANNEL_PAGE + 1));
 		pages = mem_realloc(l->pages, count * sizeof(struct channel_page *));
 		if (!pages)
 			return NULL;
-		memset(pages + l->page_count, 0, (count - l->page_count) * sizeof(struct channel_page *));
+		memset(pages + l->page_count, 0,
+		       (count - l->page_count) * sizeof(struct channel_page *));
 		l->pages = pages;
 		l->page_count = count;
 	}
@@ -97,7 +100,10 @@ void link_gather_end(struct link *l)
 
 	if (!m)
 		return;
-	d = (struct link_deliver){ .msg = m->m, .customer = m->customer, .token = m->token, .timestamp_ms = m->timestamp_ms };
+	d = (struct link_deliver){ .msg = m->m,
+		                   .customer = m->customer,
+		                   .token = m->token,
+		                   .timestamp_ms = m->timestamp_ms };
 	d.msg.expiry_s = msg_expiry_left(m, home_wall(l->home));
 	link_deliver_write(&l->out, &d, l->entries, l->gathered_count);
 	l->home->counters.frames_out++;
@@ -125,8 +131,12 @@ static void deliver(struct port *p, struct msg *m, const struct port_send *how)
 		l->gathered = msg_get(m);
 		home_flush_later(l->home, &l->ends);
 	}
-	l->entries[l->gathered_count++] = (struct link_entry){ .channel = c->number, .generation = c->generation, .packet_id = how->packet_id,
-	                                                       .flags = how->flags, .subscription_id = how->subscription_id };
+	l->entries[l->gathered_count++] =
+	    (struct link_entry){ .channel = c->number,
+		                 .generation = c->generation,
+		                 .packet_id = how->packet_id,
+		                 .flags = how->flags,
+		                 .subscription_id = how->subscription_id };
 }
 
 static void add_sub(void *arg, const struct link_sub *sub)
@@ -140,7 +150,8 @@ static void opened(struct port *p, bool present, uint8_t reason, struct session 
 	struct buf *b = frame_begins(c->link);
 	size_t frame;
 
-	frame = link_opened_begin(b, c->number, c->generation, present, reason, present ? (unsigned)session_sub_count(s) : 0);
+	frame = link_opened_begin(b, c->number, c->generation, present, reason,
+	                          present ? (unsigned)session_sub_count(s) : 0);
 	if (present)
 		session_each_sub(s, add_sub, b);
 	link_end(b, frame);
@@ -157,11 +168,13 @@ static void ack(struct port *p, enum mqtt_type type, uint16_t packet_id, uint8_t
 	link_say(c->link);
 }
 
-static void suback(struct port *p, enum link_type type, uint16_t packet_id, const uint8_t *codes, size_t count)
+static void suback(struct port *p, enum link_type type, uint16_t packet_id, const uint8_t *codes,
+                   size_t count)
 {
 	struct channel *c = container_of(p, struct channel, port);
 
-	link_suback_write(frame_begins(c->link), type, c->number, c->generation, packet_id, codes, count);
+	link_suback_write(frame_begins(c->link), type, c->number, c->generation, packet_id, codes,
+	                  count);
 	link_say(c->link);
 }
 
@@ -176,7 +189,8 @@ static void closed(struct port *p, uint8_t reason)
 
 const struct port_ops channel_ops = { opened, deliver, ack, suback, closed };
 
-/* Channel 0 is not opened by a frame; the core ending takes its session, and the link goes on to carry the last words of the others. */
+/* Channel 0 is not opened by a frame; the core ending takes its session, and the link goes on to
+ * carry the last words of the others. */
 static void self_opened(struct port *p, bool present, uint8_t reason, struct session *s)
 {
 	(void)p;

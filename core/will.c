@@ -1,5 +1,6 @@
-/* will.c - Wills, and what is left of a token that lost rights (RIGHTS). While a client is connected the proxy judges its Will; afterwards it
- * waits here (Will delay, grace of a lost link), and is judged again: by rights_until when it fires, and by RIGHTS (attack C02). */
+/* will.c - Wills, and what is left of a token that lost rights (RIGHTS). While a client is
+ * connected the proxy judges its Will; afterwards it waits here (Will delay, grace of a lost link),
+ * and is judged again: by rights_until when it fires, and by RIGHTS (attack C02). */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -39,9 +40,11 @@ void will_fire(struct session *s)
 		return;
 	if (s->rights_until && home_wall(h) >= s->rights_until * 1000) {
 		h->counters.wills_dropped++;
-		LOG_INFO(home_name(h), "will-dropped", "cid=%" PRIu64 " client=%s why=token-ended", s->customer->id, log_esc(session_id(s)));
+		LOG_INFO(home_name(h), "will-dropped", "cid=%" PRIu64 " client=%s why=token-ended",
+		         s->customer->id, log_esc(session_id(s)));
 	} else {
-		m = msg_new(&s->will->m, s->will->qos, s->will->retain, s->will->token, s, home_wall(h));
+		m = msg_new(&s->will->m, s->will->qos, s->will->retain, s->will->token, s,
+		            home_wall(h));
 		if (!m)
 			h->counters.dropped_memory++;
 	}
@@ -110,7 +113,8 @@ static void wills_apply(struct customer *c, const struct rights *rights, uint64_
 		if (!s->will || s->will->token != token || may_publish(rights, s->will))
 			continue;
 		h->counters.wills_dropped++;
-		LOG_INFO(home_name(h), "will-dropped", "cid=%" PRIu64 " client=%s why=rights", c->id, log_esc(session_id(s)));
+		LOG_INFO(home_name(h), "will-dropped", "cid=%" PRIu64 " client=%s why=rights",
+		         c->id, log_esc(session_id(s)));
 		will_forget(s);
 		session_rearm(s);
 	}
@@ -126,7 +130,7 @@ bool rights_apply(struct home *h, const struct link_rights *r)
 		return false;
 	home_changed(h);
 	if (!c)
-		return true;                            /* nothing of it here */
+		return true; /* nothing of it here */
 	if (!rights_inside(c, *r))
 		return false;
 	wills_apply(c, &rights, r->token);
@@ -134,7 +138,9 @@ bool rights_apply(struct home *h, const struct link_rights *r)
 		purged = retained_purge(c->retained, r->token, keep, &rights);
 		h->counters.retained_purged += purged;
 		if (purged)
-			LOG_INFO(home_name(h), "retained-hidden", "cid=%" PRIu64 " token=%" PRIu64 " count=%zu", c->id, r->token, purged);
+			LOG_INFO(home_name(h), "retained-hidden",
+			         "cid=%" PRIu64 " token=%" PRIu64 " count=%zu", c->id, r->token,
+			         purged);
 		customer_settle(c);
 	}
 	return true;

@@ -1,4 +1,5 @@
-/* auth.c - authentication as workers see it: the fast path without a lock, starting and stopping the thread. */
+/* auth.c - authentication as workers see it: the fast path without a lock, starting and stopping
+ * the thread. */
 #include "base/base.h"
 #include "proxy/auth.h"
 
@@ -26,14 +27,16 @@ int auth_known_reason(struct known *k, int64_t now, struct token **out)
 	return RC_SUCCESS;
 }
 
-int auth_look(struct auth *a, const struct credential *c, const struct sock_addr *peer, struct token **out)
+int auth_look(struct auth *a, const struct credential *c, const struct sock_addr *peer,
+              struct token **out)
 {
 	int64_t now = clock_mono_ms();
 	uint8_t digest[CRYPT_HASH], refused;
 	struct known *k;
 	int reason;
 
-	(void)peer;                             /* a verdict is about the token; its `ips` are the worker's to check */
+	/* a verdict is about the token; its `ips` are the worker's to check */
+	(void)peer;
 	if (!credential_ok(c, a->config->auth_key_form == 1)) {
 		COUNT(a, refused_form);
 		return RC_BAD_USER_NAME_OR_PASSWORD;
@@ -90,9 +93,11 @@ static int parts_open(struct auth *a, const char **why)
 	*why = "authentication: out of memory or descriptors";
 	err = crypt_random(&a->random, sizeof(a->random));
 	if (!err)
-		err = auth_table_open(&a->table, c->auth_known_max > 0 ? (size_t)c->auth_known_max : 1);
+		err = auth_table_open(&a->table,
+		                      c->auth_known_max > 0 ? (size_t)c->auth_known_max : 1);
 	if (!err)
-		err = auth_refused_open(&a->refused, c->auth_no_max > 0 ? (size_t)c->auth_no_max : 1);
+		err =
+		    auth_refused_open(&a->refused, c->auth_no_max > 0 ? (size_t)c->auth_no_max : 1);
 	if (!err)
 		err = loop_open(&a->loop);
 	if (!err)
@@ -157,7 +162,7 @@ void auth_stop(struct auth **slot)
 		thread_join(&a->thread);
 	}
 	if (a->inbox)
-		inbox_close(&a->inbox);         /* what is left becomes queued or answered */
+		inbox_close(&a->inbox); /* what is left becomes queued or answered */
 	auth_http_close(&a->http);
 	auth_ask_stop(a);
 	auth_table_close(&a->table);

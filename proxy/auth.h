@@ -1,16 +1,21 @@
 /* auth.h - what a credential is worth, and telling the workers when that changes.
  *
- * One authentication thread for all workers owns libcurl and is the only writer of the table of known tokens; workers read the table under RCU.
+ * One authentication thread for all workers owns libcurl and is the only writer of the table of
+ * known tokens; workers read the table under RCU.
  *
  *   worker: auth_look -> known and fresh -> goes on at once
- *                     -> else auth_ask  -> (inbox) -> auth thread: merged per token, bounded, deadline -> answer -> (inbox) -> worker
- *   auth thread: refresh, push, expiry -> new verdict published in the token -> auth_notice to every worker -> worker recomputes its connections
+ *                     -> else auth_ask  -> (inbox) -> auth thread: merged per token, bounded,
+ * deadline -> answer -> (inbox) -> worker auth thread: refresh, push, expiry -> new verdict
+ * published in the token -> auth_notice to every worker -> worker recomputes its connections
  *
- * Rules (design section 6, attacks A08-A13, A20, faults F04-F07): a yes lives <= auth_cache (60 s, -20 % jitter), a hit never prolongs it; refreshed ahead at 80 %
- * by one merged call while connections use it; a no lives auth_no (5-10 s) in its own bounded table, with a share per source address; an outage (any other answer
- * than a well-formed yes or a 401/403) is remembered only as back-off (0.2-2 s), answers 0x88, and breaks the circuit after 5 of 10. While the endpoint is down, a
- * token in use keeps its last yes until auth_stale (5 min, hard cap 1 h); nobody new comes in. Strings that are not of the form of a key (wire/token.h) are refused
- * with 0x86 before any look-up unless auth_key_form = any. Credentials are kept in wiped memory, never logged. */
+ * Rules (design section 6, attacks A08-A13, A20, faults F04-F07): a yes lives <= auth_cache (60 s,
+ * -20 % jitter), a hit never prolongs it; refreshed ahead at 80 % by one merged call while
+ * connections use it; a no lives auth_no (5-10 s) in its own bounded table, with a share per source
+ * address; an outage (any other answer than a well-formed yes or a 401/403) is remembered only as
+ * back-off (0.2-2 s), answers 0x88, and breaks the circuit after 5 of 10. While the endpoint is
+ * down, a token in use keeps its last yes until auth_stale (5 min, hard cap 1 h); nobody new comes
+ * in. Strings that are not of the form of a key (wire/token.h) are refused with 0x86 before any
+ * look-up unless auth_key_form = any. Credentials are kept in wiped memory, never logged. */
 #pragma once
 #include "acl/verdict.h"
 #include "base/inbox.h"
@@ -20,52 +25,72 @@
 struct auth;
 struct proxy_config;
 
-/* Immutable; replaced as a whole. Readable for the rest of the turn after rcu_dereference (auth_verdict). */
+/* Immutable; replaced as a whole. Readable for the rest of the turn after rcu_dereference
+ * (auth_verdict). */
 struct verdict {
 	struct rcu_head rcu;
-	uint8_t reason;                         /* RC_SUCCESS, or why not: 0x86 bad key, 0x87 disabled/expired/blocked/ips, 0x88 no answer */
-	struct token_info info;                 /* meaningful with RC_SUCCESS; acl is counted, take acl_get to keep it */
-	int64_t fresh_until, stale_until;       /* monotonic ms */
-	uint32_t serial;                        /* counts up with each verdict of the token */
+	/* RC_SUCCESS, or why not: 0x86 bad key, 0x87 disabled/expired/blocked/ips, 0x88 no answer
+	 */
+	uint8_t reason;
+	/* meaningful with RC_SUCCESS; acl is counted, take acl_get to keep it */
+	struct token_info info;
+	int64_t fresh_until, stale_until; /* monotonic ms */
+	uint32_t serial;                  /* counts up with each verdict of the token */
 };
 
-/* One credential that somebody here uses or used a moment ago. Counted; the table holds no reference beyond its life time. */
+/* One credential that somebody here uses or used a moment ago. Counted; the table holds no
+ * reference beyond its life time. */
 struct token {
 	struct rcu_head rcu;
-	struct verdict *verdict;                /* RCU; never NULL once the token is handed out */
-	/* the rest is auth.c's */
+	struct verdict *verdict; /* RCU; never NULL once the token is handed out */
+				 /* the rest is auth.c's */
 };
 
-static inline const struct verdict *auth_verdict(const struct token *t)         /* valid until the end of this loop turn */
+/* valid until the end of this loop turn */
+static inline const struct verdict *auth_verdict(const struct token *t)
 {
 	return rcu_dereference(t->verdict);
 }
-struct token *auth_token_get(struct token *t);                                  /* any thread */
-void auth_token_put(struct token **slot);                                       /* any thread; empties; NULL is fine */
+struct token *auth_token_get(struct token *t); /* any thread */
+/* any thread; empties; NULL is fine */
+void auth_token_put(struct token **slot);
 
-/* What a client presented, after the forms of flespi.md 1.5 were told apart. Either `key`, or `short_id` and `key` = its first 16 characters. */
+/* What a client presented, after the forms of flespi.md 1.5 were told apart. Either `key`, or
+ * `short_id` and `key` = its first 16 characters. */
 struct credential {
 	struct str key;
-	uint64_t short_id;                      /* 0 = whole key */
+	uint64_t short_id; /* 0 = whole key */
 };
-enum { CREDENTIAL_MAX = 4096 };                 /* bytes of a key of any form */
-/* Which of user name and password holds the credential: user name is a key (with or without "FlespiToken "), else the password is one, else id + 16
- * characters. has_* tell "absent" from "empty". False: no form fits (0x86). Pure. */
-bool credential_find(struct str username, bool has_username, struct str password, bool has_password, bool any_form, struct credential *out);
+enum { CREDENTIAL_MAX = 4096 }; /* bytes of a key of any form */
+/* Which of user name and password holds the credential: user name is a key (with or without
+ * "FlespiToken "), else the password is one, else id + 16 characters. has_* tell "absent" from
+ * "empty". False: no form fits (0x86). Pure. */
+bool credential_find(struct str username, bool has_username, struct str password, bool has_password,
+                     bool any_form, struct credential *out);
 
-void auth_refused_form(struct auth *a);         /* any thread: credential_find said no; counted only */
+/* any thread: credential_find said no; counted only */
+void auth_refused_form(struct auth *a);
 
-/* Fast path, worker's thread, no lock, no system call: a fresh verdict, yes or no. On yes (reason RC_SUCCESS) *out holds a reference. Returns -1 when it must be asked. */
-int auth_look(struct auth *a, const struct credential *c, const struct sock_addr *peer, struct token **out);
+/* Fast path, worker's thread, no lock, no system call: a fresh verdict, yes or no. On yes (reason
+ * RC_SUCCESS) *out holds a reference. Returns -1 when it must be asked. */
+int auth_look(struct auth *a, const struct credential *c, const struct sock_addr *peer,
+              struct token **out);
 
-struct auth_ask {                               /* made by the worker, given away, comes back to `reply_to` exactly once, also when the endpoint never answers */
+/* made by the worker, given away, comes back to `reply_to` exactly once, also when the endpoint
+ * never answers */
+struct auth_ask {
 	struct inbox_item item;
 	struct inbox *reply_to;
-	void (*done)(struct auth_ask *ask);     /* worker's thread; frees ask with auth_ask_free */
-	void *owner;                            /* worker's: the waiting connection; the worker sets NULL when it is gone meanwhile (worker's thread only) */
-	uint8_t reason;                         /* answer; 0x89 when too many wait already */
-	struct token *token;                    /* with RC_SUCCESS: a reference, to be taken over. Look at auth_verdict()->reason once more: it may have changed on the way */
-	uint64_t customer, id;                  /* of a refused token, if the endpoint told; 0 = unknown. For the customer's log only */
+	void (*done)(struct auth_ask *ask); /* worker's thread; frees ask with auth_ask_free */
+	/* worker's: the waiting connection; the worker sets NULL when it is gone meanwhile
+	 * (worker's thread only) */
+	void *owner;
+	uint8_t reason; /* answer; 0x89 when too many wait already */
+	/* with RC_SUCCESS: a reference, to be taken over. Look at auth_verdict()->reason once more:
+	 * it may have changed on the way */
+	struct token *token;
+	/* of a refused token, if the endpoint told; 0 = unknown. For the customer's log only */
+	uint64_t customer, id;
 	/* the rest is auth.c's */
 	struct auth *auth;
 	struct list waiting;
@@ -74,36 +99,53 @@ struct auth_ask {                               /* made by the worker, given awa
 	size_t key_size;
 	char key[];
 };
-struct auth_ask *auth_ask_new(const struct credential *c, const struct sock_addr *peer, struct inbox *reply_to, void (*done)(struct auth_ask *), void *owner);
-void auth_ask(struct auth *a, struct auth_ask *ask);                            /* takes it */
-void auth_ask_free(struct auth_ask **ask);                                      /* wipes the key, puts the token if still there */
+struct auth_ask *auth_ask_new(const struct credential *c, const struct sock_addr *peer,
+                              struct inbox *reply_to, void (*done)(struct auth_ask *), void *owner);
+void auth_ask(struct auth *a, struct auth_ask *ask); /* takes it */
+/* wipes the key, puts the token if still there */
+void auth_ask_free(struct auth_ask **ask);
 
 /* Told to every worker, on its inbox, when what a token is worth has changed or ended. */
 struct auth_notice {
 	struct inbox_item item;
-	void *worker;                           /* as given to auth_add_worker */
-	struct token *token;                    /* whose connections to look at; NULL if no connection here ever used it (RIGHTS only) */
+	void *worker; /* as given to auth_add_worker */
+	/* whose connections to look at; NULL if no connection here ever used it (RIGHTS only) */
+	struct token *token;
 	uint64_t customer, id;
-	struct acl *acl;                        /* rights from now on; NULL = none: revoked, disabled, expired, or the token now belongs to somebody else */
-	uint8_t reason;                         /* why, when acl is NULL: 0x86, 0x87, 0x88 (endpoint down longer than auth_stale); else RC_SUCCESS */
+	/* rights from now on; NULL = none: revoked, disabled, expired, or the token now belongs to
+	 * somebody else */
+	struct acl *acl;
+	/* why, when acl is NULL: 0x86, 0x87, 0x88 (endpoint down longer than auth_stale); else
+	 * RC_SUCCESS */
+	uint8_t reason;
 };
-typedef void (*auth_notice_fn)(struct auth_notice *n);                          /* worker's thread; ends with auth_notice_free */
+/* worker's thread; ends with auth_notice_free */
+typedef void (*auth_notice_fn)(struct auth_notice *n);
 void auth_notice_free(struct auth_notice **n);
 
-int auth_start(struct auth **out, const struct proxy_config *config, const char **why) MUST_CHECK;     /* main thread, before workers */
-void auth_add_worker(struct auth *a, struct inbox *inbox, void *worker, auth_notice_fn notice);        /* main thread, before auth_run */
-int auth_run(struct auth *a) MUST_CHECK;                                        /* starts the thread */
-void auth_stop(struct auth **a);                                                /* main thread, after the workers' loops have ended, while their inboxes are still open; joins,
-                                                                                   frees; asks without an answer are freed unanswered */
+/* main thread, before workers */
+int auth_start(struct auth **out, const struct proxy_config *config, const char **why) MUST_CHECK;
+/* main thread, before auth_run */
+void auth_add_worker(struct auth *a, struct inbox *inbox, void *worker, auth_notice_fn notice);
+/* starts the thread */
+int auth_run(struct auth *a) MUST_CHECK;
+/* main thread, after the workers' loops have ended, while their inboxes are still open; joins,
+ * frees; asks without an answer are freed unanswered */
+void auth_stop(struct auth **a);
 
-/* The platform says what changed (design section 6). Any worker; idempotent. payload: mbus/token/<cid>/<id>: the token object, or {"id":..,"cid":..,"deleted":true};
- * mbus/customer/<cid>: {"cid":..}: all its tokens are asked again at once. Strange payloads are logged and make all tokens stale. */
+/* The platform says what changed (design section 6). Any worker; idempotent. payload:
+ * mbus/token/<cid>/<id>: the token object, or {"id":..,"cid":..,"deleted":true};
+ * mbus/customer/<cid>: {"cid":..}: all its tokens are asked again at once. Strange payloads are
+ * logged and make all tokens stale. */
 void auth_push(struct auth *a, struct str topic, struct str payload);
-void auth_stale_all(struct auth *a);                                            /* pushes may have been missed (link was down): ask again for all in use */
+/* pushes may have been missed (link was down): ask again for all in use */
+void auth_stale_all(struct auth *a);
 
-/* Read with atomics; for the log line at the end and metrics. asked: asks of workers; merged: those that joined another's request; yes, no, unavailable: answers
- * given to asks; refreshed: answers for tokens in use; overflow: refused because a queue or table was full. */
+/* Read with atomics; for the log line at the end and metrics. asked: asks of workers; merged: those
+ * that joined another's request; yes, no, unavailable: answers given to asks; refreshed: answers
+ * for tokens in use; overflow: refused because a queue or table was full. */
 struct auth_counters {
-	_Atomic uint64_t asked, merged, yes, no, unavailable, refreshed, look_hits, overflow, refused_form, breaker_opened;
+	_Atomic uint64_t asked, merged, yes, no, unavailable, refreshed, look_hits, overflow,
+	    refused_form, breaker_opened;
 };
 const struct auth_counters *auth_counters(const struct auth *a);

@@ -1,9 +1,11 @@
 /* auth_ask.c - asks of workers on their way to the endpoint and back.
  *
- * One credential is asked about once at a time, however many wait for it (F05). Bounded: credentials in the queue (auth_queue), asks that wait
- * (auth_queue + connections_max), time in the queue and at the endpoint (auth_timeout each). Who does not fit is answered at once: 0x89.
- * Refreshes of tokens in use have a queue of their own, which cannot grow beyond the table; both queues take turns for free slots, so that
- * neither a storm of connects nor a storm of refreshes starves the other. */
+ * One credential is asked about once at a time, however many wait for it (F05). Bounded:
+ * credentials in the queue (auth_queue), asks that wait (auth_queue + connections_max), time in the
+ * queue and at the endpoint (auth_timeout each). Who does not fit is answered at once: 0x89.
+ * Refreshes of tokens in use have a queue of their own, which cannot grow beyond the table; both
+ * queues take turns for free slots, so that neither a storm of connects nor a storm of refreshes
+ * starves the other. */
 #include "base/base.h"
 #include "proxy/auth_parts.h"
 
@@ -13,8 +15,8 @@
 /* ---- A worker's ask ---- */
 static void ask_arrived(struct inbox_item *item);
 
-struct auth_ask *auth_ask_new(const struct credential *c, const struct sock_addr *peer, struct inbox *reply_to,
-                              void (*done)(struct auth_ask *), void *owner)
+struct auth_ask *auth_ask_new(const struct credential *c, const struct sock_addr *peer,
+                              struct inbox *reply_to, void (*done)(struct auth_ask *), void *owner)
 {
 	struct auth_ask *ask = mem_zalloc(sizeof(*ask) + c->key.n);
 
@@ -51,7 +53,7 @@ void auth_ask_free(struct auth_ask **slot)
 	mem_free(ask);
 }
 
-static void ask_back(struct inbox_item *item)   /* worker's thread */
+static void ask_back(struct inbox_item *item) /* worker's thread */
 {
 	struct auth_ask *ask = container_of(item, struct auth_ask, item);
 
@@ -72,7 +74,7 @@ static void answer(struct auth *a, struct auth_ask *ask, uint8_t reason, struct 
 		COUNT(a, no);
 	ask->reason = reason;
 	ask->token = token;
-	mem_wipe(ask->key, ask->key_size);      /* nobody needs it any more */
+	mem_wipe(ask->key, ask->key_size); /* nobody needs it any more */
 	ask->item.run = ask_back;
 	inbox_push(ask->reply_to, &ask->item);
 }
@@ -102,7 +104,8 @@ static size_t queue_most(const struct auth *a)
 
 static size_t waiting_most(const struct auth *a)
 {
-	return queue_most(a) + (a->config->connections_max > 0 ? (size_t)a->config->connections_max : 0);
+	return queue_most(a) +
+	       (a->config->connections_max > 0 ? (size_t)a->config->connections_max : 0);
 }
 
 static void enqueue(struct auth *a, struct known *k, enum known_state queue, bool first)
@@ -114,13 +117,14 @@ static void enqueue(struct auth *a, struct known *k, enum known_state queue, boo
 	k->queued_at = loop_now(a->loop);
 	if (queue == KNOWN_QUEUED_ASK) {
 		a->ask_count++;
-		auth_tidy_in(a, AUTH_TIDY_MS);  /* nobody waits for a slot for ever */
+		auth_tidy_in(a, AUTH_TIDY_MS); /* nobody waits for a slot for ever */
 	}
 	if (first)
 		list_add_head(l, &k->queue);
 	else
 		list_add_tail(l, &k->queue);
-	/* Not now: the caller may be walking over a table that starting (and failing) takes entries from. */
+	/* Not now: the caller may be walking over a table that starting (and failing) takes entries
+	 * from. */
 	loop_at_end(a->loop, &a->pump);
 }
 
@@ -141,7 +145,8 @@ void auth_ask_refresh(struct auth *a, struct known *k)
 
 /* ---- Arrival ---- */
 /* What can be said without asking: RC_SUCCESS with *token, a reason, or -1. */
-static int known_already(struct auth *a, const uint8_t digest[CRYPT_HASH], struct known *k, struct token **token)
+static int known_already(struct auth *a, const uint8_t digest[CRYPT_HASH], struct known *k,
+                         struct token **token)
 {
 	int64_t now = loop_now(a->loop);
 	uint8_t reason;
@@ -166,7 +171,8 @@ static void known_asked(struct auth *a, struct known *k, struct auth_ask *ask)
 {
 	if (k->state == KNOWN_IDLE || k->state == KNOWN_QUEUED_REFRESH) {
 		if (k->state == KNOWN_QUEUED_REFRESH)
-			dequeue(a, k);          /* somebody waits for it now: it gets the deadline of an ask */
+			/* somebody waits for it now: it gets the deadline of an ask */
+			dequeue(a, k);
 		enqueue(a, k, KNOWN_QUEUED_ASK, false);
 		if (k->listed) {
 			auth_arm(a, k);
@@ -184,7 +190,8 @@ static void ask_arrived(struct inbox_item *item)
 {
 	struct auth_ask *ask = container_of(item, struct auth_ask, item);
 	struct auth *a = ask->auth;
-	const struct credential c = { .key = str_make(ask->key, ask->key_size), .short_id = ask->short_id };
+	const struct credential c = { .key = str_make(ask->key, ask->key_size),
+		                      .short_id = ask->short_id };
 	uint8_t digest[CRYPT_HASH], may = RC_SUCCESS;
 	struct token *token = NULL;
 	struct known *k;
@@ -223,7 +230,8 @@ static void ask_arrived(struct inbox_item *item)
 /* ---- To the endpoint and back ---- */
 static struct known *next_queued(struct auth *a)
 {
-	struct known *ask = list_first(&a->asks, struct known, queue), *refresh = list_first(&a->refreshes, struct known, queue);
+	struct known *ask = list_first(&a->asks, struct known, queue),
+		     *refresh = list_first(&a->refreshes, struct known, queue);
 
 	if (ask && refresh) {
 		a->refresh_turn = !a->refresh_turn;
@@ -234,7 +242,8 @@ static struct known *next_queued(struct auth *a)
 
 static void start(struct auth *a, struct known *k)
 {
-	const struct credential c = { .key = str_make(k->key, k->key_size), .short_id = k->short_id };
+	const struct credential c = { .key = str_make(k->key, k->key_size),
+		                      .short_id = k->short_id };
 	struct auth_reply nothing = { .said = SAID_NOTHING, .reason = RC_SERVER_UNAVAILABLE };
 
 	dequeue(a, k);
@@ -245,7 +254,8 @@ static void start(struct auth *a, struct known *k)
 		return;
 	}
 	/* No memory for it: that says nothing about the endpoint, but a probe must have an end. */
-	(void)breaker_result(&a->breaker, k->breaker_round, false, loop_now(a->loop), auth_random(a));
+	(void)breaker_result(&a->breaker, k->breaker_round, false, loop_now(a->loop),
+	                     auth_random(a));
 	auth_answered(a, k, &nothing);
 }
 
@@ -259,7 +269,8 @@ static void leave_queue(struct auth *a, struct known *k, uint8_t reason)
 		auth_table_forget(&a->table, k);
 }
 
-/* The circuit is open: nobody waits for a closed door. Their credentials were not asked about, so they need no rest afterwards. */
+/* The circuit is open: nobody waits for a closed door. Their credentials were not asked about, so
+ * they need no rest afterwards. */
 static void give_up_queued(struct auth *a)
 {
 	struct known *k;
@@ -297,7 +308,8 @@ static bool overtaken(const struct auth *a, const struct known *k, const struct 
 		return false;
 	if (k->by_token.group && auth_pushed_since(a, k->asked_serial, k->customer, k->id))
 		return true;
-	return reply->said == SAID_TOKEN && auth_pushed_since(a, k->asked_serial, reply->info.customer, reply->info.id);
+	return reply->said == SAID_TOKEN &&
+	       auth_pushed_since(a, k->asked_serial, reply->info.customer, reply->info.id);
 }
 
 void auth_ask_done(void *auth, void *known, struct auth_reply *reply)
@@ -307,21 +319,24 @@ void auth_ask_done(void *auth, void *known, struct auth_reply *reply)
 
 	MUST(k->state == KNOWN_RUNNING);
 	k->state = KNOWN_IDLE;
-	if (breaker_result(&a->breaker, k->breaker_round, reply->said != SAID_NOTHING, loop_now(a->loop),
-	                   auth_random(a)))
+	if (breaker_result(&a->breaker, k->breaker_round, reply->said != SAID_NOTHING,
+	                   loop_now(a->loop), auth_random(a)))
 		COUNT(a, breaker_opened);
 	if (reply->said != SAID_NOTHING && overtaken(a, k, reply)) {
 		if (reply->said == SAID_TOKEN)
 			token_info_free(&reply->info);
-		*reply = (struct auth_reply){ .said = SAID_NOTHING, .reason = RC_SERVER_UNAVAILABLE };
+		*reply =
+		    (struct auth_reply){ .said = SAID_NOTHING, .reason = RC_SERVER_UNAVAILABLE };
 		if (k->again++ < AUTH_AGAIN_MAX) {
-			enqueue(a, k, list_empty(&k->waiting) ? KNOWN_QUEUED_REFRESH : KNOWN_QUEUED_ASK, true);
+			enqueue(a, k,
+			        list_empty(&k->waiting) ? KNOWN_QUEUED_REFRESH : KNOWN_QUEUED_ASK,
+			        true);
 			return;
 		}
 	}
 	k->again = 0;
 	auth_answered(a, k, reply);
-	loop_at_end(a->loop, &a->pump);         /* a slot is free */
+	loop_at_end(a->loop, &a->pump); /* a slot is free */
 }
 
 void auth_ask_expire(struct auth *a)
@@ -329,7 +344,8 @@ void auth_ask_expire(struct auth *a)
 	int64_t now = loop_now(a->loop);
 	struct known *k;
 
-	while ((k = list_first(&a->asks, struct known, queue)) && now - k->queued_at > a->config->auth_timeout)
+	while ((k = list_first(&a->asks, struct known, queue)) &&
+	       now - k->queued_at > a->config->auth_timeout)
 		leave_queue(a, k, RC_SERVER_BUSY);
 }
 

@@ -1,8 +1,9 @@
 /* auth_http.c - libcurl multi on our loop. Pitfalls this file avoids (measured on 7.88.1):
  *   a resolver that is slow would be joined when a transfer times out: QUICK_EXIT;
- *   libcurl queues silently over its own connection limit while the timeout runs: we never start more than auth_parallel;
- *   a socket number can come again while libcurl thinks it is known: every change of interest is a fresh loop_watch;
- *   the multi must not be called from its own callbacks: they only note; a timer of 0 becomes a hook at the end of the turn. */
+ *   libcurl queues silently over its own connection limit while the timeout runs: we never start
+ * more than auth_parallel; a socket number can come again while libcurl thinks it is known: every
+ * change of interest is a fresh loop_watch; the multi must not be called from its own callbacks:
+ * they only note; a timer of 0 becomes a hook at the end of the turn. */
 #include "base/base.h"
 #include "proxy/auth_http.h"
 
@@ -20,7 +21,12 @@
 #include "proxy/config.h"
 #include "wire/mqtt.h"
 
-enum { HTTP_HEAD_MAX = 16 * 1024, HTTP_BODY_KEEP = 8 * 1024, HTTP_LINE = CREDENTIAL_MAX + 64, WHOSE_MAX = 4096 };
+enum {
+	HTTP_HEAD_MAX = 16 * 1024,
+	HTTP_BODY_KEEP = 8 * 1024,
+	HTTP_LINE = CREDENTIAL_MAX + 64,
+	WHOSE_MAX = 4096
+};
 
 struct auth_http {
 	struct loop *loop;
@@ -29,22 +35,23 @@ struct auth_http {
 	void *arg;
 	CURLM *multi;
 	struct auth_target target;
-	struct list idle, busy;                 /* struct call */
-	size_t calls;                           /* made, at most auth_parallel */
+	struct list idle, busy; /* struct call */
+	size_t calls;           /* made, at most auth_parallel */
 	struct list socks;
-	struct timer timer;                     /* libcurl's */
+	struct timer timer; /* libcurl's */
 	struct hook soon;
 };
 
-struct call {                                   /* one easy handle, used again and again */
+struct call { /* one easy handle, used again and again */
 	struct list node;
 	struct auth_http *http;
 	CURL *easy;
 	void *question;
 	struct buf body;
 	size_t head;
-	const char *over;                       /* which cap was passed, or NULL */
-	struct curl_slist lines[2];             /* our own nodes: libcurl would copy the key to memory that we cannot wipe */
+	const char *over; /* which cap was passed, or NULL */
+	/* our own nodes: libcurl would copy the key to memory that we cannot wipe */
+	struct curl_slist lines[2];
 	char line[HTTP_LINE];
 };
 
@@ -59,7 +66,7 @@ static size_t on_body(char *p, size_t one, size_t n, void *arg)
 {
 	struct call *c = arg;
 
-	(void)one;                              /* always 1 */
+	(void)one; /* always 1 */
 	if (n > (size_t)c->http->config->auth_body_max - buf_len(&c->body)) {
 		c->over = "body over auth_body_max";
 		return 0;
@@ -68,7 +75,8 @@ static size_t on_body(char *p, size_t one, size_t n, void *arg)
 	return buf_ok(&c->body) ? n : 0;
 }
 
-static size_t on_head(char *p, size_t one, size_t n, void *arg)        /* status line, headers, 1xx answers and trailers */
+/* status line, headers, 1xx answers and trailers */
+static size_t on_head(char *p, size_t one, size_t n, void *arg)
 {
 	struct call *c = arg;
 
@@ -86,10 +94,12 @@ static bool is_json(const char *type)
 {
 	const size_t n = strlen("application/json");
 
-	return type && strncasecmp(type, "application/json", n) == 0 && (!type[n] || type[n] == ';' || type[n] == ' ');
+	return type && strncasecmp(type, "application/json", n) == 0 &&
+	       (!type[n] || type[n] == ';' || type[n] == ' ');
 }
 
-/* A "no" may tell whose token it is: {"errors":[{"id":..,"cid":..}]}. It decides nothing: the customer's log names it. */
+/* A "no" may tell whose token it is: {"errors":[{"id":..,"cid":..}]}. It decides nothing: the
+ * customer's log names it. */
 static void read_whose(struct str body, struct auth_reply *out)
 {
 	int64_t id, cid;
@@ -100,7 +110,8 @@ static void read_whose(struct str body, struct auth_reply *out)
 	if (body.n == 0 || json_read(&reply, body, WHOSE_MAX, JSON_DEPTH, why, sizeof(why)))
 		return;
 	error = json_array_get(json_object_get(reply, "errors"), 0);
-	if (error && json_get_int(error, "id", &id) && json_get_int(error, "cid", &cid) && id > 0 && cid > 0) {
+	if (error && json_get_int(error, "id", &id) && json_get_int(error, "cid", &cid) && id > 0 &&
+	    cid > 0) {
 		out->id = (uint64_t)id;
 		out->customer = (uint64_t)cid;
 	}
@@ -108,7 +119,8 @@ static void read_whose(struct str body, struct auth_reply *out)
 }
 
 /* Returns NULL and fills out, or tells why this answer says nothing. */
-static const char *judge(struct call *c, CURLcode result, long status, struct auth_reply *out, char *why, size_t why_size)
+static const char *judge(struct call *c, CURLcode result, long status, struct auth_reply *out,
+                         char *why, size_t why_size)
 {
 	char *type = NULL;
 
@@ -140,7 +152,8 @@ static void call_rest(struct call *c)
 	if (c->body.cap > HTTP_BODY_KEEP)
 		buf_free(&c->body);
 	buf_reset(&c->body);
-	buf_cut(&c->body, 0);                   /* not broken any more, should memory have been short */
+	/* not broken any more, should memory have been short */
+	buf_cut(&c->body, 0);
 	c->question = NULL;
 	list_del(&c->node);
 	list_add_tail(&c->http->idle, &c->node);
@@ -176,7 +189,7 @@ static void collect(struct auth_http *h)
 		if (msg->msg != CURLMSG_DONE)
 			continue;
 		MUST(curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private) == CURLE_OK && private);
-		(void)curl_multi_remove_handle(h->multi, easy);         /* msg is gone now */
+		(void)curl_multi_remove_handle(h->multi, easy); /* msg is gone now */
 		call_done((struct call *)(void *)private, result);
 	}
 }
@@ -193,10 +206,11 @@ static void act(struct auth_http *h, curl_socket_t fd, int events)
 static void on_ready(struct watch *w, unsigned events)
 {
 	struct sock *s = container_of(w, struct sock, watch);
-	int mask = (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0) |
+	int mask = (events & LOOP_READ ? CURL_CSELECT_IN : 0) |
+	           (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0) |
 	           (events & LOOP_HANGUP ? CURL_CSELECT_ERR : 0);
 
-	act(s->http, w->fd, mask);              /* may free s */
+	act(s->http, w->fd, mask); /* may free s */
 }
 
 static void sock_free(struct auth_http *h, struct sock *s)
@@ -217,12 +231,14 @@ static struct sock *sock_new(struct auth_http *h)
 	return s;
 }
 
-/* Never returns -1: libcurl would take the whole multi for dead. A socket that cannot be watched costs its request the timeout. */
+/* Never returns -1: libcurl would take the whole multi for dead. A socket that cannot be watched
+ * costs its request the timeout. */
 static int on_sock(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
 	struct auth_http *h = arg;
 	struct sock *s = known;
-	unsigned events = (what & CURL_POLL_IN ? LOOP_READ : 0u) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
+	unsigned events =
+	    (what & CURL_POLL_IN ? LOOP_READ : 0u) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
@@ -265,7 +281,8 @@ static void soon_run(struct hook *hook)
 }
 
 /* ---- One call ---- */
-/* The first option that libcurl refuses makes the handle unusable: a door with half its locks is not opened. */
+/* The first option that libcurl refuses makes the handle unusable: a door with half its locks is
+ * not opened. */
 #define SET(option, value) (bad = bad != CURLE_OK ? bad : curl_easy_setopt(c->easy, option, value))
 
 static CURLcode set_bounds(struct call *c)
@@ -280,7 +297,7 @@ static CURLcode set_bounds(struct call *c)
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PROTOCOLS_STR, c->http->target.tls ? "https" : "http");
 	SET(CURLOPT_REDIR_PROTOCOLS_STR, c->http->target.tls ? "https" : "http");
-	SET(CURLOPT_PROXY, "");                 /* else http_proxy of the environment counts */
+	SET(CURLOPT_PROXY, ""); /* else http_proxy of the environment counts */
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
@@ -299,8 +316,10 @@ static CURLcode set_target(struct call *c)
 	SET(CURLOPT_PRIVATE, (void *)c);
 	SET(CURLOPT_USERAGENT, "mbus-proxy/" MBUS_VERSION);
 	SET(CURLOPT_HTTPHEADER, &c->lines[0]);
-	SET(CURLOPT_HTTP_VERSION, h->target.tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
-	SET(CURLOPT_PIPEWAIT, h->target.tls ? 1L : 0L);        /* else a cold start opens a connection for each request */
+	SET(CURLOPT_HTTP_VERSION,
+	    h->target.tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+	/* else a cold start opens a connection for each request */
+	SET(CURLOPT_PIPEWAIT, h->target.tls ? 1L : 0L);
 	if (h->target.unix_path)
 		SET(CURLOPT_UNIX_SOCKET_PATH, h->target.unix_path);
 	if (h->config->auth_ca && h->config->auth_ca[0])
@@ -329,7 +348,8 @@ static struct call *call_new(struct auth_http *h)
 	c->http = h;
 	list_init(&c->node);
 	c->lines[0] = (struct curl_slist){ .data = c->line, .next = &c->lines[1] };
-	c->lines[1] = (struct curl_slist){ .data = (char *)(uintptr_t) "Accept: application/json", .next = NULL };
+	c->lines[1] = (struct curl_slist){ .data = (char *)(uintptr_t) "Accept: application/json",
+		                           .next = NULL };
 	c->easy = curl_easy_init();
 	if (!c->easy || set_bounds(c) != CURLE_OK || set_target(c) != CURLE_OK) {
 		call_free(c);
@@ -355,7 +375,8 @@ static void write_line(struct call *c, const struct credential *credential)
 	int n = snprintf(c->line, sizeof(c->line), "Authorization: FlespiToken ");
 
 	if (credential->short_id)
-		n += snprintf(c->line + n, sizeof(c->line) - (size_t)n, "%" PRIu64 ":", credential->short_id);
+		n += snprintf(c->line + n, sizeof(c->line) - (size_t)n, "%" PRIu64 ":",
+		              credential->short_id);
 	MUST(credential->key.n < sizeof(c->line) - (size_t)n);
 	memcpy(c->line + n, credential->key.p, credential->key.n);
 	c->line[(size_t)n + credential->key.n] = '\0';
@@ -393,7 +414,8 @@ static int multi_open(struct auth_http *h)
 	h->multi = curl_multi_init();
 	if (!h->multi)
 		return -E_NOMEM;
-#define MSET(option, value) (bad = bad != CURLM_OK ? bad : curl_multi_setopt(h->multi, option, value))
+#define MSET(option, value) \
+	(bad = bad != CURLM_OK ? bad : curl_multi_setopt(h->multi, option, value))
 	MSET(CURLMOPT_SOCKETFUNCTION, on_sock);
 	MSET(CURLMOPT_SOCKETDATA, h);
 	MSET(CURLMOPT_TIMERFUNCTION, on_timer);
@@ -404,7 +426,8 @@ static int multi_open(struct auth_http *h)
 }
 
 int auth_http_open(struct auth_http **out, struct loop *loop, const struct proxy_config *config,
-                   void (*done)(void *arg, void *question, struct auth_reply *reply), void *arg, const char **why)
+                   void (*done)(void *arg, void *question, struct auth_reply *reply), void *arg,
+                   const char **why)
 {
 	int err = -E_NOMEM;
 	struct auth_http *h = mem_zalloc(sizeof(*h));
@@ -459,7 +482,8 @@ void auth_http_close(struct auth_http **slot)
 		call_free(c);
 	}
 	if (h->multi)
-		(void)curl_multi_cleanup(h->multi);     /* closes the kept connections: on_sock for each */
+		/* closes the kept connections: on_sock for each */
+		(void)curl_multi_cleanup(h->multi);
 	list_each(s, &h->socks, struct sock, node) {
 		sock_free(h, s);
 	}

@@ -1,7 +1,9 @@
-/* auth_http.h - the door to libcurl: asks the endpoint what one credential is worth, many at a time, on the authentication thread's loop.
+/* auth_http.h - the door to libcurl: asks the endpoint what one credential is worth, many at a
+ * time, on the authentication thread's loop.
  *
- * What the endpoint may do to us is bounded: time to connect, time as a whole, bytes of body, bytes of header, one request a slot. Redirects are
- * not followed (attack A10), no proxy and no other scheme is used, nothing is decompressed, no file of the user's (.netrc) is read. */
+ * What the endpoint may do to us is bounded: time to connect, time as a whole, bytes of body, bytes
+ * of header, one request a slot. Redirects are not followed (attack A10), no proxy and no other
+ * scheme is used, nothing is decompressed, no file of the user's (.netrc) is read. */
 #pragma once
 #include "acl/verdict.h"
 #include "base/loop.h"
@@ -11,31 +13,39 @@ struct proxy_config;
 struct credential;
 
 enum auth_said {
-	SAID_TOKEN,                             /* 200 and a well-formed token object: info is valid, the receiver's to free */
-	SAID_NO,                                /* 401 or 403: reason is 0x86 or 0x87 */
-	SAID_NOTHING,                           /* anything else: nobody is let in, and nobody is remembered as refused */
+	/* 200 and a well-formed token object: info is valid, the receiver's to free */
+	SAID_TOKEN,
+	SAID_NO, /* 401 or 403: reason is 0x86 or 0x87 */
+	/* anything else: nobody is let in, and nobody is remembered as refused */
+	SAID_NOTHING,
 };
 struct auth_reply {
 	enum auth_said said;
 	uint8_t reason;
 	struct token_info info;
-	uint64_t customer, id;                  /* with SAID_NO: whose token it is, if the answer told; else 0 */
+	/* with SAID_NO: whose token it is, if the answer told; else 0 */
+	uint64_t customer, id;
 };
 
-/* done: exactly once for each auth_http_ask that returned 0, never from inside it; may ask again. why: static sentence on error. */
+/* done: exactly once for each auth_http_ask that returned 0, never from inside it; may ask again.
+ * why: static sentence on error. */
 int auth_http_open(struct auth_http **out, struct loop *loop, const struct proxy_config *config,
-                   void (*done)(void *arg, void *question, struct auth_reply *reply), void *arg, const char **why) MUST_CHECK;
+                   void (*done)(void *arg, void *question, struct auth_reply *reply), void *arg,
+                   const char **why) MUST_CHECK;
 void auth_http_close(struct auth_http **h);     /* what is under way is given up, without done */
 bool auth_http_room(const struct auth_http *h); /* a slot is free (auth_parallel) */
-int auth_http_ask(struct auth_http *h, const struct credential *c, void *question) MUST_CHECK; /* 0, -E_BUSY, -E_NOMEM, -E_IO */
+/* 0, -E_BUSY, -E_NOMEM, -E_IO */
+int auth_http_ask(struct auth_http *h, const struct credential *c, void *question) MUST_CHECK;
 
 /* ---- auth_url.c: auth_url of the configuration, taken apart ---- */
 struct auth_target {
-	char *url;                              /* what libcurl is given */
-	char *unix_path;                        /* NULL unless the endpoint is a Unix socket */
+	char *url;       /* what libcurl is given */
+	char *unix_path; /* NULL unless the endpoint is a Unix socket */
 	bool tls;
 };
 
-/* 0, or -E_INVALID, -E_NOMEM with a static sentence; free it in either case. Plain http only to this machine, unless auth_insecure_http. */
-int auth_target_find(struct auth_target *t, const struct proxy_config *config, const char **why) MUST_CHECK;
-void auth_target_free(struct auth_target *t);   /* zeroed is fine */
+/* 0, or -E_INVALID, -E_NOMEM with a static sentence; free it in either case. Plain http only to
+ * this machine, unless auth_insecure_http. */
+int auth_target_find(struct auth_target *t, const struct proxy_config *config,
+                     const char **why) MUST_CHECK;
+void auth_target_free(struct auth_target *t); /* zeroed is fine */

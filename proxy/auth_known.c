@@ -1,12 +1,16 @@
 /* auth_known.c - what becomes of a credential, on the authentication thread.
  *
- *   asked -> yes          listed; fresh for auth_cache, refreshed ahead while connections use it, forgotten when it lapses unused
- *         -> no           listed: its connections are told, remembered for auth_no; else: remembered in auth_refused
- *         -> unavailable  listed: keeps its last yes for its connections until auth_stale; else: rests 0.2 to 2 s
- *   end by its clock, revoked by a push, longer unavailable than auth_stale: auth_end
+ *   asked -> yes          listed; fresh for auth_cache, refreshed ahead while connections use it,
+ * forgotten when it lapses unused
+ *         -> no           listed: its connections are told, remembered for auth_no; else:
+ * remembered in auth_refused
+ *         -> unavailable  listed: keeps its last yes for its connections until auth_stale; else:
+ * rests 0.2 to 2 s end by its clock, revoked by a push, longer unavailable than auth_stale:
+ * auth_end
  *
- * A verdict is never changed, only replaced. A revocation for which memory is short is not lost: the credential admits nobody new from that
- * moment (`stale`), and its end is tried again every 100 ms (`owes_end`, `owes_notice`). */
+ * A verdict is never changed, only replaced. A revocation for which memory is short is not lost:
+ * the credential admits nobody new from that moment (`stale`), and its end is tried again every 100
+ * ms (`owes_end`, `owes_notice`). */
 #include "base/base.h"
 #include "proxy/auth_parts.h"
 
@@ -16,15 +20,20 @@
 #include "wire/mqtt.h"
 
 enum {
-	REST_MS = 250, REST_MAX_MS = 2000,      /* after an unavailable, less up to 20 % */
-	REST_KEEP_MS = 4000,                    /* how long a failed credential is kept after its rest, so that the next rest is longer */
-	OWED_MS = 100, UNUSED_LOOK_MS = 2000, ENDED_LOOK_MS = 1000,
+	REST_MS = 250,
+	REST_MAX_MS = 2000, /* after an unavailable, less up to 20 % */
+	/* how long a failed credential is kept after its rest, so that the next rest is longer */
+	REST_KEEP_MS = 4000,
+	OWED_MS = 100,
+	UNUSED_LOOK_MS = 2000,
+	ENDED_LOOK_MS = 1000,
 	STALE_MAX_MS = 3600 * 1000,
-	LAST_MS = 1000,                         /* of a token's life, without a refresh */
+	LAST_MS = 1000, /* of a token's life, without a refresh */
 };
 
 /* ---- Small things ---- */
-uint32_t auth_random(struct auth *a)            /* for spreading load, not for secrets: splitmix64 */
+/* for spreading load, not for secrets: splitmix64 */
+uint32_t auth_random(struct auth *a)
 {
 	uint64_t x = a->random += 0x9e3779b97f4a7c15u;
 
@@ -79,10 +88,11 @@ void auth_arm(struct auth *a, struct known *k)
 	if (k->owes_end || k->owes_notice)
 		at = now + OWED_MS;
 	else if (!used && !idle)
-		at = now + ENDED_LOOK_MS;       /* the answer decides */
+		at = now + ENDED_LOOK_MS; /* the answer decides */
 	else if (!used)
-		at = atomic_load_explicit(&k->stale, memory_order_relaxed) ? now :
-		     least(v->fresh_until, most(k->refresh_at, now + UNUSED_LOOK_MS));
+		at = atomic_load_explicit(&k->stale, memory_order_relaxed)
+		         ? now
+		         : least(v->fresh_until, most(k->refresh_at, now + UNUSED_LOOK_MS));
 	else if (!is_yes(v))
 		at = now + ENDED_LOOK_MS;
 	else
@@ -118,8 +128,10 @@ static bool publish_no(struct auth *a, struct known *k, uint8_t reason)
 
 	if (!v)
 		return false;
-	/* "No answer" is for those who are here now; it is never remembered against who comes next. */
-	v->fresh_until = loop_now(a->loop) + (reason == RC_SERVER_UNAVAILABLE ? 0 : a->config->auth_no);
+	/* "No answer" is for those who are here now; it is never remembered against who comes next.
+	 */
+	v->fresh_until =
+	    loop_now(a->loop) + (reason == RC_SERVER_UNAVAILABLE ? 0 : a->config->auth_no);
 	v->stale_until = v->fresh_until;
 	known_publish(k, v);
 	return true;
@@ -129,7 +141,8 @@ void auth_end(struct auth *a, struct known *k, uint8_t reason)
 {
 	k->owes_end = 0;
 	if (publish_no(a, k, reason)) {
-		LOG_INFO("auth", "ended", "cid=%" PRIu64 " token=%" PRIu64 " reason=0x%02x", k->customer, k->id, reason);
+		LOG_INFO("auth", "ended", "cid=%" PRIu64 " token=%" PRIu64 " reason=0x%02x",
+		         k->customer, k->id, reason);
 		tell(a, k);
 	} else {
 		atomic_store_explicit(&k->stale, true, memory_order_release);
@@ -140,7 +153,8 @@ void auth_end(struct auth *a, struct known *k, uint8_t reason)
 
 static bool same_rights(const struct token_info *x, const struct token_info *y)
 {
-	return acl_same(x->acl, y->acl) && str_eq(str_c(x->ips), str_c(y->ips)) && memcmp(&x->limits, &y->limits, sizeof(x->limits)) == 0;
+	return acl_same(x->acl, y->acl) && str_eq(str_c(x->ips), str_c(y->ips)) &&
+	       memcmp(&x->limits, &y->limits, sizeof(x->limits)) == 0;
 }
 
 void auth_changed(struct auth *a, struct known *k, struct verdict *v)
@@ -148,7 +162,7 @@ void auth_changed(struct auth *a, struct known *k, struct verdict *v)
 	const struct verdict *old = k->token.verdict;
 	bool same = is_yes(old) && same_rights(&old->info, &v->info);
 
-	known_publish(k, v);                    /* old stays readable until the end of this turn */
+	known_publish(k, v); /* old stays readable until the end of this turn */
 	if (!same)
 		tell(a, k);
 	auth_arm(a, k);
@@ -172,7 +186,7 @@ static void known_tick(struct timer *t)
 	bool used = known_in_use(k);
 
 	if (!k->listed) {
-		auth_table_forget(&a->table, k);        /* it has rested long enough */
+		auth_table_forget(&a->table, k); /* it has rested long enough */
 		return;
 	}
 	if (k->owes_end) {
@@ -206,9 +220,11 @@ void auth_adopt(struct auth *a, struct known *k)
 }
 
 /* ---- Answers ---- */
-static struct verdict *yes_verdict(struct auth *a, struct known *k, struct token_info *info)    /* takes what is in info */
+/* takes what is in info */
+static struct verdict *yes_verdict(struct auth *a, struct known *k, struct token_info *info)
 {
-	int64_t now = loop_now(a->loop), life = auth_jitter(a, a->config->auth_cache, 20), left = ends_in(a, info);
+	int64_t now = loop_now(a->loop), life = auth_jitter(a, a->config->auth_cache, 20),
+		left = ends_in(a, info);
 	struct verdict *v = verdict_new(RC_SUCCESS);
 
 	if (!v) {
@@ -218,12 +234,14 @@ static struct verdict *yes_verdict(struct auth *a, struct known *k, struct token
 	v->info = *info;
 	k->refresh_at = now + least(life, left) * 4 / 5;
 	if (left < life && left < LAST_MS)
-		k->refresh_at = now + left;     /* or each refresh would be followed by one five times as soon */
+		/* or each refresh would be followed by one five times as soon */
+		k->refresh_at = now + left;
 	life = least(life, left);
 	v->fresh_until = now + life;
 	v->stale_until = now + most(life, least(a->config->auth_stale, STALE_MAX_MS));
 	if (a->config->auth_poll > 0)
-		k->refresh_at = least(k->refresh_at, now + auth_jitter(a, a->config->auth_poll, 20));
+		k->refresh_at =
+		    least(k->refresh_at, now + auth_jitter(a, a->config->auth_poll, 20));
 	return v;
 }
 
@@ -240,7 +258,8 @@ static void said_nothing(struct auth *a, struct known *k)
 		return;
 	}
 	timer_set(a->loop, &k->timer, rest + REST_KEEP_MS);
-	auth_table_rest(&a->table, k, (size_t)most(a->config->auth_queue, 1));          /* may forget k */
+	/* may forget k */
+	auth_table_rest(&a->table, k, (size_t)most(a->config->auth_queue, 1));
 }
 
 static void said_no(struct auth *a, struct known *k, uint8_t reason)
@@ -254,21 +273,24 @@ static void said_no(struct auth *a, struct known *k, uint8_t reason)
 		if (is_yes(k->token.verdict))
 			auth_end(a, k, reason);
 		else
-			(void)publish_no(a, k, reason); /* nobody has rights by the old one either */
+			/* nobody has rights by the old one either */
+			(void)publish_no(a, k, reason);
 		auth_ask_waiting(a, k, reason);
 		auth_arm(a, k);
 		return;
 	}
 	if (first) {
-		auth_refused_add(&a->refused, k->digest, reason, loop_now(a->loop) + a->config->auth_no, &first->peer);
+		auth_refused_add(&a->refused, k->digest, reason,
+		                 loop_now(a->loop) + a->config->auth_no, &first->peer);
 		auth_tidy_in(a, AUTH_SWEEP_MS);
 	}
 	auth_ask_waiting(a, k, reason);
 	auth_table_forget(&a->table, k);
 }
 
-/* The credential means another token or customer now. Workers have put connections into a namespace by this object, so it is never used for
- * another one: it ends and is forgotten, and who waits may try again and gets a new object. */
+/* The credential means another token or customer now. Workers have put connections into a namespace
+ * by this object, so it is never used for another one: it ends and is forgotten, and who waits may
+ * try again and gets a new object. */
 static void change_owner(struct auth *a, struct known *k)
 {
 	if (is_yes(k->token.verdict))
@@ -341,7 +363,8 @@ void auth_answered(struct auth *a, struct known *k, struct auth_reply *reply)
 	if (k->listed && list_empty(&k->waiting) && reply->said != SAID_NOTHING)
 		COUNT(a, refreshed);
 	if (token && k->short_id && reply->info.id != k->short_id) {
-		LOG_WARN("auth", "unavailable", "why=asked_for_token_%" PRIu64 "_told_of_%" PRIu64, k->short_id, reply->info.id);
+		LOG_WARN("auth", "unavailable", "why=asked_for_token_%" PRIu64 "_told_of_%" PRIu64,
+		         k->short_id, reply->info.id);
 		token_info_free(&reply->info);
 		said_nothing(a, k);
 	} else if (token && auth_info_valid(a, &reply->info)) {

@@ -1,9 +1,11 @@
 /* auth_push.c - what the platform tells about tokens and customers, and telling the workers.
  *
- * A push is never more than it says: it can end or narrow a right at once, and it can widen the rights of a credential that is good already, but
- * it never prolongs a verdict, and it never makes a refused credential good: the key may have changed with it, so the endpoint is asked again.
- * Every worker brings the same push: the copies are recognised by their hash. Copies of several pushes may interleave (worker 1 late with an old one),
- * so tokens in use are asked again once after a push; the endpoint has the last word. */
+ * A push is never more than it says: it can end or narrow a right at once, and it can widen the
+ * rights of a credential that is good already, but it never prolongs a verdict, and it never makes
+ * a refused credential good: the key may have changed with it, so the endpoint is asked again.
+ * Every worker brings the same push: the copies are recognised by their hash. Copies of several
+ * pushes may interleave (worker 1 late with an old one), so tokens in use are asked again once
+ * after a push; the endpoint has the last word. */
 #include "base/base.h"
 #include "proxy/auth_parts.h"
 
@@ -19,7 +21,7 @@ enum { SAME_PUSH_MS = 5000, SAME_PUSH_LOOK = 64, CONFIRM_MS = 500, TOPIC_MAX = 2
 
 /* ---- Notices ---- */
 struct notice {
-	struct auth_notice n;                   /* first: the worker knows only this */
+	struct auth_notice n; /* first: the worker knows only this */
 	auth_notice_fn told;
 };
 
@@ -43,7 +45,8 @@ void auth_notice_free(struct auth_notice **slot)
 }
 
 /* All or none: first everything is made, then everything is sent. */
-int auth_notify(struct auth *a, struct token *token, uint64_t customer, uint64_t id, struct acl *acl, uint8_t reason)
+int auth_notify(struct auth *a, struct token *token, uint64_t customer, uint64_t id,
+                struct acl *acl, uint8_t reason)
 {
 	struct notice *made[AUTH_WORKERS_MAX];
 
@@ -74,13 +77,14 @@ int auth_notify(struct auth *a, struct token *token, uint64_t customer, uint64_t
 /* ---- Which answers are too old ---- */
 static bool push_covers(const struct push *p, uint64_t customer, uint64_t id)
 {
-	return p->scope == PUSH_ALL || (p->customer == customer && (p->scope == PUSH_CUSTOMER || p->id == id));
+	return p->scope == PUSH_ALL ||
+	       (p->customer == customer && (p->scope == PUSH_CUSTOMER || p->id == id));
 }
 
 bool auth_pushed_since(const struct auth *a, uint64_t serial, uint64_t customer, uint64_t id)
 {
 	if (a->push_serial - serial > AUTH_PUSHES)
-		return true;                    /* more than we remember: better ask again */
+		return true; /* more than we remember: better ask again */
 	for (uint64_t s = serial + 1; s <= a->push_serial; s++) {
 		if (push_covers(&a->pushes[s % AUTH_PUSHES], customer, id))
 			return true;
@@ -124,7 +128,8 @@ static struct verdict *verdict_like(const struct verdict *old, const struct toke
 	return NULL;
 }
 
-/* True when the connections of k, if any, know all there is to know. info: NULL when the token has no rights any more. */
+/* True when the connections of k, if any, know all there is to know. info: NULL when the token has
+ * no rights any more. */
 static bool push_known(struct auth *a, struct known *k, const struct token_info *info)
 {
 	int64_t confirm = loop_now(a->loop) + CONFIRM_MS;
@@ -135,7 +140,7 @@ static bool push_known(struct auth *a, struct known *k, const struct token_info 
 	if (k->token.verdict->reason != RC_SUCCESS) {
 		if (!info)
 			return true;
-		auth_mark_stale(a, k);          /* perhaps good again: the endpoint knows */
+		auth_mark_stale(a, k); /* perhaps good again: the endpoint knows */
 		return false;
 	}
 	v = info ? verdict_like(k->token.verdict, info) : NULL;
@@ -162,8 +167,10 @@ static void push_token(struct auth *a, const struct push *p, const struct token_
 			known |= push_known(a, place->known, info);
 	}
 	/* Nobody is connected with it, but sessions and Wills in the core may hold its rights. */
-	if (!known && auth_notify(a, NULL, p->customer, p->id, info ? info->acl : NULL, info ? RC_SUCCESS : RC_NOT_AUTHORIZED))
-		LOG_ERROR("auth", "push_lost", "cid=%" PRIu64 " token=%" PRIu64 " why=memory", p->customer, p->id);
+	if (!known && auth_notify(a, NULL, p->customer, p->id, info ? info->acl : NULL,
+	                          info ? RC_SUCCESS : RC_NOT_AUTHORIZED))
+		LOG_ERROR("auth", "push_lost", "cid=%" PRIu64 " token=%" PRIu64 " why=memory",
+		          p->customer, p->id);
 }
 
 static void push_customer(struct auth *a, const struct push *p)
@@ -230,11 +237,14 @@ static bool is_u64(const json_t *object, const char *key, uint64_t expected)
 }
 
 /* The payload must tell the same as the topic. */
-static int read_token(const struct push *p, const json_t *object, struct token_info *info, bool *deleted, char *why, size_t why_size)
+static int read_token(const struct push *p, const json_t *object, struct token_info *info,
+                      bool *deleted, char *why, size_t why_size)
 {
 	*deleted = false;
 	if (json_get_bool(object, "deleted", deleted) && *deleted)
-		return is_u64(object, "cid", p->customer) && is_u64(object, "id", p->id) ? 0 : -E_INVALID;
+		return is_u64(object, "cid", p->customer) && is_u64(object, "id", p->id)
+		           ? 0
+		           : -E_INVALID;
 	*deleted = false;
 	if (token_info_read(info, object, why, why_size))
 		return -E_INVALID;
@@ -244,7 +254,8 @@ static int read_token(const struct push *p, const json_t *object, struct token_i
 	return -E_INVALID;
 }
 
-static int apply(struct auth *a, const struct push *p, const json_t *object, char *why, size_t why_size)
+static int apply(struct auth *a, const struct push *p, const json_t *object, char *why,
+                 size_t why_size)
 {
 	struct token_info info = { 0 };
 	bool deleted, good;
@@ -283,12 +294,15 @@ static void push_run(struct inbox_item *item)
 	bool ok = read_topic(i->topic, &p);
 
 	if (!ok || !push_seen(a, &p)) {
-		ok = ok && json_read(&object, i->payload, AUTH_PAYLOAD_MAX, JSON_DEPTH, why, sizeof(why)) == 0 &&
+		ok = ok &&
+		     json_read(&object, i->payload, AUTH_PAYLOAD_MAX, JSON_DEPTH, why,
+		               sizeof(why)) == 0 &&
 		     apply(a, &p, object, why, sizeof(why)) == 0;
 		json_decref(object);
 	}
 	if (!ok) {
-		LOG_ERROR("auth", "strange_push", "topic=%s why=%s", log_esc(i->topic), log_esc(str_c(why)));
+		LOG_ERROR("auth", "strange_push", "topic=%s why=%s", log_esc(i->topic),
+		          log_esc(str_c(why)));
 		push_all(a, "strange_push");
 	}
 	mem_free(i);

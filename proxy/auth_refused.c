@@ -1,4 +1,5 @@
-/* auth_refused.c - the bounded memory of refusals (auth_refused.h). Entries are written before they are listed and never changed. */
+/* auth_refused.c - the bounded memory of refusals (auth_refused.h). Entries are written before they
+ * are listed and never changed. */
 #include "base/base.h"
 #include "proxy/auth_refused.h"
 
@@ -9,7 +10,7 @@ enum { SHARES = 16, SHARE_LEAST = 8, BUCKETS_LEAST = 64, BUCKETS_MOST = 16384 };
 struct source {
 	struct map_node node;
 	uint8_t address[16];
-	struct list refusals;                   /* oldest first */
+	struct list refusals; /* oldest first */
 	size_t count;
 };
 
@@ -34,7 +35,8 @@ static unsigned long hash_of(const uint8_t digest[CRYPT_HASH])
 
 static int same_digest(struct cds_lfht_node *node, const void *digest)
 {
-	RCU_HEARD(node);                        /* here and not after the look-up: the comparison already reads the entry */
+	/* here and not after the look-up: the comparison already reads the entry */
+	RCU_HEARD(node);
 	return crypt_equal(container_of(node, struct refusal, node)->digest, digest, CRYPT_HASH);
 }
 
@@ -48,7 +50,8 @@ static struct refusal *find(const struct auth_refused *r, const uint8_t digest[C
 	return node ? container_of(node, struct refusal, node) : NULL;
 }
 
-uint8_t auth_refused_look(const struct auth_refused *r, const uint8_t digest[CRYPT_HASH], int64_t now)
+uint8_t auth_refused_look(const struct auth_refused *r, const uint8_t digest[CRYPT_HASH],
+                          int64_t now)
 {
 	const struct refusal *e = find(r, digest);
 
@@ -91,7 +94,8 @@ static struct source *source_get(struct auth_refused *r, const struct sock_addr 
 	return s;
 }
 
-static void source_put(struct auth_refused *r, struct source *s)        /* a source without refusals is not kept */
+/* a source without refusals is not kept */
+static void source_put(struct auth_refused *r, struct source *s)
 {
 	if (s->count)
 		return;
@@ -131,8 +135,8 @@ void auth_refused_drop(struct auth_refused *r, const uint8_t digest[CRYPT_HASH])
 		drop_whole(r, e);
 }
 
-void auth_refused_add(struct auth_refused *r, const uint8_t digest[CRYPT_HASH], uint8_t reason, int64_t until,
-                      const struct sock_addr *peer)
+void auth_refused_add(struct auth_refused *r, const uint8_t digest[CRYPT_HASH], uint8_t reason,
+                      int64_t until, const struct sock_addr *peer)
 {
 	struct refusal *e;
 	struct source *s;
@@ -144,7 +148,8 @@ void auth_refused_add(struct auth_refused *r, const uint8_t digest[CRYPT_HASH], 
 	while (s->count && (s->count >= r->share || r->count >= r->most))
 		drop(r, list_first(&s->refusals, struct refusal, of_source));
 	if (r->count >= r->most)
-		drop_whole(r, list_first(&r->ages, struct refusal, age));        /* of another source: this one has none left */
+		/* of another source: this one has none left */
+		drop_whole(r, list_first(&r->ages, struct refusal, age));
 	e = mem_zalloc(sizeof(*e));
 	if (!e) {
 		source_put(r, s);
@@ -176,7 +181,8 @@ int auth_refused_open(struct auth_refused *r, size_t most)
 {
 	unsigned long buckets = BUCKETS_LEAST;
 
-	*r = (struct auth_refused){ .most = size_max(most, 1), .share = size_max(most / SHARES, SHARE_LEAST) };
+	*r = (struct auth_refused){ .most = size_max(most, 1),
+		                    .share = size_max(most / SHARES, SHARE_LEAST) };
 	list_init(&r->ages);
 	while (buckets < BUCKETS_MOST && buckets < most)
 		buckets *= 2;

@@ -1,7 +1,9 @@
-/* auth_table.c - the table of known credentials: found by workers without a lock, changed by the authentication thread alone.
+/* auth_table.c - the table of known credentials: found by workers without a lock, changed by the
+ * authentication thread alone.
  *
- * Life: auth_table_add -> (asked) -> auth_table_list -> ... -> auth_table_forget; freed when the last reference is gone and every reader has
- * ended its turn. A reader that found an object may only use it after known_try_get, or until the end of its turn. */
+ * Life: auth_table_add -> (asked) -> auth_table_list -> ... -> auth_table_forget; freed when the
+ * last reference is gone and every reader has ended its turn. A reader that found an object may
+ * only use it after known_try_get, or until the end of its turn. */
 #include "base/base.h"
 #include "proxy/auth_table.h"
 
@@ -15,12 +17,13 @@ enum { BUCKETS_LEAST = 64, BUCKETS_MOST = 16384, EVICT_LOOK = 64 };
 struct group {
 	struct map_node node;
 	uint64_t customer, id;
-	bool whole;                             /* all tokens of the customer; id is 0 */
+	bool whole; /* all tokens of the customer; id is 0 */
 	struct list places;
 };
 
 /* ---- Names ---- */
-void auth_table_digest(const struct auth_table *t, const struct credential *c, uint8_t out[CRYPT_HASH])
+void auth_table_digest(const struct auth_table *t, const struct credential *c,
+                       uint8_t out[CRYPT_HASH])
 {
 	uint8_t text[CRYPT_HASH + 1 + 8 + CREDENTIAL_MAX];
 	size_t n = CRYPT_HASH;
@@ -30,7 +33,8 @@ void auth_table_digest(const struct auth_table *t, const struct credential *c, u
 	text[n++] = c->short_id ? 's' : 'k';
 	for (int i = 0; i < 8; i++)
 		text[n++] = (uint8_t)(c->short_id >> (8 * i));
-	/* The key comes last and everything before it has a fixed size, so the text can be read in one way only. */
+	/* The key comes last and everything before it has a fixed size, so the text can be read in
+	 * one way only. */
 	if (c->key.n)
 		memcpy(text + n, c->key.p, c->key.n);
 	n += c->key.n;
@@ -42,14 +46,15 @@ static unsigned long hash_of(const uint8_t digest[CRYPT_HASH])
 {
 	unsigned long h;
 
-	memcpy(&h, digest, sizeof(h));          /* of a keyed hash: nobody outside can choose it */
+	memcpy(&h, digest, sizeof(h)); /* of a keyed hash: nobody outside can choose it */
 	return h;
 }
 
 /* ---- Look-up by any reader ---- */
 static int same_digest(struct cds_lfht_node *node, const void *digest)
 {
-	RCU_HEARD(node);                        /* here and not after the look-up: the comparison already reads the entry */
+	/* here and not after the look-up: the comparison already reads the entry */
+	RCU_HEARD(node);
 	return crypt_equal(container_of(node, struct known, rcu_node)->digest, digest, CRYPT_HASH);
 }
 
@@ -71,7 +76,8 @@ bool known_try_get(struct known *k)
 	do {
 		if (refs == 0)
 			return false;
-	} while (!atomic_compare_exchange_weak_explicit(&k->refs, &refs, refs + 1, memory_order_acq_rel, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+	    &k->refs, &refs, refs + 1, memory_order_acq_rel, memory_order_relaxed));
 	return true;
 }
 
@@ -147,9 +153,11 @@ static uint64_t group_hash(uint64_t customer, uint64_t id, bool whole)
 	return hash_mix(hash_mix(customer, id), whole);
 }
 
-static struct group *group_find(const struct auth_table *t, uint64_t customer, uint64_t id, bool whole)
+static struct group *group_find(const struct auth_table *t, uint64_t customer, uint64_t id,
+                                bool whole)
 {
-	for (struct map_node *n = map_first(&t->groups, group_hash(customer, id, whole)); n; n = map_next(n)) {
+	for (struct map_node *n = map_first(&t->groups, group_hash(customer, id, whole)); n;
+	     n = map_next(n)) {
 		struct group *g = container_of(n, struct group, node);
 
 		if (g->customer == customer && g->id == id && g->whole == whole)
@@ -158,7 +166,8 @@ static struct group *group_find(const struct auth_table *t, uint64_t customer, u
 	return NULL;
 }
 
-static int place_put(struct auth_table *t, struct place *p, uint64_t customer, uint64_t id, bool whole)
+static int place_put(struct auth_table *t, struct place *p, uint64_t customer, uint64_t id,
+                     bool whole)
 {
 	struct group *g = group_find(t, customer, id, whole);
 
@@ -240,7 +249,8 @@ struct known *auth_table_find(const struct auth_table *t, const uint8_t digest[C
 	return NULL;
 }
 
-struct known *auth_table_add(struct auth_table *t, const struct credential *c, const uint8_t digest[CRYPT_HASH])
+struct known *auth_table_add(struct auth_table *t, const struct credential *c,
+                             const uint8_t digest[CRYPT_HASH])
 {
 	struct known *k = mem_zalloc(sizeof(*k) + c->key.n);
 

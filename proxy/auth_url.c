@@ -1,4 +1,5 @@
-/* auth_url.c - where the endpoint is, and whether tokens may be sent there at all. Pure but for memory. */
+/* auth_url.c - where the endpoint is, and whether tokens may be sent there at all. Pure but for
+ * memory. */
 #include "base/base.h"
 #include "proxy/auth_http.h"
 
@@ -7,7 +8,8 @@
 #include "base/mem.h"
 #include "proxy/config.h"
 
-/* Digits and dots only after "127.": "127.example.com" is a name like any other. libcurl never asks a resolver for "localhost". */
+/* Digits and dots only after "127.": "127.example.com" is a name like any other. libcurl never asks
+ * a resolver for "localhost". */
 static bool is_loopback(const char *host)
 {
 	if (strncmp(host, "127.", 4) == 0)
@@ -22,8 +24,10 @@ static const char *check_url(struct auth_target *t, const struct proxy_config *c
 	const char *why = NULL;
 
 	if (curl_url_set(url, CURLUPART_URL, t->url, 0) != CURLUE_OK ||
-	    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK || curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
-		why = "auth_url: not a URL; write http://127.0.0.1:9005/auth/info, https://... or unix:/path";
+	    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+	    curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		why = "auth_url: not a URL; write http://127.0.0.1:9005/auth/info, https://... or "
+		      "unix:/path";
 	else if (curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK)
 		why = "auth_url: a user name in the URL is not supported";
 	else if (strcmp(scheme, "https") == 0)
@@ -31,7 +35,8 @@ static const char *check_url(struct auth_target *t, const struct proxy_config *c
 	else if (strcmp(scheme, "http") != 0)
 		why = "auth_url: only http, https and unix: are supported";
 	else if (!config->auth_insecure_http && !is_loopback(host))
-		why = "auth_url: plain http would send tokens readable over the network; use https, or set auth_insecure_http = on";
+		why = "auth_url: plain http would send tokens readable over the network; use "
+		      "https, or set auth_insecure_http = on";
 	curl_free(scheme);
 	curl_free(host);
 	curl_free(user);

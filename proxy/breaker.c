@@ -47,7 +47,7 @@ bool breaker_result(struct breaker *b, uint32_t round, bool ok, int64_t now, uin
 {
 	if (round != b->round)
 		return false;
-	MUST(b->state != BREAKER_OPEN);         /* opening began a new round */
+	MUST(b->state != BREAKER_OPEN); /* opening began a new round */
 	if (b->state == BREAKER_PROBING) {
 		if (!ok) {
 			trip(b, now, random);

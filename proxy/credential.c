@@ -1,7 +1,9 @@
-/* credential.c - which of user name and password is the credential, and which strings may be one at all.
+/* credential.c - which of user name and password is the credential, and which strings may be one at
+ * all.
  *
- * With auth_key_form = mbus only keys with our checksum and short credentials pass. With `any`, the endpoint decides what a key is: every run of
- * visible ASCII passes, so the strict forms are looked for first, and a name made of spaces, controls or UTF-8 is never put into a header line. */
+ * With auth_key_form = mbus only keys with our checksum and short credentials pass. With `any`, the
+ * endpoint decides what a key is: every run of visible ASCII passes, so the strict forms are looked
+ * for first, and a name made of spaces, controls or UTF-8 is never put into a header line. */
 #include "base/base.h"
 #include "proxy/auth.h"
 
@@ -37,8 +39,8 @@ static bool is_key(struct str key, bool any_form, struct credential *out)
 	return true;
 }
 
-bool credential_find(struct str username, bool has_username, struct str password, bool has_password, bool any_form,
-                     struct credential *out)
+bool credential_find(struct str username, bool has_username, struct str password, bool has_password,
+                     bool any_form, struct credential *out)
 {
 	struct str name = has_username ? token_strip(username) : STR_NONE;
 	struct str word = has_password ? token_strip(password) : STR_NONE;

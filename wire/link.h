@@ -46,146 +46,197 @@
 #pragma once
 #include "wire/mqtt_read.h"
 
-enum { LINK_MAJOR = 1, LINK_MINOR = 0, LINK_HEAD = 12, LINK_FRAME_MAX = 272 << 20, LINK_CHANNELS_MAX = 1 << 24, LINK_HOMES_MAX = 64 };
+enum {
+	LINK_MAJOR = 1,
+	LINK_MINOR = 0,
+	LINK_HEAD = 12,
+	LINK_FRAME_MAX = 272 << 20,
+	LINK_CHANNELS_MAX = 1 << 24,
+	LINK_HOMES_MAX = 64
+};
 enum { LINK_PING_MS = 1000, LINK_DEAD_MS = 5000 };
 
 enum link_type {
-	LINK_HELLO = 1, LINK_PING, LINK_PONG,
-	LINK_OPEN = 10, LINK_OPENED, LINK_CLOSE, LINK_CLOSED, LINK_WILL_DROP,
-	LINK_PUBLISH = 20, LINK_DELIVER, LINK_ACK,
-	LINK_SUBSCRIBE = 30, LINK_SUBACK, LINK_UNSUBSCRIBE, LINK_UNSUBACK, LINK_REGRANT,
-	LINK_PAUSE = 40, LINK_RESUME,
+	LINK_HELLO = 1,
+	LINK_PING,
+	LINK_PONG,
+	LINK_OPEN = 10,
+	LINK_OPENED,
+	LINK_CLOSE,
+	LINK_CLOSED,
+	LINK_WILL_DROP,
+	LINK_PUBLISH = 20,
+	LINK_DELIVER,
+	LINK_ACK,
+	LINK_SUBSCRIBE = 30,
+	LINK_SUBACK,
+	LINK_UNSUBSCRIBE,
+	LINK_UNSUBACK,
+	LINK_REGRANT,
+	LINK_PAUSE = 40,
+	LINK_RESUME,
 	LINK_RIGHTS = 50,
 };
 
 struct link_head {
-	uint32_t length;                        /* of the whole frame */
+	uint32_t length; /* of the whole frame */
 	uint8_t type, flags;
 	uint16_t generation;
 	uint32_t channel;
 };
-/* MORE: fewer than LINK_HEAD bytes, or body not whole. BAD: length < LINK_HEAD or > LINK_FRAME_MAX, unknown type, flags that the type does not have,
- * channel > LINK_CHANNELS_MAX, a client's frame (OPEN, OPENED, CLOSE, CLOSED, WILL_DROP, REGRANT, PAUSE, RESUME) on channel 0, the link's own frame
- * (HELLO, PING, PONG, DELIVER, RIGHTS) on another channel, a generation on channel 0, a body on a frame that has none. */
+/* MORE: fewer than LINK_HEAD bytes, or body not whole. BAD: length < LINK_HEAD or > LINK_FRAME_MAX,
+ * unknown type, flags that the type does not have, channel > LINK_CHANNELS_MAX, a client's frame
+ * (OPEN, OPENED, CLOSE, CLOSED, WILL_DROP, REGRANT, PAUSE, RESUME) on channel 0, the link's own
+ * frame (HELLO, PING, PONG, DELIVER, RIGHTS) on another channel, a generation on channel 0, a body
+ * on a frame that has none. */
 enum parse link_head_read(struct str bytes, struct link_head *out);
 const char *link_type_name(unsigned type);
 
-/* Which home a customer lives on: the same on both sides. customer 0 (the trusted world) is home 0. */
+/* Which home a customer lives on: the same on both sides. customer 0 (the trusted world) is home 0.
+ */
 unsigned link_home_of(uint64_t customer, unsigned homes);
 
 /* ---- Flags ---- */
-enum { LINK_QOS = 0x03, LINK_RETAIN = 0x04, LINK_DUP = 0x08 };                          /* PUBLISH, and per entry in DELIVER */
+/* PUBLISH, and per entry in DELIVER */
+enum { LINK_QOS = 0x03, LINK_RETAIN = 0x04, LINK_DUP = 0x08 };
 enum { LINK_OPEN_CLEAN = 0x01, LINK_OPEN_WILL = 0x02, LINK_OPEN_REATTACH = 0x04 };
 enum { LINK_OPENED_PRESENT = 0x01 };
-enum { LINK_CLOSE_WILL = 0x01, LINK_CLOSE_EXPIRY = 0x02 };                              /* send the Will; body has a new session expiry */
+/* send the Will; body has a new session expiry */
+enum { LINK_CLOSE_WILL = 0x01, LINK_CLOSE_EXPIRY = 0x02 };
 
-/* ---- Bodies. read: false = does not parse (whole body must be consumed). All str borrow the frame. ---- */
+/* ---- Bodies. read: false = does not parse (whole body must be consumed). All str borrow the
+ * frame. ---- */
 struct link_hello {
-	uint16_t major, minor, homes, home;     /* core: how many homes there are and which one this is; a proxy says 0, 0 */
+	/* core: how many homes there are and which one this is; a proxy says 0, 0 */
+	uint16_t major, minor, homes, home;
 	uint32_t features;
-	struct str name;                        /* "mbus-proxy/0", for logs */
+	struct str name; /* "mbus-proxy/0", for logs */
 };
-bool link_hello_read(struct str body, struct link_hello *out);        /* wrong magic: false; the caller judges major */
+/* wrong magic: false; the caller judges major */
+bool link_hello_read(struct str body, struct link_hello *out);
 void link_hello_write(struct buf *b, const struct link_hello *h);
-void link_bare_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation);        /* PING PONG PAUSE RESUME WILL_DROP: no body */
+/* PING PONG PAUSE RESUME WILL_DROP: no body */
+void link_bare_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation);
 
-/* A message as it crosses the link. Topics are inner names. props: MQTT 5 wire form of payload format, content type, correlation data and
- * user properties only (link_msg_read checks that), canonical: written by us from validated values. */
+/* A message as it crosses the link. Topics are inner names. props: MQTT 5 wire form of payload
+ * format, content type, correlation data and user properties only (link_msg_read checks that),
+ * canonical: written by us from validated values. */
 struct link_msg {
 	struct str topic, response_topic, props, payload;
-	uint32_t expiry_s;                      /* seconds left; LINK_NO_EXPIRY */
+	uint32_t expiry_s; /* seconds left; LINK_NO_EXPIRY */
 };
 #define LINK_NO_EXPIRY UINT32_MAX
 
 struct link_open {
-	uint8_t version, will_qos;              /* enum mqtt_version; Will only with LINK_OPEN_WILL in the head's flags */
+	/* enum mqtt_version; Will only with LINK_OPEN_WILL in the head's flags */
+	uint8_t version, will_qos;
 	bool will_retain;
-	uint16_t receive_maximum;               /* the client's */
-	uint64_t customer, token;               /* ids; customer 0 is refused on a client's channel */
+	uint16_t receive_maximum; /* the client's */
+	/* ids; customer 0 is refused on a client's channel */
+	uint64_t customer, token;
 	uint32_t session_expiry_s, will_delay_s;
-	int64_t rights_until;                   /* unix seconds when the token ends, 0 = never: a delayed Will dies with it */
-	uint32_t queue_messages, queue_bytes, subscriptions;    /* limits of this session; 0 = the core's own */
-	struct str client_id, peer;             /* client_id is never empty: the proxy assigns one; peer: address as text, for session lists */
+	/* unix seconds when the token ends, 0 = never: a delayed Will dies with it */
+	int64_t rights_until;
+	/* limits of this session; 0 = the core's own */
+	uint32_t queue_messages, queue_bytes, subscriptions;
+	/* client_id is never empty: the proxy assigns one; peer: address as text, for session lists
+	 */
+	struct str client_id, peer;
 	struct link_msg will;
 };
 bool link_open_read(struct str body, uint8_t flags, struct link_open *out);
-void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags, const struct link_open *o);
+void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
+                     const struct link_open *o);
 
 struct link_opened {
 	uint8_t reason;
-	struct str subs;                        /* link_opened_next */
+	struct str subs; /* link_opened_next */
 	unsigned count;
 };
-struct link_sub {                               /* a subscription of a resumed session */
-	struct str filter;                      /* as the client wrote it */
-	uint8_t opts;                           /* MQTT's subscription options byte */
-	uint32_t id;                            /* subscription identifier, 0 = none */
+struct link_sub {          /* a subscription of a resumed session */
+	struct str filter; /* as the client wrote it */
+	uint8_t opts;      /* MQTT's subscription options byte */
+	uint32_t id;       /* subscription identifier, 0 = none */
 };
 bool link_opened_read(struct str body, struct link_opened *out);
 bool link_opened_next(struct link_opened *o, struct link_sub *sub);
 /* Written in pieces: begin, one link_opened_add per subscription, link_end. */
-size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, bool present, uint8_t reason, unsigned count);
+size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, bool present,
+                         uint8_t reason, unsigned count);
 void link_opened_add(struct buf *b, const struct link_sub *sub);
 
 bool link_close_read(struct str body, uint8_t flags, uint32_t *session_expiry_s);
-void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags, uint32_t session_expiry_s);
+void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
+                      uint32_t session_expiry_s);
 bool link_closed_read(struct str body, uint8_t *reason);
 void link_closed_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t reason);
 
 struct link_publish {
-	uint16_t packet_id;                     /* 0 with QoS 0; QoS, retain and dup stand in the head's flags */
+	/* 0 with QoS 0; QoS, retain and dup stand in the head's flags */
+	uint16_t packet_id;
 	struct link_msg msg;
 };
 bool link_publish_read(struct str body, uint8_t flags, struct link_publish *out);
-void link_publish_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags, const struct link_publish *p);
+void link_publish_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
+                        const struct link_publish *p);
 
 struct link_deliver {
 	struct link_msg msg;
-	uint64_t customer, token;               /* who published: customer id, token id (0 = the platform) */
-	int64_t timestamp_ms;                   /* wall clock of the core when the message was accepted */
-	struct str entries;                     /* link_deliver_entry(d, i) for i < count */
+	/* who published: customer id, token id (0 = the platform) */
+	uint64_t customer, token;
+	/* wall clock of the core when the message was accepted */
+	int64_t timestamp_ms;
+	struct str entries; /* link_deliver_entry(d, i) for i < count */
 	uint32_t count;
 };
 struct link_entry {
 	uint32_t channel;
 	uint16_t generation, packet_id;
-	uint8_t flags;                          /* LINK_QOS | LINK_RETAIN | LINK_DUP */
-	uint32_t subscription_id;               /* 0 = none */
+	uint8_t flags;            /* LINK_QOS | LINK_RETAIN | LINK_DUP */
+	uint32_t subscription_id; /* 0 = none */
 };
-enum { LINK_ENTRY = 16 };                       /* bytes of an entry on the wire */
+enum { LINK_ENTRY = 16 }; /* bytes of an entry on the wire */
 bool link_deliver_read(struct str body, struct link_deliver *out);
 struct link_entry link_deliver_entry(const struct link_deliver *d, uint32_t i);
-void link_deliver_write(struct buf *b, const struct link_deliver *d, const struct link_entry *entries, uint32_t count);
+void link_deliver_write(struct buf *b, const struct link_deliver *d,
+                        const struct link_entry *entries, uint32_t count);
 
 /* ACK: flags = enum mqtt_type (PUBACK, PUBREC, PUBREL, PUBCOMP). */
 bool link_ack_read(struct str body, uint8_t flags, uint16_t *packet_id, uint8_t *reason);
-void link_ack_write(struct buf *b, uint32_t channel, uint16_t generation, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
+void link_ack_write(struct buf *b, uint32_t channel, uint16_t generation, enum mqtt_type type,
+                    uint16_t packet_id, uint8_t reason);
 
-/* SUBSCRIBE and REGRANT: items, each with a set of inner filters. In SUBSCRIBE an item whose code is >= 0x80 was refused by the proxy: the
- * core does nothing and repeats the code at that place of SUBACK. In REGRANT only filter and the set count. */
+/* SUBSCRIBE and REGRANT: items, each with a set of inner filters. In SUBSCRIBE an item whose code
+ * is >= 0x80 was refused by the proxy: the core does nothing and repeats the code at that place of
+ * SUBACK. In REGRANT only filter and the set count. */
 struct link_subscribe {
-	uint16_t packet_id;                     /* 0 in REGRANT */
+	uint16_t packet_id; /* 0 in REGRANT */
 	uint32_t subscription_id;
 	uint16_t count;
 	struct str items;
 };
 struct link_item {
 	uint8_t code, opts;
-	struct str filter;                      /* as the client wrote it, $share/... included */
+	struct str filter; /* as the client wrote it, $share/... included */
 	uint16_t count;
-	struct str inner;                       /* link_item_next */
+	struct str inner; /* link_item_next */
 };
 bool link_subscribe_read(struct str body, struct link_subscribe *out);
 bool link_subscribe_next(struct link_subscribe *s, struct link_item *item);
-bool link_item_next(struct link_item *item, struct str *filter, bool *system);  /* inner filter, and its mark of the root rule (topic.h) */
-/* Written in pieces: begin; per item: link_item_begin, link_item_inner...; link_end. Offsets (frame, item)
- * count from the first unread byte: consume nothing of b until link_end. */
-size_t link_subscribe_begin(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation, uint16_t packet_id, uint32_t subscription_id);
+/* inner filter, and its mark of the root rule (topic.h) */
+bool link_item_next(struct link_item *item, struct str *filter, bool *system);
+/* Written in pieces: begin; per item: link_item_begin, link_item_inner...; link_end. Offsets
+ * (frame, item) count from the first unread byte: consume nothing of b until link_end. */
+size_t link_subscribe_begin(struct buf *b, enum link_type type, uint32_t channel,
+                            uint16_t generation, uint16_t packet_id, uint32_t subscription_id);
 size_t link_item_begin(struct buf *b, size_t frame, uint8_t code, uint8_t opts, struct str filter);
-void link_item_inner(struct buf *b, size_t item, struct str filter, bool system);       /* counts itself into the item */
+/* counts itself into the item */
+void link_item_inner(struct buf *b, size_t item, struct str filter, bool system);
 
-bool link_suback_read(struct str body, uint16_t *packet_id, struct str *codes);         /* SUBACK and UNSUBACK */
-void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation, uint16_t packet_id, const uint8_t *codes, size_t count);
+/* SUBACK and UNSUBACK */
+bool link_suback_read(struct str body, uint16_t *packet_id, struct str *codes);
+void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation,
+                       uint16_t packet_id, const uint8_t *codes, size_t count);
 
 struct link_unsubscribe {
 	uint16_t packet_id, count;
@@ -193,12 +244,14 @@ struct link_unsubscribe {
 };
 bool link_unsubscribe_read(struct str body, struct link_unsubscribe *out);
 bool link_unsubscribe_next(struct link_unsubscribe *u, struct str *filter);
-size_t link_unsubscribe_begin(struct buf *b, uint32_t channel, uint16_t generation, uint16_t packet_id);
+size_t link_unsubscribe_begin(struct buf *b, uint32_t channel, uint16_t generation,
+                              uint16_t packet_id);
 void link_unsubscribe_add(struct buf *b, size_t frame, struct str filter);
 
 struct link_rights {
 	uint64_t customer, token;
-	uint16_t count;                         /* filters it may still publish to; 0 = nothing: revoked */
+	/* filters it may still publish to; 0 = nothing: revoked */
+	uint16_t count;
 	struct str items;
 };
 bool link_rights_read(struct str body, struct link_rights *out);
@@ -206,4 +259,5 @@ bool link_rights_next(struct link_rights *r, struct str *filter, bool *system);
 size_t link_rights_begin(struct buf *b, uint64_t customer, uint64_t token);
 void link_rights_add(struct buf *b, size_t frame, struct str filter, bool system);
 
-void link_end(struct buf *b, size_t frame);     /* closes a frame written in pieces: sets its length */
+/* closes a frame written in pieces: sets its length */
+void link_end(struct buf *b, size_t frame);

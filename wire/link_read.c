@@ -1,8 +1,10 @@
 /* link_read.c - reading the frames of the link (link.h, link_layout.h). Pure.
  *
- * The family speaks here, but it is still read as if it were a stranger: every count and length is held against the bytes that are
- * left before it is used, every value that has no meaning is refused, and a body must be consumed to its last byte. What passes
- * *_read has been walked to its end, so that the *_next functions only stop where the list stops. */
+ * The family speaks here, but it is still read as if it were a stranger: every count and length is
+ * held against the bytes that are left before it is used, every value that has no meaning is
+ * refused, and a body must be consumed to its last byte. What passes
+ * *_read has been walked to its end, so that the *_next functions only stop where the list stops.
+ */
 #include "base/base.h"
 #include "wire/link.h"
 #include "wire/link_layout.h"
@@ -78,7 +80,8 @@ enum parse link_head_read(struct str bytes, struct link_head *out)
 	return PARSE_OK;
 }
 
-/* splitmix64's last step (Steele et al. 2014): fixed, so that both sides and every release agree. */
+/* splitmix64's last step (Steele et al. 2014): fixed, so that both sides and every release agree.
+ */
 unsigned link_home_of(uint64_t customer, unsigned homes)
 {
 	uint64_t z = customer;
@@ -154,7 +157,8 @@ static bool opts_ok(uint8_t opts)
 	return (opts & 0x03) != 0x03 && (opts & 0x30) != 0x30 && !(opts & 0xc0);
 }
 
-/* The same on a PUBLISH and on an entry of DELIVER: [MQTT-2.2.1-2], [MQTT-2.2.1-3], [MQTT-3.3.1-2], [MQTT-3.3.1-4]. */
+/* The same on a PUBLISH and on an entry of DELIVER: [MQTT-2.2.1-2], [MQTT-2.2.1-3], [MQTT-3.3.1-2],
+ * [MQTT-3.3.1-4]. */
 static bool qos_ok(uint8_t flags, uint16_t packet_id)
 {
 	switch (flags & LINK_QOS) {
@@ -170,7 +174,8 @@ static bool qos_ok(uint8_t flags, uint16_t packet_id)
 
 /* ---- Messages ---- */
 
-/* Properties that belong to the message (MQTT5 3.3.2.3) and not to the hop. All but user properties at most once. */
+/* Properties that belong to the message (MQTT5 3.3.2.3) and not to the hop. All but user properties
+ * at most once. */
 static bool prop_take(struct take *t, unsigned *seen)
 {
 	uint16_t n;

@@ -1,9 +1,11 @@
 /* link_write.c - writing the frames of the link (link.h, link_layout.h). Pure.
  *
- * A frame is counted first and reserved once, then filled with plain stores: these functions are on the way of every message. When
- * memory runs out, or when a frame would be longer than LINK_FRAME_MAX, the buf is `broken` and holds no half of a number; the owner looks
- * once per batch (buf_ok) and rolls back. Frames of lists are written in pieces; their counts and length are patched in place, at
- * offsets from the first unread byte, because the memory may move while they grow. */
+ * A frame is counted first and reserved once, then filled with plain stores: these functions are on
+ * the way of every message. When memory runs out, or when a frame would be longer than
+ * LINK_FRAME_MAX, the buf is `broken` and holds no half of a number; the owner looks once per batch
+ * (buf_ok) and rolls back. Frames of lists are written in pieces; their counts and length are
+ * patched in place, at offsets from the first unread byte, because the memory may move while they
+ * grow. */
 #include "base/base.h"
 #include "wire/link.h"
 #include "wire/link_layout.h"
@@ -60,7 +62,8 @@ struct to { /* who a frame is for, and what it is */
 	uint32_t channel;
 };
 
-/* Room for the whole frame, its head written; NULL and broken when there is none. Ends with buf_commit(b, LINK_HEAD + body). */
+/* Room for the whole frame, its head written; NULL and broken when there is none. Ends with
+ * buf_commit(b, LINK_HEAD + body). */
 static uint8_t *start(struct buf *b, struct to to, size_t body)
 {
 	uint8_t *w;
@@ -243,7 +246,8 @@ void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uin
 
 /* ---- Frames in pieces ---- */
 
-/* One more in the 16-bit count at this offset from the first unread byte. More than it can say: broken. */
+/* One more in the 16-bit count at this offset from the first unread byte. More than it can say:
+ * broken. */
 static void count_one(struct buf *b, size_t at)
 {
 	uint8_t *p;

@@ -4,14 +4,27 @@
 #include "base/bytes.h"
 
 enum mqtt_type {
-	MQTT_CONNECT = 1, MQTT_CONNACK, MQTT_PUBLISH, MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL, MQTT_PUBCOMP,
-	MQTT_SUBSCRIBE, MQTT_SUBACK, MQTT_UNSUBSCRIBE, MQTT_UNSUBACK, MQTT_PINGREQ, MQTT_PINGRESP,
-	MQTT_DISCONNECT, MQTT_AUTH,
+	MQTT_CONNECT = 1,
+	MQTT_CONNACK,
+	MQTT_PUBLISH,
+	MQTT_PUBACK,
+	MQTT_PUBREC,
+	MQTT_PUBREL,
+	MQTT_PUBCOMP,
+	MQTT_SUBSCRIBE,
+	MQTT_SUBACK,
+	MQTT_UNSUBSCRIBE,
+	MQTT_UNSUBACK,
+	MQTT_PINGREQ,
+	MQTT_PINGRESP,
+	MQTT_DISCONNECT,
+	MQTT_AUTH,
 };
 
 enum mqtt_version { MQTT_V31 = 3, MQTT_V311 = 4, MQTT_V5 = 5 };
 
-/* MQTT5 2.4. In our own code 0x00..0xFF; what goes to a v3 client is chosen by mqtt_v3_connack()/mqtt_v3_suback(). */
+/* MQTT5 2.4. In our own code 0x00..0xFF; what goes to a v3 client is chosen by
+ * mqtt_v3_connack()/mqtt_v3_suback(). */
 #define MQTT_REASONS(R) \
 	R(SUCCESS, 0x00, "success") \
 	R(GRANTED_QOS1, 0x01, "granted QoS 1") \
@@ -63,37 +76,64 @@ enum mqtt_reason {
 #undef R
 };
 
-const char *mqtt_reason_text(unsigned code);            /* "unknown reason" for a code not in the table */
-uint8_t mqtt_v3_connack(unsigned code);                 /* v5 reason -> v3 return code 0..5 (MQTT 3.1.1, 3.2.2.3) */
-uint8_t mqtt_v3_suback(unsigned code);                  /* >= 0x80 -> 0x80 */
+/* "unknown reason" for a code not in the table */
+const char *mqtt_reason_text(unsigned code);
+/* v5 reason -> v3 return code 0..5 (MQTT 3.1.1, 3.2.2.3) */
+uint8_t mqtt_v3_connack(unsigned code);
+uint8_t mqtt_v3_suback(unsigned code); /* >= 0x80 -> 0x80 */
 const char *mqtt_type_name(unsigned type);
 
 /* ---- Properties, MQTT5 2.2.2.2 ---- */
 enum mqtt_prop {
-	PROP_PAYLOAD_FORMAT = 0x01, PROP_MESSAGE_EXPIRY = 0x02, PROP_CONTENT_TYPE = 0x03, PROP_RESPONSE_TOPIC = 0x08,
-	PROP_CORRELATION_DATA = 0x09, PROP_SUBSCRIPTION_ID = 0x0B, PROP_SESSION_EXPIRY = 0x11, PROP_ASSIGNED_CLIENT_ID = 0x12,
-	PROP_SERVER_KEEP_ALIVE = 0x13, PROP_AUTH_METHOD = 0x15, PROP_AUTH_DATA = 0x16, PROP_REQUEST_PROBLEM_INFO = 0x17,
-	PROP_WILL_DELAY = 0x18, PROP_REQUEST_RESPONSE_INFO = 0x19, PROP_RESPONSE_INFO = 0x1A, PROP_SERVER_REFERENCE = 0x1C,
-	PROP_REASON_STRING = 0x1F, PROP_RECEIVE_MAXIMUM = 0x21, PROP_TOPIC_ALIAS_MAXIMUM = 0x22, PROP_TOPIC_ALIAS = 0x23,
-	PROP_MAXIMUM_QOS = 0x24, PROP_RETAIN_AVAILABLE = 0x25, PROP_USER_PROPERTY = 0x26, PROP_MAXIMUM_PACKET_SIZE = 0x27,
-	PROP_WILDCARD_AVAILABLE = 0x28, PROP_SUBSCRIPTION_ID_AVAILABLE = 0x29, PROP_SHARED_AVAILABLE = 0x2A,
+	PROP_PAYLOAD_FORMAT = 0x01,
+	PROP_MESSAGE_EXPIRY = 0x02,
+	PROP_CONTENT_TYPE = 0x03,
+	PROP_RESPONSE_TOPIC = 0x08,
+	PROP_CORRELATION_DATA = 0x09,
+	PROP_SUBSCRIPTION_ID = 0x0B,
+	PROP_SESSION_EXPIRY = 0x11,
+	PROP_ASSIGNED_CLIENT_ID = 0x12,
+	PROP_SERVER_KEEP_ALIVE = 0x13,
+	PROP_AUTH_METHOD = 0x15,
+	PROP_AUTH_DATA = 0x16,
+	PROP_REQUEST_PROBLEM_INFO = 0x17,
+	PROP_WILL_DELAY = 0x18,
+	PROP_REQUEST_RESPONSE_INFO = 0x19,
+	PROP_RESPONSE_INFO = 0x1A,
+	PROP_SERVER_REFERENCE = 0x1C,
+	PROP_REASON_STRING = 0x1F,
+	PROP_RECEIVE_MAXIMUM = 0x21,
+	PROP_TOPIC_ALIAS_MAXIMUM = 0x22,
+	PROP_TOPIC_ALIAS = 0x23,
+	PROP_MAXIMUM_QOS = 0x24,
+	PROP_RETAIN_AVAILABLE = 0x25,
+	PROP_USER_PROPERTY = 0x26,
+	PROP_MAXIMUM_PACKET_SIZE = 0x27,
+	PROP_WILDCARD_AVAILABLE = 0x28,
+	PROP_SUBSCRIPTION_ID_AVAILABLE = 0x29,
+	PROP_SHARED_AVAILABLE = 0x2A,
 };
 
-/* All properties of one packet after validation. `has` tells which single-valued ones were there; strings borrow the packet.
- * User properties stay in wire form (repeated 0x26 len key len value, nothing else, in order), ready to be copied. */
+/* All properties of one packet after validation. `has` tells which single-valued ones were there;
+ * strings borrow the packet. User properties stay in wire form (repeated 0x26 len key len value,
+ * nothing else, in order), ready to be copied. */
 struct mqtt_props {
-	uint64_t has;                                   /* bit (1 << id) for id < 0x2B */
+	uint64_t has; /* bit (1 << id) for id < 0x2B */
 	uint32_t message_expiry, session_expiry, will_delay, maximum_packet_size;
 	uint16_t server_keep_alive, receive_maximum, topic_alias_maximum, topic_alias;
-	uint8_t payload_format, request_problem_info, request_response_info, maximum_qos, retain_available,
-	        wildcard_available, subscription_id_available, shared_available;
-	struct str content_type, response_topic, correlation_data, assigned_client_id, auth_method, auth_data,
-	           response_info, server_reference, reason_string;
-	struct str user;                                /* first 0x26 byte .. last value byte if they are adjacent in the packet, */
-	unsigned user_count;                            /* else see mqtt_props_user(); number of pairs */
-	bool user_scattered;                            /* other properties stand between them: copy with mqtt_props_user() */
-	struct str all;                                 /* the raw property block, validated */
-	uint32_t subscription_id[8];                    /* in a received SUBSCRIBE at most one; in a PUBLISH to a client up to 8 kept */
+	uint8_t payload_format, request_problem_info, request_response_info, maximum_qos,
+	    retain_available, wildcard_available, subscription_id_available, shared_available;
+	struct str content_type, response_topic, correlation_data, assigned_client_id, auth_method,
+	    auth_data, response_info, server_reference, reason_string;
+	/* first 0x26 byte .. last value byte if they are adjacent in the packet, */
+	struct str user;
+	/* else see mqtt_props_user(); number of pairs */
+	unsigned user_count;
+	/* other properties stand between them: copy with mqtt_props_user() */
+	bool user_scattered;
+	struct str all; /* the raw property block, validated */
+	/* in a received SUBSCRIBE at most one; in a PUBLISH to a client up to 8 kept */
+	uint32_t subscription_id[8];
 	unsigned subscription_ids;
 };
 
@@ -102,15 +142,20 @@ static inline bool mqtt_has(const struct mqtt_props *p, enum mqtt_prop id)
 	return p->has >> id & 1;
 }
 
-void mqtt_props_user(const struct mqtt_props *p, struct buf *out);      /* appends only the user properties, in order */
-struct mqtt_user_walk { struct take t; };
+/* appends only the user properties, in order */
+void mqtt_props_user(const struct mqtt_props *p, struct buf *out);
+struct mqtt_user_walk {
+	struct take t;
+};
 void mqtt_user_start(struct mqtt_user_walk *w, const struct mqtt_props *p);
-bool mqtt_user_next(struct mqtt_user_walk *w, struct str *key, struct str *value);   /* in order; false at the end */
+/* in order; false at the end */
+bool mqtt_user_next(struct mqtt_user_walk *w, struct str *key, struct str *value);
 
 /* ---- Numbers ---- */
 enum { MQTT_REMAINING_MAX = 268435455 };
 enum parse { PARSE_OK, PARSE_MORE, PARSE_BAD };
-/* Variable byte integer, minimal form demanded (MQTT5 1.5.5; attack P07). MORE when the bytes end early, BAD over 4 bytes or padded. */
+/* Variable byte integer, minimal form demanded (MQTT5 1.5.5; attack P07). MORE when the bytes end
+ * early, BAD over 4 bytes or padded. */
 enum parse mqtt_varint_take(struct take *t, uint32_t *out);
 void mqtt_varint_put(struct buf *b, uint32_t v);
 static inline unsigned mqtt_varint_size(uint32_t v)
@@ -119,6 +164,8 @@ static inline unsigned mqtt_varint_size(uint32_t v)
 }
 
 /* ---- UTF-8, MQTT5 1.5.4 ---- */
-bool mqtt_utf8_ok(struct str s);                /* well-formed, shortest form, no surrogates, no U+0000 */
-bool mqtt_name_ok(struct str s);                /* mqtt_utf8_ok and no U+0001-001F, 007F-009F, U+FEFF, non-characters (attack P27):
-                                                   for topics, filters, client ids, user names */
+/* well-formed, shortest form, no surrogates, no U+0000 */
+bool mqtt_utf8_ok(struct str s);
+/* mqtt_utf8_ok and no U+0001-001F, 007F-009F, U+FEFF, non-characters (attack P27): for topics,
+ * filters, client ids, user names */
+bool mqtt_name_ok(struct str s);

@@ -1,6 +1,6 @@
 /* mqtt_parts.h - what the files of the codec (mqtt_*.c, link_*.c for message properties, ws.c for
- * text and putting) share; nobody else includes it. Reading parts answers with a reason code like the packets do;
- * writing parts is done on reserved memory. */
+ * text and putting) share; nobody else includes it. Reading parts answers with a reason code like
+ * the packets do; writing parts is done on reserved memory. */
 #pragma once
 #include "wire/mqtt_read.h"
 
@@ -12,11 +12,10 @@ bool mqtt_reason_may(unsigned code,
                      unsigned where); /* MQTT5 2.4: is this code one of that packet's? */
 
 /* ---- Text ---- */
-bool mqtt_text_ok(
-    struct str s); /* well-formed UTF-8, U+0000 allowed: payloads with format indicator 1 */
-unsigned mqtt_topic_judge(
-    struct str
-	topic); /* a topic name to publish to: RC_SUCCESS, 0x81 not UTF-8, 0x90 not a name for us */
+/* well-formed UTF-8, U+0000 allowed: payloads with format indicator 1 */
+bool mqtt_text_ok(struct str s);
+unsigned mqtt_topic_judge(struct str topic); /* a topic name to publish to: RC_SUCCESS, 0x81 not
+                                                UTF-8, 0x90 not a name for us */
 unsigned mqtt_string_take(struct take *t,
                           struct str *out); /* two-byte length, UTF-8; RC_SUCCESS or 0x81 */
 bool mqtt_binary_take(struct take *t, struct str *out); /* two-byte length, any bytes */

@@ -1,7 +1,8 @@
 /* space.c - customer/<id>/<name>: the whole of the isolation by names (design section 3).
  *
- * Injective because an id has one spelling: decimal without leading zeros, never 0, and the name that follows is never empty. So
- * "customer/7/" itself, and "customer/07/x", belong to nobody (attack T08). */
+ * Injective because an id has one spelling: decimal without leading zeros, never 0, and the name
+ * that follows is never empty. So "customer/7/" itself, and "customer/07/x", belong to nobody
+ * (attack T08). */
 #include "base/base.h"
 #include "wire/space.h"
 

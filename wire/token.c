@@ -1,7 +1,8 @@
 /* token.c - how a token key is spelled (token.h), without knowing what it is worth.
  *
- * The checksum is not a secret and no MAC: it only lets us turn away what cannot be a key before anything is looked up (attack A20),
- * and lets scanners for leaked secrets be sure of what they found. */
+ * The checksum is not a secret and no MAC: it only lets us turn away what cannot be a key before
+ * anything is looked up (attack A20), and lets scanners for leaked secrets be sure of what they
+ * found. */
 #include "base/base.h"
 #include "wire/token.h"
 #include "base/crypt.h"
@@ -75,7 +76,8 @@ static unsigned divide(uint8_t number[TOKEN_RANDOM])
 	return rest;
 }
 
-/* 384 random bits for 54 digits of base 62 (321.6 bits): what the division favours is less than one part in 2^62. */
+/* 384 random bits for 54 digits of base 62 (321.6 bits): what the division favours is less than one
+ * part in 2^62. */
 void token_make(char key[TOKEN_KEY], const uint8_t random[TOKEN_RANDOM])
 {
 	uint8_t number[TOKEN_RANDOM];

@@ -1,8 +1,9 @@
 /* topic.c - topic names and filters as MQTT5 4.7 has them, plus the root rule of topic.h.
  *
- * Everything here is one walk from left to right, without recursion, without memory, linear in the bytes it is given: a filter of
- * 65,000 slashes (Mosquitto CVE-2019-11779) costs what any text of that length costs. Bytes are compared as bytes; nothing is
- * folded, normalised or decoded (attack C13). */
+ * Everything here is one walk from left to right, without recursion, without memory, linear in the
+ * bytes it is given: a filter of 65,000 slashes (Mosquitto CVE-2019-11779) costs what any text of
+ * that length costs. Bytes are compared as bytes; nothing is folded, normalised or decoded (attack
+ * C13). */
 #include "base/base.h"
 #include "wire/topic.h"
 #include "wire/mqtt.h"
@@ -31,7 +32,8 @@ unsigned topic_levels(struct str name)
 	return levels;
 }
 
-/* What names and filters have in common; a filter deeper than any name could match none (attack P19). */
+/* What names and filters have in common; a filter deeper than any name could match none (attack
+ * P19). */
 static bool text_ok(struct str text)
 {
 	return text.n > 0 && text.n <= TOPIC_BYTES_MAX && topic_levels(text) <= TOPIC_LEVELS_MAX &&
@@ -68,8 +70,8 @@ static bool starts_wild(struct str filter)
 	return filter.p[0] == '+' || filter.p[0] == '#';
 }
 
-/* The root rule: may a wildcard in the first level of a filter with this mark stand for the first level of this text? The text is a
- * name, or a filter that does not start with a wildcard. */
+/* The root rule: may a wildcard in the first level of a filter with this mark stand for the first
+ * level of this text? The text is a name, or a filter that does not start with a wildcard. */
 static bool root_admits(bool system, struct str text)
 {
 	if (text.p[0] == '$')
@@ -116,8 +118,9 @@ static bool root_covers(struct filter outer, struct filter inner)
 	return root_admits(outer.system, inner.text);
 }
 
-/* "x/#" matches "x" too. But the name with no level does not exist, nor does the empty name, so "#" is the same as "+/#", and "/#"
- * is the same as "/+/#": nothing that ends before this '#' is a name. */
+/* "x/#" matches "x" too. But the name with no level does not exist, nor does the empty name, so "#"
+ * is the same as "+/#", and "/#" is the same as "/+/#": nothing that ends before this '#' is a
+ * name. */
 static bool nothing_before_hash(struct str filter)
 {
 	return str_eq(filter, STR("#")) || str_eq(filter, STR("/#"));
@@ -170,7 +173,8 @@ static void room_add_level(struct room *r, bool first, struct str level)
 	room_add(r, level);
 }
 
-/* Can the first levels meet, as far as the root rule is concerned? If both are wildcards, what they meet in is one too. */
+/* Can the first levels meet, as far as the root rule is concerned? If both are wildcards, what they
+ * meet in is one too. */
 static bool root_meets(struct filter a, struct filter b)
 {
 	if (starts_wild(a.text) == starts_wild(b.text))

@@ -5,21 +5,24 @@
 #include <stdio.h>
 
 static const struct ctl_column token_columns[] = {
-	{ "ID", "id", CTL_PLAIN },           { "CID", "cid", CTL_PLAIN },        { "INFO", "info", CTL_PLAIN },
-	{ "ACCESS", "access", CTL_ACCESS },  { "ENABLED", "enabled", CTL_PLAIN }, { "TTL", "ttl", CTL_SECONDS },
-	{ "EXPIRE", "expire", CTL_TIME },    { "ACCESSED", "accessed", CTL_TIME }, { "IPS", "ips", CTL_PLAIN },
+	{ "ID", "id", CTL_PLAIN },           { "CID", "cid", CTL_PLAIN },
+	{ "INFO", "info", CTL_PLAIN },       { "ACCESS", "access", CTL_ACCESS },
+	{ "ENABLED", "enabled", CTL_PLAIN }, { "TTL", "ttl", CTL_SECONDS },
+	{ "EXPIRE", "expire", CTL_TIME },    { "ACCESSED", "accessed", CTL_TIME },
+	{ "IPS", "ips", CTL_PLAIN },
 };
 static const struct ctl_column customer_columns[] = {
-	{ "ID", "id", CTL_PLAIN },
-	{ "PARENT", "cid", CTL_PLAIN },
-	{ "NAME", "name", CTL_PLAIN },
-	{ "BLOCKED", "blocked", CTL_PLAIN },
+	{ "ID", "id", CTL_PLAIN },          { "PARENT", "cid", CTL_PLAIN },
+	{ "NAME", "name", CTL_PLAIN },      { "BLOCKED", "blocked", CTL_PLAIN },
 	{ "CREATED", "created", CTL_TIME },
 };
 
 bool ctl_seconds(const char *text, int64_t *out)
 {
-	static const struct { char unit; int64_t seconds; } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	static const struct {
+		char unit;
+		int64_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
 	struct str digits = str_c(text);
 	int64_t factor = 1;
 	uint64_t n;
@@ -38,9 +41,11 @@ bool ctl_seconds(const char *text, int64_t *out)
 }
 
 /* Prints what came: JSON as it is, or the errors of it, or the rows as a table. */
-static int show(const struct ctl_args *a, long status, const json_t *answer, const struct ctl_column *columns, size_t count)
+static int show(const struct ctl_args *a, long status, const json_t *answer,
+                const struct ctl_column *columns, size_t count)
 {
-	const json_t *rows = json_object_get(answer, "result"), *errors = json_object_get(answer, "errors");
+	const json_t *rows = json_object_get(answer, "result"),
+		     *errors = json_object_get(answer, "errors");
 	size_t index;
 	json_t *e;
 
@@ -48,8 +53,8 @@ static int show(const struct ctl_args *a, long status, const json_t *answer, con
 		json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 		printf("\n");
 	} else {
-		json_array_foreach (errors, index, e)
-			fprintf(stderr, "mbusctl: %s\n", json_string_value(json_object_get(e, "reason")));
+		json_array_foreach(errors, index, e) fprintf(
+		    stderr, "mbusctl: %s\n", json_string_value(json_object_get(e, "reason")));
 		if (json_array_size(rows) && columns)
 			ctl_table(rows, columns, count);
 	}
@@ -59,8 +64,8 @@ static int show(const struct ctl_args *a, long status, const json_t *answer, con
 }
 
 /* One call from start to end. Takes body. after: what to print beside the table, may be NULL. */
-static int call(const struct ctl_args *a, const char *method, const char *path, json_t *body, const struct ctl_column *columns, size_t count,
-                void (*after)(const json_t *answer))
+static int call(const struct ctl_args *a, const char *method, const char *path, json_t *body,
+                const struct ctl_column *columns, size_t count, void (*after)(const json_t *answer))
 {
 	struct ctl_server server;
 	json_t *answer = NULL;
@@ -86,7 +91,8 @@ static int usage(const char *what, const char *value)
 	return CTL_USAGE;
 }
 
-/* A selector goes into the path: everything but the plain characters is percent-encoded, so that it can be nothing else. */
+/* A selector goes into the path: everything but the plain characters is percent-encoded, so that it
+ * can be nothing else. */
 static bool path_of(char *out, size_t size, const char *base, const char *selector)
 {
 	size_t at = strlen(base);
@@ -97,7 +103,8 @@ static bool path_of(char *out, size_t size, const char *base, const char *select
 	out[at++] = '/';
 	for (; *selector; selector++) {
 		unsigned char c = (unsigned char)*selector;
-		bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("-_.,=", c);
+		bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+		             (c >= 'A' && c <= 'Z') || strchr("-_.,=", c);
 
 		if (at + 4 >= size)
 			return false;
@@ -109,16 +116,22 @@ static bool path_of(char *out, size_t size, const char *base, const char *select
 
 /* ---- Tokens ---- */
 
-/* "pub:cmd/+", "sub:#", "pubsub:a/#", "REST:logs", "REST:sessions" -> an entry of access.acl, or NULL. */
+/* "pub:cmd/+", "sub:#", "pubsub:a/#", "REST:logs", "REST:sessions" -> an entry of access.acl, or
+ * NULL. */
 static json_t *grant_entry(const char *grant)
 {
-	static const struct { const char *word; bool publish, subscribe; } actions[] = {
-		{ "pub:", true, false }, { "sub:", false, true }, { "pubsub:", true, true }, { "publish:", true, false },
+	static const struct {
+		const char *word;
+		bool publish, subscribe;
+	} actions[] = {
+		{ "pub:", true, false },       { "sub:", false, true },
+		{ "pubsub:", true, true },     { "publish:", true, false },
 		{ "subscribe:", false, true }, { "publish,subscribe:", true, true },
 	};
 
 	if (strcmp(grant, "REST:logs") == 0)
-		return json_pack("{s:s, s:[{s:s, s:[s]}]}", "uri", "mqtt", "submodules", "name", "logs", "methods", "GET");
+		return json_pack("{s:s, s:[{s:s, s:[s]}]}", "uri", "mqtt", "submodules", "name",
+		                 "logs", "methods", "GET");
 	if (strcmp(grant, "REST:sessions") == 0)
 		return json_pack("{s:s, s:[s]}", "uri", "mqtt", "methods", "GET");
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
@@ -131,7 +144,8 @@ static json_t *grant_entry(const char *grant)
 				json_array_append_new(list, json_string("publish"));
 			if (actions[i].subscribe)
 				json_array_append_new(list, json_string("subscribe"));
-			return json_pack("{s:s, s:s, s:o}", "uri", "mqtt", "topic", grant + n, "actions", list);
+			return json_pack("{s:s, s:s, s:o}", "uri", "mqtt", "topic", grant + n,
+			                 "actions", list);
 		}
 	}
 	return NULL;
@@ -163,7 +177,9 @@ static int token_access(const struct ctl_args *a, json_t *token)
 
 		if (!entry) {
 			json_decref(list);
-			return usage("--acl is pub:FILTER, sub:FILTER, pubsub:FILTER, REST:logs or REST:sessions, not", a->grant[i]);
+			return usage("--acl is pub:FILTER, sub:FILTER, pubsub:FILTER, REST:logs or "
+			             "REST:sessions, not",
+			             a->grant[i]);
 		}
 		json_array_append_new(list, entry);
 	}
@@ -200,7 +216,8 @@ static void show_key(const json_t *answer)
 {
 	const json_t *first = json_array_get(json_object_get(answer, "result"), 0);
 
-	printf("\nThe key is shown this once:\n%s\n", json_string_value(json_object_get(first, "key")));
+	printf("\nThe key is shown this once:\n%s\n",
+	       json_string_value(json_object_get(first, "key")));
 }
 
 static int token_create(const struct ctl_args *a)
@@ -214,7 +231,8 @@ static int token_create(const struct ctl_args *a)
 	}
 	if (!a->ttl && !a->expire)
 		json_object_set_new(token, "ttl", json_integer(365 * 86400));
-	return call(a, "POST", "/platform/tokens", json_pack("[o]", token), token_columns, ARRAY_LEN(token_columns), show_key);
+	return call(a, "POST", "/platform/tokens", json_pack("[o]", token), token_columns,
+	            ARRAY_LEN(token_columns), show_key);
 }
 
 static int token_update(const struct ctl_args *a)
@@ -224,7 +242,9 @@ static int token_update(const struct ctl_args *a)
 	char path[1024];
 
 	if (code == CTL_OK && json_object_size(token) == 0)
-		code = usage("nothing to change: give --acl, --type, --ttl, --expire, --ips, --info, --enable or", "--disable");
+		code = usage("nothing to change: give --acl, --type, --ttl, --expire, --ips, "
+		             "--info, --enable or",
+		             "--disable");
 	if (code == CTL_OK && !path_of(path, sizeof(path), "/platform/tokens", a->word[2]))
 		code = usage("the selector is too long", a->word[2]);
 	if (code != CTL_OK) {
@@ -235,7 +255,8 @@ static int token_update(const struct ctl_args *a)
 }
 
 /* GET or DELETE of base/selector; without a word it is `all`. */
-static int select_call(const struct ctl_args *a, const char *method, const char *base, const struct ctl_column *columns, size_t count)
+static int select_call(const struct ctl_args *a, const char *method, const char *base,
+                       const struct ctl_column *columns, size_t count)
 {
 	char path[1024];
 
@@ -262,12 +283,14 @@ static int customer_create(const struct ctl_args *a)
 
 	if (!body)
 		return usage("the name is not UTF-8", "choose another");
-	return call(a, "POST", "/platform/subaccounts", body, customer_columns, ARRAY_LEN(customer_columns), NULL);
+	return call(a, "POST", "/platform/subaccounts", body, customer_columns,
+	            ARRAY_LEN(customer_columns), NULL);
 }
 
 static int customer_list(const struct ctl_args *a)
 {
-	return select_call(a, "GET", "/platform/subaccounts", customer_columns, ARRAY_LEN(customer_columns));
+	return select_call(a, "GET", "/platform/subaccounts", customer_columns,
+	                   ARRAY_LEN(customer_columns));
 }
 
 static int customer_delete(const struct ctl_args *a)
@@ -277,7 +300,8 @@ static int customer_delete(const struct ctl_args *a)
 
 static int customer_show(const struct ctl_args *a)
 {
-	return call(a, "GET", "/platform/customer", NULL, customer_columns, ARRAY_LEN(customer_columns), NULL);
+	return call(a, "GET", "/platform/customer", NULL, customer_columns,
+	            ARRAY_LEN(customer_columns), NULL);
 }
 
 /* ---- Log, and who am I ---- */
@@ -303,7 +327,8 @@ static int log_follow(const struct ctl_args *a)
 	int err = ctl_server_find(&server, a);
 
 	if (err == 0) {
-		err = ctl_follow(&server, "/platform/customer/logs?follow=1", follow_line, (void *)(uintptr_t)a);
+		err = ctl_follow(&server, "/platform/customer/logs?follow=1", follow_line,
+		                 (void *)(uintptr_t)a);
 		ctl_server_free(&server);
 	}
 	return err ? CTL_REFUSED : CTL_OK;
@@ -317,13 +342,18 @@ static int token_self(const struct ctl_args *a)
 const struct ctl_command ctl_commands[] = {
 	{ "token", "create", "", "make a token; its key is shown once", 0, 0, token_create },
 	{ "token", "list", "[SELECTOR]", "tokens, without their keys", 1, 0, token_list },
-	{ "token", "update", "SELECTOR", "change what the options name; live sessions follow within 5 s", 1, 1, token_update },
-	{ "token", "delete", "SELECTOR", "revoke for good; live sessions end within 5 s", 1, 1, token_delete },
+	{ "token", "update", "SELECTOR",
+	  "change what the options name; live sessions follow within 5 s", 1, 1, token_update },
+	{ "token", "delete", "SELECTOR", "revoke for good; live sessions end within 5 s", 1, 1,
+	  token_delete },
 	{ "token", "self", "", "the token this command uses", 0, 0, token_self },
-	{ "customer", "create", "NAME", "make a customer (a subaccount of yours)", 1, 1, customer_create },
+	{ "customer", "create", "NAME", "make a customer (a subaccount of yours)", 1, 1,
+	  customer_create },
 	{ "customer", "list", "[SELECTOR]", "your subaccounts", 1, 0, customer_list },
 	{ "customer", "show", "", "your own account", 0, 0, customer_show },
-	{ "customer", "delete", "SELECTOR", "delete subaccounts with all that is theirs", 1, 1, customer_delete },
-	{ "log", "follow", "", "what happens in your account, live, until Ctrl-C", 0, 0, log_follow },
+	{ "customer", "delete", "SELECTOR", "delete subaccounts with all that is theirs", 1, 1,
+	  customer_delete },
+	{ "log", "follow", "", "what happens in your account, live, until Ctrl-C", 0, 0,
+	  log_follow },
 };
 const size_t ctl_command_count = ARRAY_LEN(ctl_commands);

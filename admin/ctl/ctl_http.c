@@ -1,5 +1,5 @@
-/* ctl_http.c - mbusctl's door to libcurl, and where it learns the server and the token from. The key goes into one header and
- * nowhere else: no argv, no message, and it is wiped at the end. */
+/* ctl_http.c - mbusctl's door to libcurl, and where it learns the server and the token from. The
+ * key goes into one header and nowhere else: no argv, no message, and it is wiped at the end. */
 #include "admin/ctl/ctl.h"
 
 #include <curl/curl.h>
@@ -57,7 +57,8 @@ static void from_state(struct ctl_server *s, const char *dir)
 	char path[4096], why[128];
 
 	snprintf(path, sizeof(path), "%s/ready.json", dir);
-	if (file_read(path, &text, 65536) == 0 && json_read(&ready, buf_str(&text), 65536, JSON_DEPTH, why, sizeof(why)) == 0) {
+	if (file_read(path, &text, 65536) == 0 &&
+	    json_read(&ready, buf_str(&text), 65536, JSON_DEPTH, why, sizeof(why)) == 0) {
 		if (!s->url && json_get_str(ready, "api", &value))
 			s->url = str_dup_z(value);
 		if (!s->key && json_get_str(ready, "token", &value))
@@ -72,14 +73,16 @@ static void from_state(struct ctl_server *s, const char *dir)
 int ctl_server_find(struct ctl_server *out, const struct ctl_args *a)
 {
 	struct ctl_server s = { .cid = a->cid };
-	const char *env_api = getenv("MBUS_API"), *env_key = getenv("MBUS_TOKEN"), *env_state = getenv("MBUS_STATE");
+	const char *env_api = getenv("MBUS_API"), *env_key = getenv("MBUS_TOKEN"),
+		   *env_state = getenv("MBUS_STATE");
 
 	if (a->api || env_api)
 		s.url = str_dup_z(str_c(a->api ? a->api : env_api));
 	if (a->token_file) {
 		s.key = file_key(a->token_file);
 		if (!s.key) {
-			fprintf(stderr, "mbusctl: cannot read the token from %s: %s\n", a->token_file, strerror(errno));
+			fprintf(stderr, "mbusctl: cannot read the token from %s: %s\n",
+			        a->token_file, strerror(errno));
 			ctl_server_free(&s);
 			return -E_NOTFOUND;
 		}
@@ -89,7 +92,9 @@ int ctl_server_find(struct ctl_server *out, const struct ctl_args *a)
 	if (!s.url || !s.key)
 		from_state(&s, a->state ? a->state : env_state ? env_state : ".state");
 	if (!s.url || !s.key) {
-		fprintf(stderr, "mbusctl: %s: give --api and --token-file (or MBUS_API and MBUS_TOKEN), or --state DIR of a running stack\n",
+		fprintf(stderr,
+		        "mbusctl: %s: give --api and --token-file (or MBUS_API and MBUS_TOKEN), or "
+		        "--state DIR of a running stack\n",
 		        s.url ? "no token" : "no server");
 		ctl_server_free(&s);
 		return -E_NOTFOUND;
@@ -111,7 +116,7 @@ void ctl_server_free(struct ctl_server *s)
 
 /* ---- Calls ---- */
 
-struct stream {                                 /* what a transfer hands its bytes to */
+struct stream { /* what a transfer hands its bytes to */
 	struct buf body;
 	void (*line)(void *arg, struct str text);
 	void *arg;
@@ -134,8 +139,10 @@ static size_t take_events(char *p, size_t size, size_t count, void *arg)
 
 	if (take_body(p, size, count, arg) != size * count)
 		return 0;
-	while (buf_len(&s->body) && (end = memchr(buf_data(&s->body), '\n', buf_len(&s->body))) != NULL) {
-		struct str text = str_make(buf_data(&s->body), (size_t)(end - (const char *)buf_data(&s->body)));
+	while (buf_len(&s->body) &&
+	       (end = memchr(buf_data(&s->body), '\n', buf_len(&s->body))) != NULL) {
+		struct str text =
+		    str_make(buf_data(&s->body), (size_t)(end - (const char *)buf_data(&s->body)));
 
 		if (str_starts(text, STR("data: ")))
 			s->line(s->arg, str_skip(text, 6));
@@ -163,7 +170,8 @@ static struct curl_slist *headers(const struct ctl_server *s, bool body)
 	return list;
 }
 
-static CURL *transfer(const struct ctl_server *s, const char *method, const char *path, struct stream *to, struct curl_slist *with)
+static CURL *transfer(const struct ctl_server *s, const char *method, const char *path,
+                      struct stream *to, struct curl_slist *with)
 {
 	CURL *c = curl_easy_init();
 	char url[4096];
@@ -195,7 +203,8 @@ static int perform(CURL *c, const struct ctl_server *s, long *status)
 	return -E_IO;
 }
 
-int ctl_call(const struct ctl_server *s, const char *method, const char *path, const json_t *body, long *status, json_t **answer)
+int ctl_call(const struct ctl_server *s, const char *method, const char *path, const json_t *body,
+             long *status, json_t **answer)
 {
 	struct stream to = { 0 };
 	struct buf text = { 0 };
@@ -216,7 +225,8 @@ int ctl_call(const struct ctl_server *s, const char *method, const char *path, c
 		goto end;
 	err = json_read(answer, buf_str(&to.body), CTL_ANSWER_MAX, 64, why, sizeof(why));
 	if (err)
-		fprintf(stderr, "mbusctl: %s answered %ld with something that is not JSON: %s\n", s->url, *status, why);
+		fprintf(stderr, "mbusctl: %s answered %ld with something that is not JSON: %s\n",
+		        s->url, *status, why);
 end:
 	if (c)
 		curl_easy_cleanup(c);
@@ -226,7 +236,8 @@ end:
 	return err;
 }
 
-int ctl_follow(const struct ctl_server *s, const char *path, void (*line)(void *arg, struct str text), void *arg)
+int ctl_follow(const struct ctl_server *s, const char *path,
+               void (*line)(void *arg, struct str text), void *arg)
 {
 	struct stream to = { .line = line, .arg = arg };
 	struct curl_slist *with = headers(s, false);
@@ -235,7 +246,8 @@ int ctl_follow(const struct ctl_server *s, const char *path, void (*line)(void *
 	int err = c ? perform(c, s, &status) : -E_NOMEM;
 
 	if (err == 0 && status != 200) {
-		fprintf(stderr, "mbusctl: %s refused with status %ld: %.*s\n", s->url, status, STR_ARG(buf_str(&to.body)));
+		fprintf(stderr, "mbusctl: %s refused with status %ld: %.*s\n", s->url, status,
+		        STR_ARG(buf_str(&to.body)));
 		err = -E_DENIED;
 	}
 	if (c)

@@ -1,5 +1,6 @@
-/* ctl_table.c - answers for people: aligned columns, times as dates, one line per log record. What comes from the server may hold names
- * that a customer chose: control characters never reach the terminal. */
+/* ctl_table.c - answers for people: aligned columns, times as dates, one line per log record. What
+ * comes from the server may hold names that a customer chose: control characters never reach the
+ * terminal. */
 #include "admin/ctl/ctl.h"
 
 #include <inttypes.h>
@@ -87,36 +88,44 @@ void ctl_table(const json_t *rows, const struct ctl_column *columns, size_t coun
 	int width[16];
 	for (size_t i = 0; i < count; i++) {
 		width[i] = (int)strlen(columns[i].title);
-		json_array_foreach (rows, index, row) {
+		json_array_foreach(rows, index, row)
+		{
 			cell_text(cell, sizeof(cell), find(row, columns[i].key), columns[i].form);
 			if ((int)strlen(cell) > width[i])
 				width[i] = (int)strlen(cell);
 		}
 	}
 	for (size_t i = 0; i < count; i++)
-		printf("%-*s%s", i + 1 < count ? width[i] : 0, columns[i].title, i + 1 < count ? "  " : "\n");
-	json_array_foreach (rows, index, row) {
+		printf("%-*s%s", i + 1 < count ? width[i] : 0, columns[i].title,
+		       i + 1 < count ? "  " : "\n");
+	json_array_foreach(rows, index, row)
+	{
 		for (size_t i = 0; i < count; i++) {
 			cell_text(cell, sizeof(cell), find(row, columns[i].key), columns[i].form);
-			printf("%-*s%s", i + 1 < count ? width[i] : 0, cell, i + 1 < count ? "  " : "\n");
+			printf("%-*s%s", i + 1 < count ? width[i] : 0, cell,
+			       i + 1 < count ? "  " : "\n");
 		}
 	}
 }
 
 void ctl_log_record(const json_t *record)
 {
-	static const char *const first[] = { "timestamp", "event_code", "event_origin", "event_text", "origin_type", "origin_id", NULL };
+	static const char *const first[] = { "timestamp",  "event_code",  "event_origin",
+		                             "event_text", "origin_type", "origin_id",
+		                             NULL };
 	char when[CELL], cell[256];
 	const char *key;
 	json_t *value;
 
 	time_text(when, sizeof(when), json_number_value(json_object_get(record, "timestamp")));
 	cell_text(cell, sizeof(cell), json_object_get(record, "event_origin"), CTL_PLAIN);
-	printf("%s %4" JSON_INTEGER_FORMAT " %s", when, json_integer_value(json_object_get(record, "event_code")), cell);
+	printf("%s %4" JSON_INTEGER_FORMAT " %s", when,
+	       json_integer_value(json_object_get(record, "event_code")), cell);
 	cell_text(cell, sizeof(cell), json_object_get(record, "event_text"), CTL_PLAIN);
 	if (strcmp(cell, "-") != 0)
 		printf(" \"%s\"", cell);
-	json_object_foreach ((json_t *)(uintptr_t)record, key, value) {
+	json_object_foreach((json_t *)(uintptr_t)record, key, value)
+	{
 		bool shown = false;
 
 		for (int i = 0; first[i]; i++)

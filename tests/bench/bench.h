@@ -1,7 +1,8 @@
-/* bench.h - mbus-bench: a load generator that verifies every message it caused and tells what the servers paid for them.
- * One thread, one epoll loop, one read and one write per ready connection and turn; publishers and subscribers live in the same process, so that
- * "delivered" is known without asking anybody. Connections speak through wire/, the same code the servers read with; a second opinion are the
- * flow tests with other people's clients. */
+/* bench.h - mbus-bench: a load generator that verifies every message it caused and tells what the
+ * servers paid for them. One thread, one epoll loop, one read and one write per ready connection
+ * and turn; publishers and subscribers live in the same process, so that "delivered" is known
+ * without asking anybody. Connections speak through wire/, the same code the servers read with; a
+ * second opinion are the flow tests with other people's clients. */
 #pragma once
 #include "base/bytes.h"
 #include "wire/mqtt_write.h"
@@ -20,21 +21,23 @@ struct bench_options {
 struct bench_conn {
 	int fd;
 	bool publisher, subscriber, ready, closed;
-	uint32_t index;                 /* among publishers, or among subscribers */
+	uint32_t index; /* among publishers, or among subscribers */
 	uint16_t next_pid;
 	struct buf in, out;
-	size_t sent;                    /* of out, already written */
-	char topic[96];                 /* what it publishes to, or its filter */
-	uint64_t seq;                   /* publisher: next number */
-	uint32_t open;                  /* publisher: deliveries and acks still owed for what is in flight */
-	uint32_t flying;                /* publisher: messages in flight */
-	struct bench_flight *flight;    /* publisher: ring of `inflight` */
-	uint64_t *expect;               /* subscriber: next number per publisher */
-	bool queued;                    /* in the list of connections to flush */
+	size_t sent;    /* of out, already written */
+	char topic[96]; /* what it publishes to, or its filter */
+	uint64_t seq;   /* publisher: next number */
+	/* publisher: deliveries and acks still owed for what is in flight */
+	uint32_t open;
+	uint32_t flying;             /* publisher: messages in flight */
+	struct bench_flight *flight; /* publisher: ring of `inflight` */
+	uint64_t *expect;            /* subscriber: next number per publisher */
+	bool queued;                 /* in the list of connections to flush */
 };
 
-struct bench_flight {                   /* one message in flight */
-	uint32_t owed;                  /* deliveries that have not come yet, plus one for the PUBACK of QoS 1 */
+struct bench_flight { /* one message in flight */
+	/* deliveries that have not come yet, plus one for the PUBACK of QoS 1 */
+	uint32_t owed;
 };
 
 struct bench_counts {
@@ -43,15 +46,18 @@ struct bench_counts {
 };
 
 /* measure.c */
-uint64_t bench_now(void);                               /* monotonic ns */
-double bench_cpu(const int *pid, int pids);             /* user + system seconds of these processes, from /proc/PID/stat */
+uint64_t bench_now(void); /* monotonic ns */
+/* user + system seconds of these processes, from /proc/PID/stat */
+double bench_cpu(const int *pid, int pids);
 double bench_own_cpu(void);
 void bench_latency_add(struct bench_counts *c, uint64_t ns);
 double bench_latency_us(const struct bench_counts *c, double quantile);
 
 /* payload.c */
 void bench_payload_write(uint8_t *p, size_t n, uint32_t publisher, uint64_t seq, uint64_t now);
-bool bench_payload_read(struct str payload, uint32_t *publisher, uint64_t *seq, uint64_t *sent);        /* false: not ours or not whole */
+/* false: not ours or not whole */
+bool bench_payload_read(struct str payload, uint32_t *publisher, uint64_t *seq, uint64_t *sent);
 
 /* run.c */
-int bench_run(const struct bench_options *o);           /* exit code: 0 the run counts, 1 it does not (the JSON line says why), 2 could not run */
+/* exit code: 0 the run counts, 1 it does not (the JSON line says why), 2 could not run */
+int bench_run(const struct bench_options *o);

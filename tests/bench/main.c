@@ -8,15 +8,15 @@
 #include "tests/bench/bench.h"
 
 static const char help[] =
-	"mbus-bench: load on an MQTT server, every message verified; prints one JSON line\n"
-	"  --host ADDR (127.0.0.1)  --port N (1883)  --user TOKEN  --version 3|4|5 (4)\n"
-	"  --scenario pairs|fan-in|fan-out|telematics\n"
-	"  --connections N (100)    publishers (pairs: as many subscribers)\n"
-	"  --subscribers N (500)    of fan-out and telematics\n"
-	"  --qos 0|1  --payload BYTES (100)  --inflight N (1)  per publisher\n"
-	"  --rate N                 messages a second over all publishers, instead of a window\n"
-	"  --seconds N (5)  --warmup N (1)\n"
-	"  --pid N                  a server process whose CPU counts; may be repeated\n";
+    "mbus-bench: load on an MQTT server, every message verified; prints one JSON line\n"
+    "  --host ADDR (127.0.0.1)  --port N (1883)  --user TOKEN  --version 3|4|5 (4)\n"
+    "  --scenario pairs|fan-in|fan-out|telematics\n"
+    "  --connections N (100)    publishers (pairs: as many subscribers)\n"
+    "  --subscribers N (500)    of fan-out and telematics\n"
+    "  --qos 0|1  --payload BYTES (100)  --inflight N (1)  per publisher\n"
+    "  --rate N                 messages a second over all publishers, instead of a window\n"
+    "  --seconds N (5)  --warmup N (1)\n"
+    "  --pid N                  a server process whose CPU counts; may be repeated\n";
 
 static int number(const char *text, const char *option)
 {
@@ -45,41 +45,83 @@ static enum bench_scenario scenario(const char *text)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "host", 1, NULL, 'h' }, { "port", 1, NULL, 'p' }, { "user", 1, NULL, 'u' }, { "version", 1, NULL, 'v' }, { "scenario", 1, NULL, 's' },
-		{ "connections", 1, NULL, 'c' }, { "subscribers", 1, NULL, 'b' }, { "qos", 1, NULL, 'q' }, { "payload", 1, NULL, 'l' },
-		{ "inflight", 1, NULL, 'i' }, { "rate", 1, NULL, 'r' }, { "seconds", 1, NULL, 't' }, { "warmup", 1, NULL, 'w' }, { "pid", 1, NULL, 'P' },
-		{ "help", 0, NULL, 'H' }, { NULL, 0, NULL, 0 },
+		{ "host", 1, NULL, 'h' },        { "port", 1, NULL, 'p' },
+		{ "user", 1, NULL, 'u' },        { "version", 1, NULL, 'v' },
+		{ "scenario", 1, NULL, 's' },    { "connections", 1, NULL, 'c' },
+		{ "subscribers", 1, NULL, 'b' }, { "qos", 1, NULL, 'q' },
+		{ "payload", 1, NULL, 'l' },     { "inflight", 1, NULL, 'i' },
+		{ "rate", 1, NULL, 'r' },        { "seconds", 1, NULL, 't' },
+		{ "warmup", 1, NULL, 'w' },      { "pid", 1, NULL, 'P' },
+		{ "help", 0, NULL, 'H' },        { NULL, 0, NULL, 0 },
 	};
-	struct bench_options o = { .host = "127.0.0.1", .port = 1883, .version = 4, .payload = 100, .inflight = 1, .connections = 100, .subscribers = 500,
-		                   .seconds = 5, .warmup = 1 };
+	struct bench_options o = { .host = "127.0.0.1",
+		                   .port = 1883,
+		                   .version = 4,
+		                   .payload = 100,
+		                   .inflight = 1,
+		                   .connections = 100,
+		                   .subscribers = 500,
+		                   .seconds = 5,
+		                   .warmup = 1 };
 	struct rlimit files = { 0 };
 
 	for (int c, i = 0; (c = getopt_long(argc, argv, "", options, &i)) != -1;) {
 		switch (c) {
-		case 'h': o.host = optarg; break;
-		case 'u': o.user = optarg; break;
-		case 's': o.scenario = scenario(optarg); break;
-		case 'p': o.port = number(optarg, "port"); break;
-		case 'v': o.version = number(optarg, "version"); break;
-		case 'c': o.connections = number(optarg, "connections"); break;
-		case 'b': o.subscribers = number(optarg, "subscribers"); break;
-		case 'q': o.qos = number(optarg, "qos"); break;
-		case 'l': o.payload = number(optarg, "payload"); break;
-		case 'i': o.inflight = number(optarg, "inflight"); break;
-		case 'r': o.rate = number(optarg, "rate"); break;
-		case 't': o.seconds = number(optarg, "seconds"); break;
-		case 'w': o.warmup = number(optarg, "warmup"); break;
+		case 'h':
+			o.host = optarg;
+			break;
+		case 'u':
+			o.user = optarg;
+			break;
+		case 's':
+			o.scenario = scenario(optarg);
+			break;
+		case 'p':
+			o.port = number(optarg, "port");
+			break;
+		case 'v':
+			o.version = number(optarg, "version");
+			break;
+		case 'c':
+			o.connections = number(optarg, "connections");
+			break;
+		case 'b':
+			o.subscribers = number(optarg, "subscribers");
+			break;
+		case 'q':
+			o.qos = number(optarg, "qos");
+			break;
+		case 'l':
+			o.payload = number(optarg, "payload");
+			break;
+		case 'i':
+			o.inflight = number(optarg, "inflight");
+			break;
+		case 'r':
+			o.rate = number(optarg, "rate");
+			break;
+		case 't':
+			o.seconds = number(optarg, "seconds");
+			break;
+		case 'w':
+			o.warmup = number(optarg, "warmup");
+			break;
 		case 'P':
 			if (o.pids == BENCH_PIDS)
 				return 2;
 			o.pid[o.pids++] = number(optarg, "pid");
 			break;
-		case 'H': fputs(help, stdout); return 0;
-		default: fputs(help, stderr); return 2;
+		case 'H':
+			fputs(help, stdout);
+			return 0;
+		default:
+			fputs(help, stderr);
+			return 2;
 		}
 	}
-	if (o.qos > 1 || o.version < 3 || o.version > 5 || o.payload < BENCH_PAYLOAD_MIN || o.payload > (60 << 10) || o.inflight < 1 || o.inflight > 65000 ||
-	    o.connections < 1 || o.subscribers < 1) {
+	if (o.qos > 1 || o.version < 3 || o.version > 5 || o.payload < BENCH_PAYLOAD_MIN ||
+	    o.payload > (60 << 10) || o.inflight < 1 || o.inflight > 65000 || o.connections < 1 ||
+	    o.subscribers < 1) {
 		fputs("mbus-bench: a value is out of range (see --help)\n", stderr);
 		return 2;
 	}

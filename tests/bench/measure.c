@@ -1,4 +1,5 @@
-/* measure.c - clocks, CPU time of other processes, and a histogram of latencies (16 steps per power of two: 6 % wide). */
+/* measure.c - clocks, CPU time of other processes, and a histogram of latencies (16 steps per power
+ * of two: 6 % wide). */
 #include "tests/bench/bench.h"
 
 #include <stdio.h>
@@ -29,7 +30,8 @@ static double cpu_of(int pid)
 	fclose(f);
 	/* The name in parentheses may hold anything: fields are counted from behind it. */
 	after = strrchr(line, ')');
-	if (!after || sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) {
+	if (!after || sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+	                     &user, &system) != 2) {
 		fprintf(stderr, "mbus-bench: cannot read %s\n", path);
 		exit(2);
 	}

@@ -1,4 +1,5 @@
-/* payload.c - a message that proves itself: who sent it, its number, when, and a pattern in the rest that follows from those. */
+/* payload.c - a message that proves itself: who sent it, its number, when, and a pattern in the
+ * rest that follows from those. */
 #include "tests/bench/bench.h"
 
 enum { MAGIC = 0x4d425355 };

@@ -1,7 +1,9 @@
-/* run.c - one run: connect all, subscribe all, warm up, measure, stop publishing, drain, verify, print one JSON line.
+/* run.c - one run: connect all, subscribe all, warm up, measure, stop publishing, drain, verify,
+ * print one JSON line.
  *
- * In flight, as the figures mean it: a publisher's message counts until every subscriber that should get it has got it and, with QoS 1, its
- * PUBACK is here. With --rate the loop is open: messages leave by the clock, in flight is not bounded. */
+ * In flight, as the figures mean it: a publisher's message counts until every subscriber that
+ * should get it has got it and, with QoS 1, its PUBACK is here. With --rate the loop is open:
+ * messages leave by the clock, in flight is not bounded. */
 #include "tests/bench/bench.h"
 
 #include <arpa/inet.h>
@@ -19,7 +21,7 @@ struct bench {
 	const struct bench_options *o;
 	struct bench_conn *conn, **flush;
 	size_t conns, flushes, publishers, subscribers, ready;
-	uint32_t copies;                        /* deliveries per message */
+	uint32_t copies; /* deliveries per message */
 	int epoll;
 	bool publishing, failed;
 	struct bench_counts counts;
@@ -54,12 +56,16 @@ static bool windowed(const struct bench *b)
 
 static void publish(struct bench *b, struct bench_conn *c)
 {
-	struct mqtt_publish p = { .qos = (uint8_t)b->o->qos, .topic = str_c(c->topic), .payload = str_make(b->payload, (size_t)b->o->payload) };
+	struct mqtt_publish p = { .qos = (uint8_t)b->o->qos,
+		                  .topic = str_c(c->topic),
+		                  .payload = str_make(b->payload, (size_t)b->o->payload) };
 
 	bench_payload_write(b->payload, (size_t)b->o->payload, c->index, c->seq, bench_now());
 	if (p.qos) {
 		/* packet id = place in the window + 1 while the window is bounded, else counting */
-		p.packet_id = windowed(b) ? (uint16_t)(c->seq % (unsigned)b->o->inflight + 1) : ++c->next_pid ? c->next_pid : ++c->next_pid;
+		p.packet_id = windowed(b)     ? (uint16_t)(c->seq % (unsigned)b->o->inflight + 1)
+		              : ++c->next_pid ? c->next_pid
+		                              : ++c->next_pid;
 	}
 	mqtt_publish_write(&c->out, (uint8_t)b->o->version, &p);
 	if (windowed(b))
@@ -72,7 +78,8 @@ static void publish(struct bench *b, struct bench_conn *c)
 
 static void publish_more(struct bench *b, struct bench_conn *c)
 {
-	while (b->publishing && windowed(b) && (int)c->flying < b->o->inflight && c->flight[c->seq % (unsigned)b->o->inflight].owed == 0)
+	while (b->publishing && windowed(b) && (int)c->flying < b->o->inflight &&
+	       c->flight[c->seq % (unsigned)b->o->inflight].owed == 0)
 		publish(b, c);
 }
 
@@ -109,9 +116,10 @@ static void on_message(struct bench *b, struct bench_conn *c, const struct mqtt_
 	uint64_t seq, sent;
 
 	if (p->qos)
-		mqtt_ack_write(&c->out, MQTT_PUBACK, (uint8_t)b->o->version, p->packet_id, 0, NULL), want_flush(b, c);
-	if (!bench_payload_read(p->payload, &publisher, &seq, &sent) || publisher >= b->publishers ||
-	    (int)p->payload.n != b->o->payload) {
+		mqtt_ack_write(&c->out, MQTT_PUBACK, (uint8_t)b->o->version, p->packet_id, 0, NULL),
+		    want_flush(b, c);
+	if (!bench_payload_read(p->payload, &publisher, &seq, &sent) ||
+	    publisher >= b->publishers || (int)p->payload.n != b->o->payload) {
 		b->counts.corrupted++;
 		fail(b, "a message was corrupted");
 		return;
@@ -131,7 +139,8 @@ static void on_message(struct bench *b, struct bench_conn *c, const struct mqtt_
 	settle(b, &b->conn[publisher], seq);
 }
 
-static void on_packet(struct bench *b, struct bench_conn *c, const struct mqtt_head *h, struct str body)
+static void on_packet(struct bench *b, struct bench_conn *c, const struct mqtt_head *h,
+                      struct str body)
 {
 	struct mqtt_publish p;
 	struct mqtt_connack k;
@@ -157,7 +166,8 @@ static void on_packet(struct bench *b, struct bench_conn *c, const struct mqtt_h
 		}
 		break;
 	case MQTT_SUBACK:
-		if (mqtt_suback_read(body, MQTT_SUBACK, v, &s) != RC_SUCCESS || s.codes.n != 1 || (uint8_t)s.codes.p[0] != b->o->qos)
+		if (mqtt_suback_read(body, MQTT_SUBACK, v, &s) != RC_SUCCESS || s.codes.n != 1 ||
+		    (uint8_t)s.codes.p[0] != b->o->qos)
 			fail(b, "a subscription was refused");
 		c->ready = true;
 		b->ready++;
@@ -318,7 +328,9 @@ static void name_topics(struct bench *b, struct bench_conn *c)
 		snprintf(c->topic, room, "bench/out/data");
 		break;
 	case BENCH_TELEMATICS:
-		snprintf(c->topic, room, c->publisher ? "bench/gw/channels/1/%08u" : "bench/gw/channels/1/+", 35000000u + c->index);
+		snprintf(c->topic, room,
+		         c->publisher ? "bench/gw/channels/1/%08u" : "bench/gw/channels/1/+",
+		         35000000u + c->index);
 		break;
 	}
 }
@@ -328,8 +340,11 @@ static int set_up(struct bench *b)
 	const struct bench_options *o = b->o;
 
 	b->publishers = o->scenario == BENCH_FANOUT ? 1 : (size_t)o->connections;
-	b->subscribers = o->scenario == BENCH_PAIRS ? b->publishers : o->scenario == BENCH_FANIN ? 1 : (size_t)o->subscribers;
-	b->copies = o->scenario == BENCH_PAIRS || o->scenario == BENCH_FANIN ? 1 : (uint32_t)b->subscribers;
+	b->subscribers = o->scenario == BENCH_PAIRS   ? b->publishers
+	                 : o->scenario == BENCH_FANIN ? 1
+	                                              : (size_t)o->subscribers;
+	b->copies =
+	    o->scenario == BENCH_PAIRS || o->scenario == BENCH_FANIN ? 1 : (uint32_t)b->subscribers;
 	b->conns = b->publishers + b->subscribers;
 	b->conn = mem_array(b->conns, sizeof(*b->conn));
 	b->flush = mem_array(b->conns, sizeof(struct bench_conn *));
@@ -350,13 +365,15 @@ static int set_up(struct bench *b)
 			return -E_NOMEM;
 		err = dial(b, c);
 		if (err) {
-			fprintf(stderr, "mbus-bench: cannot connect to %s:%d: %s\n", o->host, o->port, strerror(errno));
+			fprintf(stderr, "mbus-bench: cannot connect to %s:%d: %s\n", o->host,
+			        o->port, strerror(errno));
 			return err;
 		}
 		if (i % 64 == 63)
 			turn(b, 0);
 	}
-	for (uint64_t end = bench_now() + 30000000000u; b->ready < b->conns && !b->failed && bench_now() < end;)
+	for (uint64_t end = bench_now() + 30000000000u;
+	     b->ready < b->conns && !b->failed && bench_now() < end;)
 		turn(b, 10);
 	if (b->ready < b->conns)
 		fail(b, "not all clients were accepted and subscribed within 30 s");
@@ -437,17 +454,27 @@ static void print(const struct bench *b, const struct window *w)
 	const struct bench_options *o = b->o;
 	double per = w->delivered ? 1e6 / (double)w->delivered : 0;
 	/* The generator is the bottleneck when it had no time left while the servers had. */
-	bool limited = o->pids && w->own_cpu > 0.97 * w->seconds && w->server_cpu < 0.80 * w->seconds;
+	bool limited =
+	    o->pids && w->own_cpu > 0.97 * w->seconds && w->server_cpu < 0.80 * w->seconds;
 
-	printf("{\"scenario\":\"%s\",\"connections\":%zu,\"qos\":%d,\"payload\":%d,\"inflight\":%d,\"rate\":%d,\"seconds\":%.3f,\"published\":%llu,\"delivered\":%llu,"
-	       "\"per_second\":%.0f,\"server_cpu_us\":%.4f,\"server_cpu\":%.3f,\"generator_cpu_us\":%.4f,\"generator_cpu\":%.3f,\"p50_us\":%.1f,\"p99_us\":%.1f,"
-	       "\"p999_us\":%.1f,\"lost\":%llu,\"duplicated\":%llu,\"corrupted\":%llu,\"generator_limited\":%s,\"valid\":%s,\"why\":\"%s\"}\n",
-	       names[o->scenario], b->conns, o->qos, o->payload, o->inflight, o->rate, w->seconds, (unsigned long long)b->counts.published,
-	       (unsigned long long)w->delivered, w->seconds > 0 ? (double)w->delivered / w->seconds : 0, w->server_cpu * per,
-	       w->seconds > 0 ? w->server_cpu / w->seconds : 0, w->own_cpu * per, w->seconds > 0 ? w->own_cpu / w->seconds : 0, bench_latency_us(&b->counts, 0.5),
-	       bench_latency_us(&b->counts, 0.99), bench_latency_us(&b->counts, 0.999), (unsigned long long)b->counts.lost,
-	       (unsigned long long)b->counts.duplicated, (unsigned long long)b->counts.corrupted, limited ? "true" : "false",
-	       b->failed || limited ? "false" : "true", b->failed ? b->why : limited ? "the generator was the bottleneck" : "");
+	printf("{\"scenario\":\"%s\",\"connections\":%zu,\"qos\":%d,\"payload\":%d,\"inflight\":%d,"
+	       "\"rate\":%d,\"seconds\":%.3f,\"published\":%llu,\"delivered\":%llu,"
+	       "\"per_second\":%.0f,\"server_cpu_us\":%.4f,\"server_cpu\":%.3f,\"generator_cpu_"
+	       "us\":%.4f,\"generator_cpu\":%.3f,\"p50_us\":%.1f,\"p99_us\":%.1f,"
+	       "\"p999_us\":%.1f,\"lost\":%llu,\"duplicated\":%llu,\"corrupted\":%llu,\"generator_"
+	       "limited\":%s,\"valid\":%s,\"why\":\"%s\"}\n",
+	       names[o->scenario], b->conns, o->qos, o->payload, o->inflight, o->rate, w->seconds,
+	       (unsigned long long)b->counts.published, (unsigned long long)w->delivered,
+	       w->seconds > 0 ? (double)w->delivered / w->seconds : 0, w->server_cpu * per,
+	       w->seconds > 0 ? w->server_cpu / w->seconds : 0, w->own_cpu * per,
+	       w->seconds > 0 ? w->own_cpu / w->seconds : 0, bench_latency_us(&b->counts, 0.5),
+	       bench_latency_us(&b->counts, 0.99), bench_latency_us(&b->counts, 0.999),
+	       (unsigned long long)b->counts.lost, (unsigned long long)b->counts.duplicated,
+	       (unsigned long long)b->counts.corrupted, limited ? "true" : "false",
+	       b->failed || limited ? "false" : "true",
+	       b->failed ? b->why
+	       : limited ? "the generator was the bottleneck"
+	                 : "");
 }
 
 int bench_run(const struct bench_options *o)

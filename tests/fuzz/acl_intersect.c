@@ -1,5 +1,6 @@
-/* Lines of text: the client's filter, then the filters of its grants. The intersection must permit exactly the names that the oracle permits, no part of it
- * may cover another, and the compiled list must agree with the grants one by one. */
+/* Lines of text: the client's filter, then the filters of its grants. The intersection must permit
+ * exactly the names that the oracle permits, no part of it may cover another, and the compiled list
+ * must agree with the grants one by one. */
 #include "base/base.h"
 #include "acl/acl.h"
 #include "tests/kit/topic_oracle.h"
@@ -130,7 +131,8 @@ static void judge_words(const struct input *in, const struct acl *acl, const str
 	}
 }
 
-/* Names that a line just matches: each '+' becomes one of the words, the end of "/#" a few things. */
+/* Names that a line just matches: each '+' becomes one of the words, the end of "/#" a few things.
+ */
 static void judge_line(const struct input *in, const struct acl *acl, const struct parts *p,
                        struct str line, unsigned pick)
 {

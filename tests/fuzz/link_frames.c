@@ -1,4 +1,5 @@
-/* Bytes from the other end of the link. Whatever parses must be written again as the same bytes (tests/kit/link_copy.h). */
+/* Bytes from the other end of the link. Whatever parses must be written again as the same bytes
+ * (tests/kit/link_copy.h). */
 #include "base/base.h"
 #include "tests/kit/link_copy.h"
 

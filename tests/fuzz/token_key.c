@@ -1,4 +1,5 @@
-/* What a client says is its token. A key is one only with its checksum; what we make is one, and with a change it is none. */
+/* What a client says is its token. A key is one only with its checksum; what we make is one, and
+ * with a change it is none. */
 #include "base/base.h"
 #include "wire/token.h"
 

@@ -1,4 +1,5 @@
-/* kit.c - runs the tests of one program under cmocka, and counts them so that a script needs no parser. */
+/* kit.c - runs the tests of one program under cmocka, and counts them so that a script needs no
+ * parser. */
 #include "base/base.h"
 #include "tests/kit/kit.h"
 
@@ -130,7 +131,8 @@ static int before(void **state)
 	return 0;
 }
 
-/* cmocka makes a crash a failed test; where a sanitizer waits for the crash, its report with the stack is worth more. */
+/* cmocka makes a crash a failed test; where a sanitizer waits for the crash, its report with the
+ * stack is worth more. */
 static const int crashes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
 static struct sigaction sanitizers[ARRAY_LEN(crashes)];
 

@@ -1,4 +1,5 @@
-/* kit.h - what every unit test is written with: one claim per test, named as a sentence, over cmocka.
+/* kit.h - what every unit test is written with: one claim per test, named as a sentence, over
+ * cmocka.
  *
  *   static void digits_become_a_number(void)
  *   {
@@ -9,9 +10,10 @@
  *   }
  *   RUN(digits_become_a_number, ...)                 the last line of the file; makes main()
  *
- * The program prints "N passed, N failed, N skipped" as its last line on stdout and exits with 1 on failure.
- * `program WORD` runs only the tests whose name contains WORD. A test that takes longer than KIT_SECONDS ends the program.
- * hash_start_with() has been called with a fixed key; injected allocation failures and clock shifts end with their test. */
+ * The program prints "N passed, N failed, N skipped" as its last line on stdout and exits with 1 on
+ * failure. `program WORD` runs only the tests whose name contains WORD. A test that takes longer
+ * than KIT_SECONDS ends the program. hash_start_with() has been called with a fixed key; injected
+ * allocation failures and clock shifts end with their test. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +41,8 @@ enum { KIT_SECONDS = 120 };
 	kit_contains((text), (part), #text, __FILE__, __LINE__) /* both char * */
 #define SKIP() skip()
 
-/* The statement must end the process by abort(), as MUST does. It runs in a child, whose stderr is thrown away. */
+/* The statement must end the process by abort(), as MUST does. It runs in a child, whose stderr is
+ * thrown away. */
 #define DIES(statement) \
 	do { \
 		int kit_child_ = kit_fork(); \
@@ -51,16 +54,16 @@ enum { KIT_SECONDS = 120 };
 			kit_failed("did not abort", #statement, __FILE__, __LINE__); \
 	} while (0)
 
-/* ---- Bytes that end right before an unmapped page: reading or writing one too far is a crash, without a sanitizer too ----
- * Freed after the test; guard_reset() frees all of them earlier. */
+/* ---- Bytes that end right before an unmapped page: reading or writing one too far is a crash,
+ * without a sanitizer too ---- Freed after the test; guard_reset() frees all of them earlier. */
 /* a writable copy of n bytes; n = 0 gives the page's edge */
 void *guard_put(const void *p, size_t n);
 struct str guard_str(struct str s);
 void guard_reset(void);
 
-/* Every way of cutting `whole` in two, 0 and all included; both parts lie at the edge of a guard page.
- *   each_split(s, STR("abc")) feed(s.first), feed(s.rest);
- * The parts live until the next round. */
+/* Every way of cutting `whole` in two, 0 and all included; both parts lie at the edge of a guard
+ * page. each_split(s, STR("abc")) feed(s.first), feed(s.rest); The parts live until the next round.
+ */
 struct split {
 	struct str whole, first, rest;
 	size_t cut;
@@ -68,16 +71,18 @@ struct split {
 #define each_split(s, bytes) \
 	for (struct split s = { .whole = (bytes), .cut = SIZE_MAX }; kit_next_split(&s);)
 
-/* Every proper prefix, shortest (empty) first, at the edge of a guard page: each_prefix(p, whole) use(p.first); */
+/* Every proper prefix, shortest (empty) first, at the edge of a guard page: each_prefix(p, whole)
+ * use(p.first); */
 #define each_prefix(p, bytes) \
 	for (struct split p = { .whole = (bytes), .cut = SIZE_MAX }; kit_next_prefix(&p);)
 
-/* Runs the body with the 1st, then the 2nd, ... allocation of this thread failing, until the body asks for no more than
- * that many; so the last round is without failure. `n` is the number of the failing one. The body may be left by a failed
- * claim, not by break. */
+/* Runs the body with the 1st, then the 2nd, ... allocation of this thread failing, until the body
+ * asks for no more than that many; so the last round is without failure. `n` is the number of the
+ * failing one. The body may be left by a failed claim, not by break. */
 #define each_alloc_failure(n) for (unsigned long n = 1; kit_next_failure(n); n++)
 
-/* ---- Randomness: the same every run, unless MBUS_SEED is set; the seed in use is printed once ---- */
+/* ---- Randomness: the same every run, unless MBUS_SEED is set; the seed in use is printed once
+ * ---- */
 uint64_t any(void);
 uint64_t any_below(uint64_t limit); /* 0 .. limit - 1 */
 void any_bytes(void *p, size_t n);
@@ -95,7 +100,8 @@ struct kit_test {
 
 int kit_main(const struct kit_test *tests, size_t count, const char *file, int argc, char **argv);
 
-/* A macro may not call itself; it may be found again in the rescans that KIT_X* force: 340 tests are possible. */
+/* A macro may not call itself; it may be found again in the rescans that KIT_X* force: 340 tests
+ * are possible. */
 #define KIT_ROW(test)        { #test, test },
 #define KIT_PARENS           ()
 #define KIT_X1(...)          KIT_X2(KIT_X2(KIT_X2(KIT_X2(__VA_ARGS__))))

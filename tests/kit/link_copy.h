@@ -1,5 +1,6 @@
-/* link_copy.h - reads a frame of the link and writes it again from what was understood. There is one way to spell a frame, so the copy must be the
- * same bytes: whatever a reader accepts but loses, misplaces or makes up shows. Used by unit tests and the fuzz target. */
+/* link_copy.h - reads a frame of the link and writes it again from what was understood. There is
+ * one way to spell a frame, so the copy must be the same bytes: whatever a reader accepts but
+ * loses, misplaces or makes up shows. Used by unit tests and the fuzz target. */
 #pragma once
 #include "wire/link.h"
 

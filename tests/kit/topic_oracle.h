@@ -1,8 +1,10 @@
-/* topic_oracle.h - what MQTT5 4.7 and the root rule of wire/topic.h say, in the dumbest way that can be right: recursion over levels, no shortcut,
- * nothing shared with wire/topic.c. Tests and fuzz targets hold the real thing against it.
+/* topic_oracle.h - what MQTT5 4.7 and the root rule of wire/topic.h say, in the dumbest way that
+ * can be right: recursion over levels, no shortcut, nothing shared with wire/topic.c. Tests and
+ * fuzz targets hold the real thing against it.
  *
- * Also a small world to try everything in: all names and all filters over a few levels that matter ("", $x, flespi, ...). Names have
- * one word ("z") that no filter spells, and one level more than filters, so that what is told apart by any names is told apart by these. */
+ * Also a small world to try everything in: all names and all filters over a few levels that matter
+ * ("", $x, flespi, ...). Names have one word ("z") that no filter spells, and one level more than
+ * filters, so that what is told apart by any names is told apart by these. */
 #pragma once
 #include <stdio.h>
 
@@ -69,7 +71,8 @@ static const char *const oracle_name_words[] = { "a", "b", "", "$x", "flespi", "
 static const char *const oracle_filter_words[] = { "a", "b", "", "$x", "flespi", "+" };
 enum { ORACLE_WORDS = 6 };
 
-/* All texts of 1..depth levels; '>' stands before them while they are made, so that "" can be told from nothing. */
+/* All texts of 1..depth levels; '>' stands before them while they are made, so that "" can be told
+ * from nothing. */
 static inline struct oracle_list oracle_texts(unsigned depth, const char *const *words, bool hash)
 {
 	struct oracle_list l = { NULL, 0 };

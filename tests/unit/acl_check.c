@@ -1,4 +1,5 @@
-/* May this token do this to that topic: a table of grants, verb, topic and answer, then the same for REST, explanations and sameness. */
+/* May this token do this to that topic: a table of grants, verb, topic and answer, then the same
+ * for REST, explanations and sameness. */
 #include "base/base.h"
 #include "tests/kit/kit.h"
 #include "tests/kit/topic_oracle.h"

@@ -1,5 +1,7 @@
-/* acl_help.h - access lists in a short form for tables:  "ps a/#, s +/temp, p x"  is three entries with topic and actions (p publish, s subscribe).
- * "master", "standard" and "" (a list without entries) are words of their own; "state" and "logs" are the REST rights that open a part of flespi/. */
+/* acl_help.h - access lists in a short form for tables:  "ps a/#, s +/temp, p x"  is three entries
+ * with topic and actions (p publish, s subscribe). "master", "standard" and "" (a list without
+ * entries) are words of their own; "state" and "logs" are the REST rights that open a part of
+ * flespi/. */
 #pragma once
 #include <stdio.h>
 

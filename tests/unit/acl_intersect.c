@@ -1,4 +1,5 @@
-/* The permitted part of a filter: a table, then brute force over a small world, then what a large list costs. */
+/* The permitted part of a filter: a table, then brute force over a small world, then what a large
+ * list costs. */
 #include "base/base.h"
 #include "tests/kit/kit.h"
 #include "tests/kit/topic_oracle.h"
@@ -40,7 +41,8 @@ static void parts_text(const struct parts *p, struct buf *out)
 		           p->part[i].system ? "" : "!");
 }
 
-/* Results in the order of their levels; "!" after those that are not marked and start with a wildcard. */
+/* Results in the order of their levels; "!" after those that are not marked and start with a
+ * wildcard. */
 static const struct row {
 	const char *grants, *filter, *parts;
 } rows[] = {

@@ -273,7 +273,8 @@ static void a_v3_client_that_is_wrong_is_just_closed(void)
 	stop();
 }
 
-/* Packets of all kinds with a few bytes changed: each costs its sender at most the connection, and nobody else anything. */
+/* Packets of all kinds with a few bytes changed: each costs its sender at most the connection, and
+ * nobody else anything. */
 static void damaged_packets_harm_nobody_else(void)
 {
 	static const struct str packets[] = {

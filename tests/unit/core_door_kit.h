@@ -1,4 +1,5 @@
-/* core_door_kit.h - for the tests of the trusted door: a real home with a door on a real socket, and a client for it. */
+/* core_door_kit.h - for the tests of the trusted door: a real home with a door on a real socket,
+ * and a client for it. */
 #pragma once
 #include "tests/kit/kit.h"
 

@@ -1,4 +1,5 @@
-/* core_door_messages.c - what goes through the trusted MQTT door arrives as it was sent, and only as fast as it is read. */
+/* core_door_messages.c - what goes through the trusted MQTT door arrives as it was sent, and only
+ * as fast as it is read. */
 #include "tests/unit/core_door_kit.h"
 
 /* ---- Messages ---- */

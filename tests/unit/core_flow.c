@@ -203,7 +203,7 @@ static void an_id_in_use_is_not_given_again(void)
 {
 	begin();
 	PUB(&p, "t", "1", 1, 1);
-	a.port.session->next_id = 1;            /* 65535 messages later */
+	a.port.session->next_id = 1; /* 65535 messages later */
 	PUB(&p, "t", "2", 1, 2);
 	SAID(&a, "t=1 q1 #1");
 	ACK(&a, PUBACK, 1);
@@ -434,16 +434,21 @@ static void running_out_of_memory_loses_one_message_at_most(void)
 		refused += failed;
 		end();
 	}
-	YES(refused >= 2);                      /* the id, the message, the entry */
+	YES(refused >= 2); /* the id, the message, the entry */
 }
 
-RUN(qos_0_goes_through, qos_1_is_acknowledged, a_publisher_is_told_that_nobody_subscribes, qos_2_is_passed_on_once,
-    an_unknown_pubrel_is_answered_with_not_found, qos_2_ids_that_wait_for_pubrel_are_bounded, qos_2_ids_outlive_the_connection,
-    a_topic_outside_the_customer_is_nonsense, no_more_is_under_way_than_the_client_takes, qos_2_keeps_its_place_until_pubcomp,
-    a_refused_pubrec_ends_the_exchange, answers_that_fit_nothing_change_nothing, packet_ids_go_round_and_zero_is_none,
-    an_id_in_use_is_not_given_again, what_comes_while_away_waits, nothing_is_delivered_before_resume,
-    a_paused_client_gets_qos_1_later_and_qos_0_never, pausing_does_not_send_again_what_is_under_way, a_full_door_counts_as_paused,
-    beyond_the_limit_of_messages_the_newest_is_dropped, beyond_the_limit_of_bytes_the_newest_is_dropped,
-    one_message_fits_however_small_the_limit, all_sessions_of_a_customer_share_a_limit, accounts_are_even_when_all_is_done,
-    an_expired_message_is_not_sent, what_was_under_way_comes_again_first_and_in_order, past_pubrec_only_pubrel_comes_again,
-    a_smaller_window_after_a_reconnect_holds, what_is_new_waits_behind_what_comes_again, running_out_of_memory_loses_one_message_at_most)
+RUN(qos_0_goes_through, qos_1_is_acknowledged, a_publisher_is_told_that_nobody_subscribes,
+    qos_2_is_passed_on_once, an_unknown_pubrel_is_answered_with_not_found,
+    qos_2_ids_that_wait_for_pubrel_are_bounded, qos_2_ids_outlive_the_connection,
+    a_topic_outside_the_customer_is_nonsense, no_more_is_under_way_than_the_client_takes,
+    qos_2_keeps_its_place_until_pubcomp, a_refused_pubrec_ends_the_exchange,
+    answers_that_fit_nothing_change_nothing, packet_ids_go_round_and_zero_is_none,
+    an_id_in_use_is_not_given_again, what_comes_while_away_waits,
+    nothing_is_delivered_before_resume, a_paused_client_gets_qos_1_later_and_qos_0_never,
+    pausing_does_not_send_again_what_is_under_way, a_full_door_counts_as_paused,
+    beyond_the_limit_of_messages_the_newest_is_dropped,
+    beyond_the_limit_of_bytes_the_newest_is_dropped, one_message_fits_however_small_the_limit,
+    all_sessions_of_a_customer_share_a_limit, accounts_are_even_when_all_is_done,
+    an_expired_message_is_not_sent, what_was_under_way_comes_again_first_and_in_order,
+    past_pubrec_only_pubrel_comes_again, a_smaller_window_after_a_reconnect_holds,
+    what_is_new_waits_behind_what_comes_again, running_out_of_memory_loses_one_message_at_most)

@@ -1,4 +1,5 @@
-/* core_group.c - shared subscriptions: who gets a message, and what happens to it when a member goes. */
+/* core_group.c - shared subscriptions: who gets a message, and what happens to it when a member
+ * goes. */
 #include "tests/unit/core_help.h"
 
 static struct client a, b, c, p;
@@ -56,7 +57,8 @@ static void a_member_that_takes_it_now_comes_first(void)
 	PUB(&p, "t", "2", 1, 1);
 	SAID(&b, "t=1 q0 t=2 q1 #1");
 	PUB(&p, "t", "3", 1, 2);
-	PUB(&p, "t", "4", 1, 3);                /* b's window is full now: whoever had its turn longest ago queues it */
+	/* b's window is full now: whoever had its turn longest ago queues it */
+	PUB(&p, "t", "4", 1, 3);
 	SAID(&b, "t=3 q1 #2");
 	session_resume(&a.port);
 	SAID(&a, "t=4 q1 #1");
@@ -229,9 +231,12 @@ static void names_that_are_no_group_are_refused(void)
 	end();
 }
 
-RUN(members_take_turns, a_member_that_takes_it_now_comes_first, a_connected_member_comes_before_one_that_is_away,
-    qos_1_waits_for_a_member_that_is_away, only_members_whose_rights_match_are_chosen, groups_with_other_names_or_filters_are_apart,
+RUN(members_take_turns, a_member_that_takes_it_now_comes_first,
+    a_connected_member_comes_before_one_that_is_away, qos_1_waits_for_a_member_that_is_away,
+    only_members_whose_rights_match_are_chosen, groups_with_other_names_or_filters_are_apart,
     a_group_of_another_customer_is_another_group, retained_messages_are_not_sent_to_a_group,
-    what_a_leaving_member_did_not_get_goes_to_the_others, what_was_sent_stays_with_a_member_that_unsubscribes,
-    what_was_sent_and_not_acknowledged_goes_on_when_the_session_ends, qos_2_that_was_sent_goes_to_nobody_else,
-    a_session_that_waits_keeps_what_it_was_sent, the_last_member_takes_the_group_with_it, names_that_are_no_group_are_refused)
+    what_a_leaving_member_did_not_get_goes_to_the_others,
+    what_was_sent_stays_with_a_member_that_unsubscribes,
+    what_was_sent_and_not_acknowledged_goes_on_when_the_session_ends,
+    qos_2_that_was_sent_goes_to_nobody_else, a_session_that_waits_keeps_what_it_was_sent,
+    the_last_member_takes_the_group_with_it, names_that_are_no_group_are_refused)

@@ -1,9 +1,10 @@
-/* core_help.h - for the unit tests of the core: a home without a thread, clients without a socket. What a session says to a client is
- * collected as words in `said`:
+/* core_help.h - for the unit tests of the core: a home without a thread, clients without a socket.
+ * What a session says to a client is collected as words in `said`:
  *
- *   opened p1 00        a=hello q1 #1 dup ret s5        puback#1 00        suback#7 00,87        closed 8e
+ *   opened p1 00        a=hello q1 #1 dup ret s5        puback#1 00        suback#7 00,87 closed 8e
  *
- * Names are those of customer 7 unless they begin with a slash ("/customer/8/x": as it stands, without the slash). */
+ * Names are those of customer 7 unless they begin with a slash ("/customer/8/x": as it stands,
+ * without the slash). */
 #pragma once
 #include "tests/kit/kit.h"
 
@@ -47,7 +48,8 @@ static void fake_deliver(struct port *p, struct msg *m, const struct port_send *
 	struct client *c = container_of(p, struct client, port);
 	struct str name = m->customer == 7 ? msg_name(m) : m->m.topic;
 
-	client_note(c, "%.*s=%.*s q%u", STR_ARG(name), STR_ARG(m->m.payload), how->flags & LINK_QOS);
+	client_note(c, "%.*s=%.*s q%u", STR_ARG(name), STR_ARG(m->m.payload),
+	            how->flags & LINK_QOS);
 	if (how->packet_id)
 		client_note(c, "#%u", how->packet_id);
 	if (how->flags & LINK_DUP)
@@ -60,18 +62,24 @@ static void fake_deliver(struct port *p, struct msg *m, const struct port_send *
 
 static void fake_ack(struct port *p, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
 {
-	static const char *const names[] = { [MQTT_PUBACK] = "puback", [MQTT_PUBREC] = "pubrec", [MQTT_PUBREL] = "pubrel", [MQTT_PUBCOMP] = "pubcomp" };
+	static const char *const names[] = { [MQTT_PUBACK] = "puback",
+		                             [MQTT_PUBREC] = "pubrec",
+		                             [MQTT_PUBREL] = "pubrel",
+		                             [MQTT_PUBCOMP] = "pubcomp" };
 
-	client_note(container_of(p, struct client, port), "%s#%u %02x", names[type], packet_id, reason);
+	client_note(container_of(p, struct client, port), "%s#%u %02x", names[type], packet_id,
+	            reason);
 }
 
-static void fake_suback(struct port *p, enum link_type type, uint16_t packet_id, const uint8_t *codes, size_t count)
+static void fake_suback(struct port *p, enum link_type type, uint16_t packet_id,
+                        const uint8_t *codes, size_t count)
 {
 	struct client *c = container_of(p, struct client, port);
 	char list[200] = "";
 
 	for (size_t i = 0; i < count; i++)
-		(void)snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%02x", i ? "," : "", codes[i]);
+		(void)snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%02x",
+		               i ? "," : "", codes[i]);
 	client_note(c, "%s#%u %s", type == LINK_SUBACK ? "suback" : "unsuback", packet_id, list);
 }
 
@@ -80,7 +88,8 @@ static void fake_closed(struct port *p, uint8_t reason)
 	client_note(container_of(p, struct client, port), "closed %02x", reason);
 }
 
-static const struct port_ops fake_ops = { fake_opened, fake_deliver, fake_ack, fake_suback, fake_closed };
+static const struct port_ops fake_ops = { fake_opened, fake_deliver, fake_ack, fake_suback,
+	                                  fake_closed };
 
 /* What was said since the last time. */
 __attribute__((unused)) static struct str said(struct client *c)
@@ -141,16 +150,18 @@ __attribute__((unused)) static void turn(void)
 struct room {
 	char text[300];
 };
-static struct str inner(struct room *room, const char *name)    /* without allocating: some tests make allocations fail */
+/* without allocating: some tests make allocations fail */
+static struct str inner(struct room *room, const char *name)
 {
 	const char *prefix = *name == '/' ? "" : "customer/7/";
 
-	(void)snprintf(room->text, sizeof(room->text), "%s%s", prefix, *name == '/' ? name + 1 : name);
+	(void)snprintf(room->text, sizeof(room->text), "%s%s", prefix,
+	               *name == '/' ? name + 1 : name);
 	return str_c(room->text);
 }
 
 struct terms {
-	const char *id, *will;                  /* will: topic; payload is "bye" */
+	const char *id, *will; /* will: topic; payload is "bye" */
 	uint64_t customer;
 	uint32_t expiry, delay, queue_messages, queue_bytes, subscriptions;
 	uint16_t window;
@@ -163,16 +174,28 @@ struct terms {
 __attribute__((unused)) static bool open_with(struct client *c, struct terms t)
 {
 	struct room room;
-	struct link_open o = { .version = MQTT_V5, .receive_maximum = t.window ? t.window : 10, .customer = t.customer ? t.customer : 7,
-	                       .token = t.token ? t.token : 5, .session_expiry_s = t.expiry, .will_delay_s = t.delay, .rights_until = t.rights_until,
-	                       .queue_messages = t.queue_messages, .queue_bytes = t.queue_bytes, .subscriptions = t.subscriptions,
-	                       .client_id = str_c(t.id), .peer = STR("local"), .will_qos = t.will_qos, .will_retain = t.will_retain };
+	struct link_open o = { .version = MQTT_V5,
+		               .receive_maximum = t.window ? t.window : 10,
+		               .customer = t.customer ? t.customer : 7,
+		               .token = t.token ? t.token : 5,
+		               .session_expiry_s = t.expiry,
+		               .will_delay_s = t.delay,
+		               .rights_until = t.rights_until,
+		               .queue_messages = t.queue_messages,
+		               .queue_bytes = t.queue_bytes,
+		               .subscriptions = t.subscriptions,
+		               .client_id = str_c(t.id),
+		               .peer = STR("local"),
+		               .will_qos = t.will_qos,
+		               .will_retain = t.will_retain };
 	uint8_t flags = t.clean ? LINK_OPEN_CLEAN : 0;
 	bool fine;
 
 	if (t.will) {
 		flags |= LINK_OPEN_WILL;
-		o.will = (struct link_msg){ .topic = inner(&room, t.will), .payload = STR("bye"), .expiry_s = LINK_NO_EXPIRY };
+		o.will = (struct link_msg){ .topic = inner(&room, t.will),
+			                    .payload = STR("bye"),
+			                    .expiry_s = LINK_NO_EXPIRY };
 	}
 	c->port = (struct port){ .ops = &fake_ops, .full = &c->full };
 	fine = session_open(home, &c->port, flags, &o);
@@ -189,14 +212,15 @@ __attribute__((unused)) static bool open_with(struct client *c, struct terms t)
 	} while (0)
 
 struct want {
-	const char *filter;                     /* as the client writes it */
+	const char *filter; /* as the client writes it */
 	uint8_t opts;
 	uint32_t id;
-	const char *inner[4];                   /* its set; empty: the filter itself */
+	const char *inner[4]; /* its set; empty: the filter itself */
 	uint8_t code;
 };
 
-__attribute__((unused)) static bool say_subscribe(struct client *c, enum link_type type, struct want w)
+__attribute__((unused)) static bool say_subscribe(struct client *c, enum link_type type,
+                                                  struct want w)
 {
 	struct buf b = { 0 };
 	struct room room;
@@ -211,12 +235,13 @@ __attribute__((unused)) static bool say_subscribe(struct client *c, enum link_ty
 		link_item_inner(&b, item, inner(&room, w.inner[i]), true);
 	link_end(&b, frame);
 	MUST(buf_ok(&b) && link_subscribe_read(str_skip(buf_str(&b), LINK_HEAD), &s));
-	fine = type == LINK_REGRANT ? session_regrant(&c->port, &s) : session_subscribe(&c->port, &s);
+	fine =
+	    type == LINK_REGRANT ? session_regrant(&c->port, &s) : session_subscribe(&c->port, &s);
 	buf_free(&b);
 	return fine;
 }
-#define WANT(filter_, ...) ((struct want){ .filter = filter_ __VA_OPT__(, ) __VA_ARGS__ })
-#define SUB(client, ...) YES(say_subscribe((client), LINK_SUBSCRIBE, WANT(__VA_ARGS__)))
+#define WANT(filter_, ...)   ((struct want){ .filter = filter_ __VA_OPT__(, ) __VA_ARGS__ })
+#define SUB(client, ...)     YES(say_subscribe((client), LINK_SUBSCRIBE, WANT(__VA_ARGS__)))
 #define REGRANT(client, ...) YES(say_subscribe((client), LINK_REGRANT, WANT(__VA_ARGS__)))
 
 /* Subscribed, SUBACK forgotten. */
@@ -242,13 +267,19 @@ __attribute__((unused)) static bool unsub(struct client *c, const char *filter)
 	return fine;
 }
 
-__attribute__((unused)) static bool publish(struct client *c, const char *topic, const char *payload, uint8_t flags, uint16_t packet_id, uint32_t expiry_s)
+__attribute__((unused)) static bool publish(struct client *c, const char *topic,
+                                            const char *payload, uint8_t flags, uint16_t packet_id,
+                                            uint32_t expiry_s)
 {
 	struct room room;
-	struct link_publish p = { packet_id, { .topic = inner(&room, topic), .payload = str_c(payload), .expiry_s = expiry_s } };
+	struct link_publish p = {
+		packet_id,
+		{ .topic = inner(&room, topic), .payload = str_c(payload), .expiry_s = expiry_s }
+	};
 	bool fine = session_publish(&c->port, flags, &p);
 
 	return fine;
 }
-#define PUB(client, topic, payload, flags, id) YES(publish((client), (topic), (payload), (flags), (id), LINK_NO_EXPIRY))
+#define PUB(client, topic, payload, flags, id) \
+	YES(publish((client), (topic), (payload), (flags), (id), LINK_NO_EXPIRY))
 #define ACK(client, kind, id) YES(session_ack(&(client)->port, MQTT_##kind, (id), RC_SUCCESS))

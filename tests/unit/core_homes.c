@@ -1,4 +1,5 @@
-/* core_homes.c - several homes, turned by hand in one thread; and what waits for the commit of a turn. */
+/* core_homes.c - several homes, turned by hand in one thread; and what waits for the commit of a
+ * turn. */
 #include "tests/unit/core_help.h"
 
 #include "core/store_parts.h"
@@ -6,7 +7,7 @@
 enum { HOMES = 2 };
 
 static struct home *homes[HOMES];
-static struct client t, c;              /* of the trusted world, on home 0; of `far`, on home 1 */
+static struct client t, c; /* of the trusted world, on home 0; of `far`, on home 1 */
 static uint64_t far_customer, near_customer;
 static char far_topic[64], near_topic[64];
 
@@ -39,7 +40,10 @@ static void begin(void)
 
 static void client_open(struct client *who, struct home *h, uint64_t customer, const char *id)
 {
-	struct link_open o = { .version = MQTT_V5, .receive_maximum = 10, .customer = customer, .client_id = str_c(id) };
+	struct link_open o = { .version = MQTT_V5,
+		               .receive_maximum = 10,
+		               .customer = customer,
+		               .client_id = str_c(id) };
 
 	who->n = 0;
 	who->full = false;
@@ -183,7 +187,7 @@ static void letters_after_the_end_are_thrown_away(void)
 	PUB(&t, far_topic, "1", LINK_RETAIN, 0);
 	SUB(&t, "#", .inner = { "/#" });
 	session_close(&t.port, 0, 0);
-	world_ends();                           /* none was read */
+	world_ends(); /* none was read */
 	IS(homes[1]->counters.letters, 0);
 	home_free(&homes[1]);
 }
@@ -245,14 +249,14 @@ static void nothing_is_written_before_its_commit_is_done(void)
 	loop_turn(home->loop, 0);
 	YES(under_way);
 	IS(written, 0);
-	buf_bytes(&bytes, "4567", 4);           /* the next turn, while the commit is under way */
+	buf_bytes(&bytes, "4567", 4); /* the next turn, while the commit is under way */
 	home_flush_later(home, &out);
 	loop_turn(home->loop, 0);
 	IS(written, 0);
 	commit_is_done();
 	IS(written, 3);
 	loop_turn(home->loop, 0);
-	YES(under_way);                         /* the second turn's own */
+	YES(under_way); /* the second turn's own */
 	IS(written, 3);
 	commit_is_done();
 	IS(written, 7);
@@ -267,7 +271,9 @@ static void nothing_is_written_before_its_commit_is_done(void)
 	world_ends();
 }
 
-RUN(a_customer_is_refused_on_another_home, the_trusted_world_hears_customers_of_all_homes, two_that_want_the_same_are_counted,
-    the_trusted_world_publishes_on_every_home, trusted_names_published_elsewhere_come_to_home_0, the_trusted_world_subscribes_on_home_0_only,
-    retained_messages_of_other_homes_are_shown_to_the_trusted_world, unsubscribing_meanwhile_shows_nothing,
-    letters_after_the_end_are_thrown_away, nothing_is_written_before_its_commit_is_done)
+RUN(a_customer_is_refused_on_another_home, the_trusted_world_hears_customers_of_all_homes,
+    two_that_want_the_same_are_counted, the_trusted_world_publishes_on_every_home,
+    trusted_names_published_elsewhere_come_to_home_0, the_trusted_world_subscribes_on_home_0_only,
+    retained_messages_of_other_homes_are_shown_to_the_trusted_world,
+    unsubscribing_meanwhile_shows_nothing, letters_after_the_end_are_thrown_away,
+    nothing_is_written_before_its_commit_is_done)

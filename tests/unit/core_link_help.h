@@ -1,4 +1,5 @@
-/* core_link_help.h - for tests that speak to the core over a link: a home without a thread, a socket pair, frames out and in. */
+/* core_link_help.h - for tests that speak to the core over a link: a home without a thread, a
+ * socket pair, frames out and in. */
 #pragma once
 #include "tests/unit/core_help.h"
 
@@ -11,9 +12,9 @@
 enum { FRAMES = 64 };
 
 static struct uplink *uplink;
-static int fd;                          /* the proxy's end */
+static int fd; /* the proxy's end */
 static struct buf to, from;
-static struct {                         /* frames that came, in order */
+static struct { /* frames that came, in order */
 	struct link_head head;
 	struct str body;
 } got[FRAMES];
@@ -62,7 +63,8 @@ static void talk(void)
 		turn();
 	}
 	count = 0;
-	for (struct str rest = buf_str(&from); count < FRAMES && link_head_read(rest, &got[count].head) == PARSE_OK; count++) {
+	for (struct str rest = buf_str(&from);
+	     count < FRAMES && link_head_read(rest, &got[count].head) == PARSE_OK; count++) {
 		got[count].body = str_make(rest.p + LINK_HEAD, got[count].head.length - LINK_HEAD);
 		rest = str_skip(rest, got[count].head.length);
 	}
@@ -91,8 +93,13 @@ static void end(void)
 
 static void say_open(uint32_t channel, uint16_t generation, const char *id, uint32_t expiry)
 {
-	struct link_open o = { .version = MQTT_V5, .receive_maximum = 10, .customer = 7, .token = 5, .session_expiry_s = expiry,
-	                       .client_id = str_c(id), .peer = STR("local") };
+	struct link_open o = { .version = MQTT_V5,
+		               .receive_maximum = 10,
+		               .customer = 7,
+		               .token = 5,
+		               .session_expiry_s = expiry,
+		               .client_id = str_c(id),
+		               .peer = STR("local") };
 
 	link_open_write(&to, channel, generation, 0, &o);
 	link_bare_write(&to, LINK_RESUME, channel, generation);
@@ -101,17 +108,22 @@ static void say_open(uint32_t channel, uint16_t generation, const char *id, uint
 static void say_sub(uint32_t channel, uint16_t generation, const char *filter, uint8_t opts)
 {
 	struct room room;
-	size_t frame = link_subscribe_begin(&to, LINK_SUBSCRIBE, channel, generation, channel ? 7 : 1, 0);
+	size_t frame =
+	    link_subscribe_begin(&to, LINK_SUBSCRIBE, channel, generation, channel ? 7 : 1, 0);
 	size_t item = link_item_begin(&to, frame, 0, opts, str_c(filter));
 
 	link_item_inner(&to, item, inner(&room, filter), true);
 	link_end(&to, frame);
 }
 
-static void say_pub(uint32_t channel, uint16_t generation, const char *topic, const char *payload, uint8_t flags, uint16_t packet_id)
+static void say_pub(uint32_t channel, uint16_t generation, const char *topic, const char *payload,
+                    uint8_t flags, uint16_t packet_id)
 {
 	struct room room;
-	struct link_publish p = { packet_id, { .topic = inner(&room, topic), .payload = str_c(payload), .expiry_s = LINK_NO_EXPIRY } };
+	struct link_publish p = { packet_id,
+		                  { .topic = inner(&room, topic),
+		                    .payload = str_c(payload),
+		                    .expiry_s = LINK_NO_EXPIRY } };
 
 	link_publish_write(&to, channel, generation, flags, &p);
 }

@@ -1,5 +1,6 @@
-/* core_random.c - everything a family of clients may do, in random order, with allocations that fail now and then; after each step the accounts
- * of every session must be true. The sanitizers look for what is used after its end. */
+/* core_random.c - everything a family of clients may do, in random order, with allocations that
+ * fail now and then; after each step the accounts of every session must be true. The sanitizers
+ * look for what is used after its end. */
 #include "tests/unit/core_help.h"
 
 #include "base/log.h"
@@ -8,7 +9,8 @@ enum { CLIENTS = 12, STEPS = 60000 };
 
 static struct client clients[CLIENTS];
 static const char *const topics[] = { "a", "a/b", "a/b/c", "b", "b/x", "flespi/x" };
-static const char *const filters[] = { "#", "a/#", "+/b", "a/+/c", "b", "$share/g/a/#", "$share/g/#", "$share/h/+" };
+static const char *const filters[] = { "#", "a/#",          "+/b",        "a/+/c",
+	                               "b", "$share/g/a/#", "$share/g/#", "$share/h/+" };
 static const char *const inners[] = { "#", "a/#", "+/b", "a/+/c", "b", "a/b", "b/#", "+" };
 
 static const char *topic(void)
@@ -18,18 +20,28 @@ static const char *topic(void)
 
 static const char *set_of(const char *filter)
 {
-	return any_below(4) ? inners[any_below(ARRAY_LEN(inners))] : strncmp(filter, "$share", 6) == 0 ? "a/#" : filter;
+	return any_below(4)                        ? inners[any_below(ARRAY_LEN(inners))]
+	       : strncmp(filter, "$share", 6) == 0 ? "a/#"
+	                                           : filter;
 }
 
 static void do_open(struct client *c)
 {
 	char id[8];
 
-	(void)snprintf(id, sizeof(id), "c%d", (int)any_below(CLIENTS + 4));     /* sometimes one that is in use: take-over */
-	(void)open_with(c, (struct terms){ .id = id, .expiry = (uint32_t)any_below(3) * 5, .clean = any_below(4) == 0, .window = (uint16_t)(1 + any_below(4)),
-	                                   .will = any_below(2) ? topic() : NULL, .will_qos = (uint8_t)any_below(3), .will_retain = any_below(4) == 0,
-	                                   .delay = (uint32_t)any_below(8), .queue_messages = (uint32_t)any_below(20),
-	                                   .queue_bytes = (uint32_t)any_below(5000), .token = 1 + any_below(2) });
+	/* sometimes one that is in use: take-over */
+	(void)snprintf(id, sizeof(id), "c%d", (int)any_below(CLIENTS + 4));
+	(void)open_with(c, (struct terms){ .id = id,
+	                                   .expiry = (uint32_t)any_below(3) * 5,
+	                                   .clean = any_below(4) == 0,
+	                                   .window = (uint16_t)(1 + any_below(4)),
+	                                   .will = any_below(2) ? topic() : NULL,
+	                                   .will_qos = (uint8_t)any_below(3),
+	                                   .will_retain = any_below(4) == 0,
+	                                   .delay = (uint32_t)any_below(8),
+	                                   .queue_messages = (uint32_t)any_below(20),
+	                                   .queue_bytes = (uint32_t)any_below(5000),
+	                                   .token = 1 + any_below(2) });
 	if (any_below(4))
 		session_resume(&c->port);
 }
@@ -46,7 +58,10 @@ static void do_close(struct client *c)
 static void do_sub(struct client *c)
 {
 	const char *filter = filters[any_below(ARRAY_LEN(filters))];
-	struct want w = { .filter = filter, .opts = (uint8_t)(any_below(3) | any_below(4) << 2 | any_below(3) << SUB_HANDLING), .inner = { set_of(filter), set_of(filter) } };
+	struct want w = { .filter = filter,
+		          .opts = (uint8_t)(any_below(3) | any_below(4) << 2 |
+		                            any_below(3) << SUB_HANDLING),
+		          .inner = { set_of(filter), set_of(filter) } };
 
 	if (any_below(4) == 0 && c->port.session) {
 		if (any_below(3) == 0)
@@ -61,13 +76,15 @@ static void do_publish(struct client *c)
 {
 	uint8_t qos = (uint8_t)any_below(3);
 
-	(void)publish(c, topic(), any_below(8) ? "x" : "", (uint8_t)(qos | (any_below(4) ? 0 : LINK_RETAIN)), qos ? (uint16_t)(1 + any_below(20)) : 0,
-	              any_below(3) ? LINK_NO_EXPIRY : 2);
+	(void)publish(c, topic(), any_below(8) ? "x" : "",
+	              (uint8_t)(qos | (any_below(4) ? 0 : LINK_RETAIN)),
+	              qos ? (uint16_t)(1 + any_below(20)) : 0, any_below(3) ? LINK_NO_EXPIRY : 2);
 }
 
 static void do_ack(struct client *c)
 {
-	static const enum mqtt_type kinds[] = { MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL, MQTT_PUBCOMP };
+	static const enum mqtt_type kinds[] = { MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL,
+		                                MQTT_PUBCOMP };
 	struct out *o = list_first(&c->port.session->flight, struct out, node);
 
 	if (!o || any_below(8) == 0)
@@ -75,7 +92,8 @@ static void do_ack(struct client *c)
 	else if (o->state == OUT_RELEASED)
 		(void)session_ack(&c->port, MQTT_PUBCOMP, o->packet_id, 0);
 	else
-		(void)session_ack(&c->port, (o->flags & LINK_QOS) == 1 ? MQTT_PUBACK : MQTT_PUBREC, o->packet_id, any_below(10) ? 0 : 0x97);
+		(void)session_ack(&c->port, (o->flags & LINK_QOS) == 1 ? MQTT_PUBACK : MQTT_PUBREC,
+		                  o->packet_id, any_below(10) ? 0 : 0x97);
 }
 
 static void step(struct client *c)
@@ -168,7 +186,8 @@ static void run(bool fail)
 	for (int i = 0; i < STEPS; i++) {
 		struct client *c = &clients[any_below(CLIENTS)];
 
-		/* Only the core's own allocations fail: those of the test's frames are before it. */
+		/* Only the core's own allocations fail: those of the test's frames are before it.
+		 */
 		if (fail && c->port.session && any_below(3) == 0) {
 			mem_fail_at(1 + any_below(6), any_below(2));
 			do_publish(c);
@@ -196,9 +215,12 @@ static void run(bool fail)
 	YES(!customer_find(home, 7) || tree_empty(customer_find(home, 7)->tree));
 	YES(list_empty(&home->replays));
 	/* What did not happen was not tested. */
-	YES(home->counters.acked > 1000 && home->counters.taken_over > 100 && home->counters.redelivered > 100 && home->counters.expired > 50);
-	YES(home->counters.dropped_rights > 10 && home->counters.moved_in_group > 50 && home->counters.wills_fired > 50);
-	YES(home->counters.retained_sent > 100 && home->counters.dropped_full > 100 && home->counters.dropped_expired > 10);
+	YES(home->counters.acked > 1000 && home->counters.taken_over > 100 &&
+	    home->counters.redelivered > 100 && home->counters.expired > 50);
+	YES(home->counters.dropped_rights > 10 && home->counters.moved_in_group > 50 &&
+	    home->counters.wills_fired > 50);
+	YES(home->counters.retained_sent > 100 && home->counters.dropped_full > 100 &&
+	    home->counters.dropped_expired > 10);
 	world_ends();
 }
 

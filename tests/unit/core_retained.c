@@ -1,4 +1,5 @@
-/* core_retained.c - the retained store against a plain array and topic_match(). BENCH=1 prints what a walk costs. */
+/* core_retained.c - the retained store against a plain array and topic_match(). BENCH=1 prints what
+ * a walk costs. */
 #include "tests/kit/kit.h"
 
 #include <stdio.h>
@@ -293,7 +294,8 @@ static void flip(struct retained *r, size_t i)
 	names[i].there = !names[i].there;
 }
 
-/* One walk in slices, with changes in between or not: what was there all the time is visited exactly once. */
+/* One walk in slices, with changes in between or not: what was there all the time is visited
+ * exactly once. */
 static void check_walk(struct retained *r, bool change)
 {
 	struct retained_walk w = { 0 };

@@ -300,7 +300,8 @@ static void a_dropped_will_is_not_sent(void)
 static void a_will_dies_with_its_token(void)
 {
 	begin();
-	OPEN(&a, .id = "x", .will = "w", .expiry = 60, .delay = 10, .rights_until = home_wall(home) / 1000 + 5);
+	OPEN(&a, .id = "x", .will = "w", .expiry = 60, .delay = 10,
+	     .rights_until = home_wall(home) / 1000 + 5);
 	session_close(&a.port, LINK_CLOSE_WILL, 0);
 	later(11000);
 	SAID(&w, "");
@@ -473,7 +474,8 @@ static void running_out_of_memory_refuses_and_leaves_nothing(void)
 	for (unsigned long n = 1; failed; n++) {
 		begin();
 		mem_fail_at(n, false);
-		YES(open_with(&a, (struct terms){ .id = "x", .customer = 8, .will = "/customer/8/w" }));
+		YES(open_with(&a,
+		              (struct terms){ .id = "x", .customer = 8, .will = "/customer/8/w" }));
 		mem_fail_at(0, false);
 		failed = !a.port.session;
 		if (failed)
@@ -482,7 +484,7 @@ static void running_out_of_memory_refuses_and_leaves_nothing(void)
 		refused += failed;
 		end();
 	}
-	YES(refused >= 5);                      /* customer, tree, store, session, Will */
+	YES(refused >= 5); /* customer, tree, store, session, Will */
 }
 
 static void running_out_of_memory_leaves_the_old_session_alone(void)
@@ -505,17 +507,25 @@ static void running_out_of_memory_leaves_the_old_session_alone(void)
 	}
 }
 
-RUN(a_new_session_is_not_present, a_session_without_expiry_ends_with_its_connection, a_session_with_expiry_is_there_when_its_client_comes_back,
-    a_session_is_gone_when_its_expiry_is_over, the_cores_own_maximum_of_expiry_holds, closing_may_change_the_expiry,
-    closing_cannot_raise_an_expiry_of_zero, a_clean_start_deletes_what_was_there, a_second_connection_takes_the_session_over,
-    a_session_without_expiry_is_not_taken_over_but_replaced, the_same_client_id_of_another_customer_is_another_session,
-    a_customer_has_a_limited_number_of_sessions, nobody_comes_in_while_the_core_ends, a_will_outside_the_customer_is_nonsense,
-    a_will_is_sent_when_the_connection_breaks, a_will_is_not_sent_after_a_proper_end, a_will_waits_for_its_delay,
-    coming_back_cancels_a_waiting_will, a_clean_start_ends_the_session_and_sends_its_waiting_will, a_will_does_not_outlive_its_session,
-    a_take_over_sends_the_will, a_take_over_that_goes_on_cancels_a_will_that_was_to_wait,
-    a_take_over_with_a_clean_start_sends_a_will_that_was_to_wait, the_new_connections_will_counts, a_dropped_will_is_not_sent,
-    a_will_dies_with_its_token, a_will_can_be_retained, after_a_lost_link_a_will_waits_for_the_grace,
-    whoever_comes_back_within_the_grace_sends_no_will, a_session_without_expiry_and_will_is_gone_with_its_link, a_ghost_keeps_nothing_but_its_will,
-    waiting_wills_of_a_revoked_token_are_dropped, a_waiting_will_that_is_still_allowed_stays, retained_messages_of_a_revoked_token_are_hidden,
-    rights_outside_the_customer_are_nonsense, nothing_is_left_of_a_customer_that_left, many_sessions_that_end_at_once_are_ended_in_slices,
-    running_out_of_memory_refuses_and_leaves_nothing, running_out_of_memory_leaves_the_old_session_alone)
+RUN(a_new_session_is_not_present, a_session_without_expiry_ends_with_its_connection,
+    a_session_with_expiry_is_there_when_its_client_comes_back,
+    a_session_is_gone_when_its_expiry_is_over, the_cores_own_maximum_of_expiry_holds,
+    closing_may_change_the_expiry, closing_cannot_raise_an_expiry_of_zero,
+    a_clean_start_deletes_what_was_there, a_second_connection_takes_the_session_over,
+    a_session_without_expiry_is_not_taken_over_but_replaced,
+    the_same_client_id_of_another_customer_is_another_session,
+    a_customer_has_a_limited_number_of_sessions, nobody_comes_in_while_the_core_ends,
+    a_will_outside_the_customer_is_nonsense, a_will_is_sent_when_the_connection_breaks,
+    a_will_is_not_sent_after_a_proper_end, a_will_waits_for_its_delay,
+    coming_back_cancels_a_waiting_will, a_clean_start_ends_the_session_and_sends_its_waiting_will,
+    a_will_does_not_outlive_its_session, a_take_over_sends_the_will,
+    a_take_over_that_goes_on_cancels_a_will_that_was_to_wait,
+    a_take_over_with_a_clean_start_sends_a_will_that_was_to_wait, the_new_connections_will_counts,
+    a_dropped_will_is_not_sent, a_will_dies_with_its_token, a_will_can_be_retained,
+    after_a_lost_link_a_will_waits_for_the_grace, whoever_comes_back_within_the_grace_sends_no_will,
+    a_session_without_expiry_and_will_is_gone_with_its_link, a_ghost_keeps_nothing_but_its_will,
+    waiting_wills_of_a_revoked_token_are_dropped, a_waiting_will_that_is_still_allowed_stays,
+    retained_messages_of_a_revoked_token_are_hidden, rights_outside_the_customer_are_nonsense,
+    nothing_is_left_of_a_customer_that_left, many_sessions_that_end_at_once_are_ended_in_slices,
+    running_out_of_memory_refuses_and_leaves_nothing,
+    running_out_of_memory_leaves_the_old_session_alone)

@@ -1,4 +1,5 @@
-/* core_subscription.c - subscriptions: options, sets of inner filters, retained messages, REGRANT, limits. */
+/* core_subscription.c - subscriptions: options, sets of inner filters, retained messages, REGRANT,
+ * limits. */
 #include "tests/unit/core_help.h"
 
 static struct client a, p;
@@ -472,14 +473,20 @@ static void a_regrant_without_memory_matches_nothing(void)
 	end();
 }
 
-RUN(a_subscription_is_granted_what_it_asked_for, what_the_proxy_refused_is_repeated, a_filter_outside_the_customer_is_nonsense,
-    the_lower_qos_counts, a_message_comes_once_per_subscription, subscribing_again_replaces, no_local_keeps_ones_own_messages_away,
-    the_retain_flag_is_kept_only_if_asked_for, unsubscribing_ends_it, subscriptions_of_a_session_are_limited,
-    subscriptions_of_a_customer_are_limited, a_resumed_session_lists_its_subscriptions, a_retained_message_comes_to_a_new_subscription,
-    an_empty_payload_clears, retain_handling_1_sends_to_new_subscriptions_only, retain_handling_2_sends_none,
-    retained_messages_come_only_through_the_granted_set_and_once, retained_messages_are_limited_and_passed_on_all_the_same,
-    many_retained_messages_come_in_slices, retained_messages_wait_for_who_does_not_read, more_retained_messages_than_the_queue_holds_all_come,
-    closing_ends_a_replay, a_regrant_changes_what_matches, a_regrant_sends_no_retained_messages, a_regrant_to_nothing_leaves_nothing,
-    queued_messages_that_are_no_longer_allowed_are_dropped, messages_under_way_that_are_no_longer_allowed_free_their_place,
+RUN(a_subscription_is_granted_what_it_asked_for, what_the_proxy_refused_is_repeated,
+    a_filter_outside_the_customer_is_nonsense, the_lower_qos_counts,
+    a_message_comes_once_per_subscription, subscribing_again_replaces,
+    no_local_keeps_ones_own_messages_away, the_retain_flag_is_kept_only_if_asked_for,
+    unsubscribing_ends_it, subscriptions_of_a_session_are_limited,
+    subscriptions_of_a_customer_are_limited, a_resumed_session_lists_its_subscriptions,
+    a_retained_message_comes_to_a_new_subscription, an_empty_payload_clears,
+    retain_handling_1_sends_to_new_subscriptions_only, retain_handling_2_sends_none,
+    retained_messages_come_only_through_the_granted_set_and_once,
+    retained_messages_are_limited_and_passed_on_all_the_same, many_retained_messages_come_in_slices,
+    retained_messages_wait_for_who_does_not_read,
+    more_retained_messages_than_the_queue_holds_all_come, closing_ends_a_replay,
+    a_regrant_changes_what_matches, a_regrant_sends_no_retained_messages,
+    a_regrant_to_nothing_leaves_nothing, queued_messages_that_are_no_longer_allowed_are_dropped,
+    messages_under_way_that_are_no_longer_allowed_free_their_place,
     an_exchange_past_pubrec_is_finished, another_subscription_that_still_wants_it_keeps_a_message,
     running_out_of_memory_refuses_a_subscription_whole, a_regrant_without_memory_matches_nothing)

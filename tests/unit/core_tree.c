@@ -1,4 +1,5 @@
-/* core_tree.c - the subscription index against topic_match(), which knows nothing of trees. BENCH=1 prints what a match costs. */
+/* core_tree.c - the subscription index against topic_match(), which knows nothing of trees. BENCH=1
+ * prints what a match costs. */
 #include "tests/kit/kit.h"
 
 #include <stdio.h>
@@ -322,7 +323,8 @@ static void without_memory_nothing_changes(void)
 	}
 }
 
-/* At each of 130 levels a `+` waits while the walk goes down the literal side: as many steps as there can be. */
+/* At each of 130 levels a `+` waits while the walk goes down the literal side: as many steps as
+ * there can be. */
 static void the_deepest_walk_hits_all(void)
 {
 	enum { LEVELS = 130 };
@@ -348,7 +350,8 @@ static void the_deepest_walk_hits_all(void)
 	tree_free(&t);
 }
 
-/* Every mix of `+` and the literal level down to a depth: 2^12 filters, all of which one name matches. */
+/* Every mix of `+` and the literal level down to a depth: 2^12 filters, all of which one name
+ * matches. */
 static void all_mixes_of_plus_are_each_hit_once(void)
 {
 	enum { BITS = 12, COUNT = 1 << BITS };

@@ -121,7 +121,8 @@ static void opening_a_channel_twice_is_nonsense(void)
 	end();
 }
 
-/* Every frame of a conversation cut short, and with each byte changed: the link may end, the core may not. */
+/* Every frame of a conversation cut short, and with each byte changed: the link may end, the core
+ * may not. */
 static void damaged_frames_do_no_harm(void)
 {
 	struct buf whole = { 0 };
@@ -363,7 +364,8 @@ static void a_full_link_counts_as_paused_until_it_is_drained(void)
 	say_sub(1, 1, "q0", 0);
 	say_sub(1, 1, "q1", 1);
 	talk();
-	/* Nobody reads: the kernel takes some, the link up to its mark, the rest of QoS 0 is dropped. */
+	/* Nobody reads: the kernel takes some, the link up to its mark, the rest of QoS 0 is
+	 * dropped. */
 	for (int i = 0; i < 60; i++) {
 		say_pub(0, 0, "q0", big, 0, 0);
 		while (buf_len(&to)) {
@@ -378,9 +380,10 @@ static void a_full_link_counts_as_paused_until_it_is_drained(void)
 	IS(home->counters.link_full, 1);
 	say_pub(0, 0, "q1", "queued", 0, 0);
 	say_pub(1, 1, "q1", "queued", 1, 1);
-	talk();                                 /* reads: drains */
+	talk(); /* reads: drains */
 	for (unsigned i = 0; i < count; i++) {
-		if (got[i].head.type == LINK_DELIVER && link_deliver_read(got[i].body, &d) && str_eq(d.msg.payload, STR("queued")))
+		if (got[i].head.type == LINK_DELIVER && link_deliver_read(got[i].body, &d) &&
+		    str_eq(d.msg.payload, STR("queued")))
 			delivered++;
 	}
 	IS(delivered, 1);
@@ -434,8 +437,14 @@ static void who_makes_us_answer_and_does_not_read_is_cut_off(void)
 
 static void wills_of_a_lost_link_wait_for_the_grace(void)
 {
-	struct link_open o = { .version = MQTT_V5, .receive_maximum = 10, .customer = 7, .token = 5, .client_id = STR("x"),
-	                       .will = { .topic = STR("customer/7/w"), .payload = STR("bye"), .expiry_s = LINK_NO_EXPIRY } };
+	struct link_open o = { .version = MQTT_V5,
+		               .receive_maximum = 10,
+		               .customer = 7,
+		               .token = 5,
+		               .client_id = STR("x"),
+		               .will = { .topic = STR("customer/7/w"),
+		                         .payload = STR("bye"),
+		                         .expiry_s = LINK_NO_EXPIRY } };
 
 	begin();
 	link_open_write(&to, 1, 1, LINK_OPEN_WILL, &o);
@@ -475,11 +484,16 @@ static void links_are_served_through_the_socket(void)
 	IS(access(temp_file("link-0.sock", NULL), F_OK), -1);
 }
 
-RUN(both_sides_say_hello, another_major_version_is_refused, nothing_comes_before_hello, a_second_hello_is_nonsense, a_ping_is_answered,
-    a_silent_link_is_pinged_and_then_dead, random_bytes_close_that_link_only, a_frame_that_only_the_core_says_is_nonsense,
-    a_name_of_another_customer_closes_the_link, opening_a_channel_twice_is_nonsense, damaged_frames_do_no_harm,
-    a_channel_is_opened_and_answers, a_resumed_session_is_listed_in_opened, a_take_over_frees_the_channel,
-    a_frame_of_an_earlier_generation_is_dropped, one_message_for_many_channels_is_one_frame, order_on_a_channel_is_kept,
-    the_link_itself_publishes_for_any_customer, the_link_itself_subscribes_in_the_trusted_world, trusted_names_reach_no_customer,
-    the_link_itself_says_qos_1_at_most, a_full_link_counts_as_paused_until_it_is_drained, wills_of_a_lost_link_wait_for_the_grace,
-    running_out_of_memory_costs_one_client_or_the_link, who_makes_us_answer_and_does_not_read_is_cut_off, the_end_tells_every_client, links_are_served_through_the_socket)
+RUN(both_sides_say_hello, another_major_version_is_refused, nothing_comes_before_hello,
+    a_second_hello_is_nonsense, a_ping_is_answered, a_silent_link_is_pinged_and_then_dead,
+    random_bytes_close_that_link_only, a_frame_that_only_the_core_says_is_nonsense,
+    a_name_of_another_customer_closes_the_link, opening_a_channel_twice_is_nonsense,
+    damaged_frames_do_no_harm, a_channel_is_opened_and_answers,
+    a_resumed_session_is_listed_in_opened, a_take_over_frees_the_channel,
+    a_frame_of_an_earlier_generation_is_dropped, one_message_for_many_channels_is_one_frame,
+    order_on_a_channel_is_kept, the_link_itself_publishes_for_any_customer,
+    the_link_itself_subscribes_in_the_trusted_world, trusted_names_reach_no_customer,
+    the_link_itself_says_qos_1_at_most, a_full_link_counts_as_paused_until_it_is_drained,
+    wills_of_a_lost_link_wait_for_the_grace, running_out_of_memory_costs_one_client_or_the_link,
+    who_makes_us_answer_and_does_not_read_is_cut_off, the_end_tells_every_client,
+    links_are_served_through_the_socket)

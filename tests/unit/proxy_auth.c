@@ -1,4 +1,5 @@
-/* proxy_auth.c - asking an endpoint over a real socket: what lets in, what refuses, what is remembered (A11, A13, A20, F05). */
+/* proxy_auth.c - asking an endpoint over a real socket: what lets in, what refuses, what is
+ * remembered (A11, A13, A20, F05). */
 #include "tests/unit/proxy_auth.h"
 
 static void a_good_answer_lets_in(void)
@@ -68,11 +69,12 @@ static void the_short_form_of_one_token_never_opens_another(void)
 	end();
 }
 
-static void credentials_that_read_alike_are_not_the_same(void)         /* A11 */
+static void credentials_that_read_alike_are_not_the_same(void) /* A11 */
 {
 	const struct credential a = { .key = STR("0123456789abcdef"), .short_id = 1 };
 	const struct credential b = { .key = STR("0123456789abcdef"), .short_id = 0x3130 };
-	struct credential forms[4] = { a, b, whole("1:0123456789abcdef"), whole("0123456789abcdef") };
+	struct credential forms[4] = { a, b, whole("1:0123456789abcdef"),
+		                       whole("0123456789abcdef") };
 	uint8_t digest[4][CRYPT_HASH];
 
 	defaults();
@@ -134,7 +136,8 @@ static void refuses(const char *extra, int64_t expire)
 static void says_disabled(struct endpoint *e, int fd, const char *key)
 {
 	(void)key;
-	endpoint_say(e, fd, OK_JSON, "{\"result\":[{\"id\":1,\"cid\":7,\"enabled\":false," ACCESS("#") "}]}");
+	endpoint_say(e, fd, OK_JSON,
+	             "{\"result\":[{\"id\":1,\"cid\":7,\"enabled\":false," ACCESS("#") "}]}");
 }
 
 static void a_disabled_token_an_ended_one_and_a_blocked_customer_are_refused(void)
@@ -148,7 +151,7 @@ static void a_disabled_token_an_ended_one_and_a_blocked_customer_are_refused(voi
 	refuses(",\"blocked\":true", 0);
 }
 
-static void a_string_that_is_no_key_costs_no_request(void)     /* A20 */
+static void a_string_that_is_no_key_costs_no_request(void) /* A20 */
 {
 	char key[TOKEN_KEY + 1] = "";
 	uint8_t random[TOKEN_RANDOM] = { 1 };
@@ -293,7 +296,7 @@ static void unanswered_asks_are_freed_when_all_ends(void)
 }
 
 /* ---- What is remembered ---- */
-static void a_hit_does_not_prolong_a_yes(void)         /* A13 */
+static void a_hit_does_not_prolong_a_yes(void) /* A13 */
 {
 	int64_t start;
 
@@ -316,9 +319,9 @@ static void what_nobody_uses_is_forgotten(void)
 	for (unsigned i = 1; i <= 20; i++)
 		IS(ask(key_no(i)), RC_SUCCESS);
 	turn_for(2600);
-	IS(requests(), 20);                     /* not refreshed either */
+	IS(requests(), 20); /* not refreshed either */
 	loop_stop(au->loop);
-	thread_join(&au->thread);               /* so that this thread may look into the table */
+	thread_join(&au->thread); /* so that this thread may look into the table */
 	IS(au->table.count, 0);
 	IS(au->table.all.count, 0);
 	end();
@@ -334,7 +337,7 @@ static void a_full_table_gives_up_the_oldest_that_is_not_in_use(void)
 	used = use("k1");
 	for (unsigned i = 2; i <= 5; i++)
 		IS(ask(key_no(i)), RC_SUCCESS);
-	IS(look("k1"), RC_SUCCESS);             /* the oldest, but in use */
+	IS(look("k1"), RC_SUCCESS); /* the oldest, but in use */
 	IS(look("k2"), -1);
 	IS(look("k3"), RC_SUCCESS);
 	IS(look("k5"), RC_SUCCESS);
@@ -360,14 +363,14 @@ static void a_table_full_of_tokens_in_use_takes_nobody_new(void)
 	end();
 }
 
-static void a_flood_of_wrong_keys_pushes_out_only_its_own(void)        /* A20 */
+static void a_flood_of_wrong_keys_pushes_out_only_its_own(void) /* A20 */
 {
 	struct sock_addr flooder = home;
 	struct token *none;
 	unsigned remembered = 0;
 
 	defaults();
-	config.auth_no_max = 160;               /* ten for each source */
+	config.auth_no_max = 160; /* ten for each source */
 	config.auth_no = 60000;
 	begin();
 	IS(ask("k1"), RC_SUCCESS);
@@ -447,13 +450,16 @@ static void a_unix_socket_is_an_endpoint_too(void)
 	end();
 }
 
-RUN(a_good_answer_lets_in, the_request_carries_the_key_and_nothing_to_be_unpacked, the_short_form_is_asked_as_id_and_characters,
-    the_short_form_of_one_token_never_opens_another, credentials_that_read_alike_are_not_the_same,
-    an_unauthorized_key_is_refused_and_remembered, a_forbidden_key_is_not_authorized, a_refusal_is_forgotten_in_time,
-    a_disabled_token_an_ended_one_and_a_blocked_customer_are_refused, a_string_that_is_no_key_costs_no_request,
-    a_hundred_asks_for_one_token_are_one_request, no_more_requests_run_at_once_than_allowed,
-    who_does_not_fit_into_the_queue_is_told_at_once, a_slow_endpoint_is_given_up_in_time, nobody_waits_for_a_slot_longer_than_the_deadline,
-    unanswered_asks_are_freed_when_all_ends, a_hit_does_not_prolong_a_yes, what_nobody_uses_is_forgotten,
-    a_full_table_gives_up_the_oldest_that_is_not_in_use, a_table_full_of_tokens_in_use_takes_nobody_new,
-    a_flood_of_wrong_keys_pushes_out_only_its_own, plain_http_goes_to_this_machine_only, an_endpoint_that_cannot_be_is_told_at_the_start,
+RUN(a_good_answer_lets_in, the_request_carries_the_key_and_nothing_to_be_unpacked,
+    the_short_form_is_asked_as_id_and_characters, the_short_form_of_one_token_never_opens_another,
+    credentials_that_read_alike_are_not_the_same, an_unauthorized_key_is_refused_and_remembered,
+    a_forbidden_key_is_not_authorized, a_refusal_is_forgotten_in_time,
+    a_disabled_token_an_ended_one_and_a_blocked_customer_are_refused,
+    a_string_that_is_no_key_costs_no_request, a_hundred_asks_for_one_token_are_one_request,
+    no_more_requests_run_at_once_than_allowed, who_does_not_fit_into_the_queue_is_told_at_once,
+    a_slow_endpoint_is_given_up_in_time, nobody_waits_for_a_slot_longer_than_the_deadline,
+    unanswered_asks_are_freed_when_all_ends, a_hit_does_not_prolong_a_yes,
+    what_nobody_uses_is_forgotten, a_full_table_gives_up_the_oldest_that_is_not_in_use,
+    a_table_full_of_tokens_in_use_takes_nobody_new, a_flood_of_wrong_keys_pushes_out_only_its_own,
+    plain_http_goes_to_this_machine_only, an_endpoint_that_cannot_be_is_told_at_the_start,
     a_unix_socket_is_an_endpoint_too)

@@ -1,4 +1,5 @@
-/* proxy_auth.h - a scripted endpoint on a real socket, and a test that plays the worker. For the proxy_auth_*.c tests only. */
+/* proxy_auth.h - a scripted endpoint on a real socket, and a test that plays the worker. For the
+ * proxy_auth_*.c tests only. */
 #pragma once
 #include <errno.h>
 #include <inttypes.h>
@@ -25,7 +26,8 @@
 enum { ENDPOINT_CONNS = 512, REQUEST_MAX = 8192 };
 
 struct endpoint;
-typedef void (*reply_fn)(struct endpoint *e, int fd, const char *key);          /* key: "<key>" or "<id>:<first16>" */
+/* key: "<key>" or "<id>:<first16>" */
+typedef void (*reply_fn)(struct endpoint *e, int fd, const char *key);
 
 struct endpoint {
 	int listener;
@@ -33,19 +35,20 @@ struct endpoint {
 	pthread_t thread;
 	pthread_t conn[ENDPOINT_CONNS];
 	_Atomic int fd[ENDPOINT_CONNS];
-	int conns;                              /* of the accepting thread */
+	int conns; /* of the accepting thread */
 	_Atomic bool stop;
 	_Atomic(reply_fn) reply;
 	_Atomic unsigned requests, busy, busy_most;
-	_Atomic size_t written;                 /* bytes of bodies and headers that somebody took */
+	_Atomic size_t written; /* bytes of bodies and headers that somebody took */
 	_Atomic int delay_ms;
 	/* What a good reply says */
 	_Atomic uint64_t cid;
 	_Atomic int64_t expire;
-	_Atomic(const char *) topic;            /* of the one grant */
-	_Atomic(const char *) extra;            /* more members of the token object, beginning with a comma */
+	_Atomic(const char *) topic; /* of the one grant */
+	/* more members of the token object, beginning with a comma */
+	_Atomic(const char *) extra;
 	pthread_mutex_t lock;
-	char last[REQUEST_MAX];                 /* the last request, under lock */
+	char last[REQUEST_MAX]; /* the last request, under lock */
 };
 
 static bool endpoint_write(struct endpoint *e, int fd, const char *p, size_t n)
@@ -65,16 +68,19 @@ static bool endpoint_write(struct endpoint *e, int fd, const char *p, size_t n)
 static void endpoint_say(struct endpoint *e, int fd, const char *head, const char *body)
 {
 	char text[512];
-	int n = snprintf(text, sizeof(text), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n", head, strlen(body));
+	int n = snprintf(text, sizeof(text), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n", head,
+	                 strlen(body));
 
 	if (endpoint_write(e, fd, text, (size_t)n))
 		(void)endpoint_write(e, fd, body, strlen(body));
 }
 
 #define OK_JSON "200 OK\r\nContent-Type: application/json"
-#define ACCESS(topic) "\"access\":{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"" topic "\",\"actions\":[\"publish\",\"subscribe\"]}]}"
+#define ACCESS(topic) \
+	"\"access\":{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"" topic \
+	"\",\"actions\":[\"publish\",\"subscribe\"]}]}"
 
-static uint64_t id_of(const char *key)          /* "k12" and "12:..." are token 12 */
+static uint64_t id_of(const char *key) /* "k12" and "12:..." are token 12 */
 {
 	return strtoull(*key == 'k' ? key + 1 : key, NULL, 10);
 }
@@ -83,8 +89,11 @@ static void good(struct endpoint *e, int fd, const char *key)
 {
 	char body[1024];
 
-	(void)snprintf(body, sizeof(body), "{\"result\":[{\"id\":%" PRIu64 ",\"cid\":%" PRIu64 ",\"enabled\":true,\"expire\":%" PRId64 "," ACCESS("%s") "%s}]}",
-	               id_of(key), atomic_load(&e->cid), atomic_load(&e->expire), atomic_load(&e->topic), atomic_load(&e->extra));
+	(void)snprintf(body, sizeof(body),
+	               "{\"result\":[{\"id\":%" PRIu64 ",\"cid\":%" PRIu64
+	               ",\"enabled\":true,\"expire\":%" PRId64 "," ACCESS("%s") "%s}]}",
+	               id_of(key), atomic_load(&e->cid), atomic_load(&e->expire),
+	               atomic_load(&e->topic), atomic_load(&e->extra));
 	endpoint_say(e, fd, OK_JSON, body);
 }
 
@@ -112,7 +121,7 @@ static void endpoint_pause(struct endpoint *e, int ms)
 		(void)usleep(2000);
 }
 
-static bool endpoint_read(struct endpoint *e, int fd)  /* one request into e->last's copy */
+static bool endpoint_read(struct endpoint *e, int fd) /* one request into e->last's copy */
 {
 	char text[REQUEST_MAX], *line, *end;
 	size_t n = 0;
@@ -159,7 +168,7 @@ static void *endpoint_conn_main(void *arg)
 	while (!atomic_load(&c.e->stop) && endpoint_read(c.e, c.fd))
 		;
 	atomic_fetch_sub(&c.e->busy, 1);
-	(void)shutdown(c.fd, SHUT_RDWR);        /* closed when the endpoint stops */
+	(void)shutdown(c.fd, SHUT_RDWR); /* closed when the endpoint stops */
 	return NULL;
 }
 
@@ -189,7 +198,9 @@ static void *endpoint_main(void *arg)
 
 static int endpoint_listen(uint16_t port, const char *unix_path)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		                  .sin_port = htons(port),
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int one = 1, fd = socket(unix_path ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -244,10 +255,10 @@ static void endpoint_stop(struct endpoint **slot)
 /* ---- The worker's side ---- */
 enum { NOTICES = 64 };
 struct told {
-	struct token *token;                    /* borrowed: only to be compared */
+	struct token *token; /* borrowed: only to be compared */
 	uint64_t customer, id;
 	bool rights;
-	bool may_b;                             /* may publish to b/x */
+	bool may_b; /* may publish to b/x */
 	uint8_t reason;
 };
 
@@ -264,14 +275,15 @@ static struct sock_addr home = { .bytes = { [10] = 0xff, [11] = 0xff, [12] = 127
 static void turn_once(void)
 {
 	loop_turn(loop, 5);
-	if (!au->thread)                        /* single-threaded: the test turns both */
+	if (!au->thread) /* single-threaded: the test turns both */
 		loop_turn(au->loop, 0);
 }
 
 /* Turns the worker's loop until the condition holds; claims that it did within so many ms. */
 #define UNTIL(condition, ms) \
 	do { \
-		for (int64_t end_ = clock_mono_ms() + (ms); !(condition) && clock_mono_ms() < end_;) \
+		for (int64_t end_ = clock_mono_ms() + (ms); \
+		     !(condition) && clock_mono_ms() < end_;) \
 			turn_once(); \
 		YES(condition); \
 	} while (0)
@@ -285,12 +297,16 @@ static UNUSED_FN void turn_for(int64_t ms)
 static void on_notice(struct auth_notice *n)
 {
 	MUST(n->worker == &config && told_count < NOTICES);
-	told[told_count++] = (struct told){ .token = n->token, .customer = n->customer, .id = n->id, .rights = n->acl != NULL,
-		                            .may_b = n->acl && acl_may_publish(n->acl, STR("b/x")), .reason = n->reason };
+	told[told_count++] = (struct told){ .token = n->token,
+		                            .customer = n->customer,
+		                            .id = n->id,
+		                            .rights = n->acl != NULL,
+		                            .may_b = n->acl && acl_may_publish(n->acl, STR("b/x")),
+		                            .reason = n->reason };
 	auth_notice_free(&n);
 }
 
-static bool running, abandoned;                 /* a failed claim left a test before its end() */
+static bool running, abandoned; /* a failed claim left a test before its end() */
 
 static void end(void);
 
@@ -302,9 +318,19 @@ static void defaults(void)
 	}
 	abandoned = false;
 	config = (struct proxy_config){
-		.auth_key_form = 1, .auth_connect_timeout = 1000, .auth_timeout = 2000, .auth_cache = 60000, .auth_no = 5000,
-		.auth_stale = 300000, .auth_poll = 30000, .auth_parallel = 16, .auth_queue = 256, .auth_known_max = 1000,
-		.auth_no_max = 1000, .auth_body_max = 65536, .connections_max = 1000,
+		.auth_key_form = 1,
+		.auth_connect_timeout = 1000,
+		.auth_timeout = 2000,
+		.auth_cache = 60000,
+		.auth_no = 5000,
+		.auth_stale = 300000,
+		.auth_poll = 30000,
+		.auth_parallel = 16,
+		.auth_queue = 256,
+		.auth_known_max = 1000,
+		.auth_no_max = 1000,
+		.auth_body_max = 65536,
+		.connections_max = 1000,
 	};
 	config.auth_url = url;
 	log_start("test", LOG_ERROR);
@@ -356,7 +382,7 @@ static void asked_back(struct auth_ask *ask)
 	struct asked *x = ask->owner;
 
 	if (abandoned) {
-		auth_ask_free(&ask);            /* x was on the stack of the test that failed */
+		auth_ask_free(&ask); /* x was on the stack of the test that failed */
 		return;
 	}
 	x->back = true;
@@ -395,7 +421,7 @@ static uint8_t ask_as(struct credential c, const struct sock_addr *peer, struct 
 	return x.reason;
 }
 
-static UNUSED_FN uint8_t ask(const char *key)   /* and lets go of the token */
+static UNUSED_FN uint8_t ask(const char *key) /* and lets go of the token */
 {
 	struct token *t;
 	uint8_t reason = ask_as(whole(key), &home, &t);
@@ -404,7 +430,7 @@ static UNUSED_FN uint8_t ask(const char *key)   /* and lets go of the token */
 	return reason;
 }
 
-static UNUSED_FN struct token *use(const char *key)    /* as a connection does: keeps the token */
+static UNUSED_FN struct token *use(const char *key) /* as a connection does: keeps the token */
 {
 	struct token *t;
 
@@ -440,7 +466,8 @@ static UNUSED_FN uint8_t reason_of(const struct token *t)
 
 static UNUSED_FN bool may(const struct token *t, const char *topic)
 {
-	return reason_of(t) == RC_SUCCESS && acl_may_publish(auth_verdict(t)->info.acl, str_c(topic));
+	return reason_of(t) == RC_SUCCESS &&
+	       acl_may_publish(auth_verdict(t)->info.acl, str_c(topic));
 }
 
 /* ---- Pushing ---- */
@@ -450,4 +477,4 @@ static UNUSED_FN void push(const char *topic, const char *payload)
 }
 
 #define TOKEN(id, topic) "{\"id\":" #id ",\"cid\":7,\"enabled\":true," ACCESS(topic) "}"
-#define DELETED(id) "{\"id\":" #id ",\"cid\":7,\"deleted\":true}"
+#define DELETED(id)      "{\"id\":" #id ",\"cid\":7,\"deleted\":true}"

@@ -1,5 +1,5 @@
-/* proxy_auth_change.c - what happens to tokens in use: refreshed, narrowed, revoked, ended, and the endpoint going down and coming back
- * (A12, A15, F04, F07). */
+/* proxy_auth_change.c - what happens to tokens in use: refreshed, narrowed, revoked, ended, and the
+ * endpoint going down and coming back (A12, A15, F04, F07). */
 #include "tests/unit/proxy_auth.h"
 
 /* ---- Refreshing ---- */
@@ -16,7 +16,7 @@ static void a_token_in_use_is_refreshed_ahead_and_never_lapses(void)
 		turn_for(20);
 	}
 	YES(requests() >= 3 && requests() <= 7);
-	IS(told_count, 0);                      /* nothing changed */
+	IS(told_count, 0); /* nothing changed */
 	IS(counted(&auth_counters(au)->refreshed), requests() - 1);
 	auth_token_put(&t);
 	end();
@@ -50,7 +50,7 @@ static void what_was_narrowed_is_told_at_the_next_refresh(void)
 	NO(may(t, "a/x"));
 	YES(may(t, "b/x"));
 	turn_for(500);
-	IS(told_count, 1);                      /* once */
+	IS(told_count, 1); /* once */
 	auth_token_put(&t);
 	end();
 }
@@ -92,7 +92,7 @@ static void a_token_refused_at_a_refresh_loses_its_rights(void)
 	end();
 }
 
-static void a_token_of_another_customer_now_is_another_token(void)     /* A12 */
+static void a_token_of_another_customer_now_is_another_token(void) /* A12 */
 {
 	struct token *t, *other;
 
@@ -115,7 +115,7 @@ static void a_token_of_another_customer_now_is_another_token(void)     /* A12 */
 }
 
 /* ---- The clock ---- */
-static void a_token_ends_at_its_second(void)           /* A15 */
+static void a_token_ends_at_its_second(void) /* A15 */
 {
 	struct token *t;
 	int64_t ends = clock_wall_ms() / 1000 + 2;
@@ -130,7 +130,8 @@ static void a_token_ends_at_its_second(void)           /* A15 */
 	YES(told[0].token == t && !told[0].rights);
 	IS(told[0].reason, RC_NOT_AUTHORIZED);
 	NO(look("k1") == RC_SUCCESS);
-	YES(requests() <= 3);                   /* nearer and nearer to its end is not more and more often */
+	/* nearer and nearer to its end is not more and more often */
+	YES(requests() <= 3);
 	auth_token_put(&t);
 	end();
 }
@@ -152,7 +153,8 @@ static void a_token_ends_at_its_second_while_the_endpoint_is_down(void)
 	end();
 }
 
-static void a_token_whose_end_moves_on_with_use_lives_on(void) /* ttl: each answer tells a later end */
+/* ttl: each answer tells a later end */
+static void a_token_whose_end_moves_on_with_use_lives_on(void)
 {
 	struct token *t;
 
@@ -164,13 +166,14 @@ static void a_token_whose_end_moves_on_with_use_lives_on(void) /* ttl: each answ
 	turn_for(3200);
 	YES(may(t, "a/x"));
 	IS(told_count, 0);
-	IS(requests(), 2);                      /* once, at four fifths */
+	IS(requests(), 2); /* once, at four fifths */
 	auth_token_put(&t);
 	end();
 }
 
 /* ---- The endpoint goes down and comes back ---- */
-static void who_is_in_stays_in_and_nobody_new_comes_in_while_the_endpoint_is_down(void)        /* F04 */
+/* F04 */
+static void who_is_in_stays_in_and_nobody_new_comes_in_while_the_endpoint_is_down(void)
 {
 	struct token *t;
 	int64_t start;
@@ -189,7 +192,7 @@ static void who_is_in_stays_in_and_nobody_new_comes_in_while_the_endpoint_is_dow
 		YES(clock_mono_ms() - asked < 1000);
 		turn_for(100);
 	}
-	UNTIL(look("k1") == -1, 1000);          /* the same key from somebody new */
+	UNTIL(look("k1") == -1, 1000); /* the same key from somebody new */
 	IS(ask("k1"), RC_SERVER_UNAVAILABLE);
 	YES(may(t, "a/x"));
 	IS(told_count, 0);
@@ -215,7 +218,7 @@ static void a_token_in_use_ends_when_the_endpoint_is_away_too_long(void)
 	YES(clock_mono_ms() - start >= 900 && clock_mono_ms() - start < 2000);
 	YES(!told[0].rights);
 	IS(told[0].reason, RC_SERVER_UNAVAILABLE);
-	IS(look("k1"), -1);                     /* not remembered as a refusal */
+	IS(look("k1"), -1); /* not remembered as a refusal */
 	auth_token_put(&t);
 	end();
 }
@@ -268,7 +271,7 @@ static void after_an_outage_they_come_in_again_within_a_second_or_so(void)
 	IS(x.reason, RC_SUCCESS);
 	YES(clock_mono_ms() - back < 2000);
 	auth_token_put(&x.token);
-	IS(ask("k1"), RC_SUCCESS);              /* one of those who failed */
+	IS(ask("k1"), RC_SUCCESS); /* one of those who failed */
 	end();
 }
 
@@ -292,7 +295,7 @@ static void those_who_come_while_the_probe_runs_wait_for_it(void)
 		send_ask(&x[i], key);
 	}
 	turn_for(100);
-	IS(requests(), 6);                      /* one probe */
+	IS(requests(), 6); /* one probe */
 	for (int i = 0; i < 10; i++) {
 		UNTIL(x[i].back, 2000);
 		IS(x[i].reason, RC_SUCCESS);
@@ -311,7 +314,7 @@ static void coin(struct endpoint *e, int fd, const char *key)
 		says_500(e, fd, key);
 }
 
-static void a_flapping_endpoint_never_makes_a_wrong_verdict(void)      /* F07 */
+static void a_flapping_endpoint_never_makes_a_wrong_verdict(void) /* F07 */
 {
 	struct token *t;
 	unsigned in = 0;
@@ -340,7 +343,7 @@ static void a_flapping_endpoint_never_makes_a_wrong_verdict(void)      /* F07 */
 
 /* ---- Memory ---- */
 #ifdef RCU_TSAN
-#define NEEDS_FAILING_MEMORY() SKIP()           /* there rcu_free_later itself needs memory */
+#define NEEDS_FAILING_MEMORY() SKIP() /* there rcu_free_later itself needs memory */
 #else
 #define NEEDS_FAILING_MEMORY() ((void)0)
 #endif
@@ -354,7 +357,8 @@ static void a_revocation_survives_any_lack_of_memory(void)
 		defaults();
 		ep = endpoint_start(0, NULL);
 		(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/auth/info", ep->port);
-		start_auth(false);              /* in this thread, so that its allocations are the ones to fail */
+		/* in this thread, so that its allocations are the ones to fail */
+		start_auth(false);
 		log_start("test", LOG_ERROR + 1);
 		t = use("k1");
 		atomic_store(&ep->reply, says_401);
@@ -399,7 +403,8 @@ static void starting_fails_cleanly_without_memory(void)
 	NEEDS_FAILING_MEMORY();
 	defaults();
 	(void)snprintf(url, sizeof(url), "http://127.0.0.1:1/auth/info");
-	each_alloc_failure(n) {
+	each_alloc_failure(n)
+	{
 		const char *why = NULL;
 		struct auth *a = NULL;
 		int err = auth_start(&a, &config, &why);
@@ -482,10 +487,15 @@ static void workers_may_look_while_everything_changes(void)
 }
 
 RUN(a_token_in_use_is_refreshed_ahead_and_never_lapses, a_token_in_use_is_asked_again_every_poll,
-    what_was_narrowed_is_told_at_the_next_refresh, other_addresses_or_limits_are_told_too, a_token_refused_at_a_refresh_loses_its_rights,
-    a_token_of_another_customer_now_is_another_token, a_token_ends_at_its_second, a_token_ends_at_its_second_while_the_endpoint_is_down,
-    a_token_whose_end_moves_on_with_use_lives_on, who_is_in_stays_in_and_nobody_new_comes_in_while_the_endpoint_is_down,
-    a_token_in_use_ends_when_the_endpoint_is_away_too_long, the_circuit_opens_and_spares_the_endpoint,
-    after_an_outage_they_come_in_again_within_a_second_or_so, those_who_come_while_the_probe_runs_wait_for_it,
+    what_was_narrowed_is_told_at_the_next_refresh, other_addresses_or_limits_are_told_too,
+    a_token_refused_at_a_refresh_loses_its_rights, a_token_of_another_customer_now_is_another_token,
+    a_token_ends_at_its_second, a_token_ends_at_its_second_while_the_endpoint_is_down,
+    a_token_whose_end_moves_on_with_use_lives_on,
+    who_is_in_stays_in_and_nobody_new_comes_in_while_the_endpoint_is_down,
+    a_token_in_use_ends_when_the_endpoint_is_away_too_long,
+    the_circuit_opens_and_spares_the_endpoint,
+    after_an_outage_they_come_in_again_within_a_second_or_so,
+    those_who_come_while_the_probe_runs_wait_for_it,
     a_flapping_endpoint_never_makes_a_wrong_verdict, a_revocation_survives_any_lack_of_memory,
-    no_allocation_that_fails_lets_anybody_in_or_leaks, starting_fails_cleanly_without_memory, workers_may_look_while_everything_changes)
+    no_allocation_that_fails_lets_anybody_in_or_leaks, starting_fails_cleanly_without_memory,
+    workers_may_look_while_everything_changes)

@@ -1,4 +1,5 @@
-/* proxy_auth_push.c - what the platform pushes about tokens and customers reaches the connections, at once and for good (A14). */
+/* proxy_auth_push.c - what the platform pushes about tokens and customers reaches the connections,
+ * at once and for good (A14). */
 #include "tests/unit/proxy_auth.h"
 
 /* ---- Pushes ---- */
@@ -58,7 +59,8 @@ static void a_push_reaches_the_whole_key_and_the_short_form(void)
 	NO(t == s);
 	push("mbus/token/7/1", DELETED(1));
 	UNTIL(told_count == 2, 1000);
-	YES((told[0].token == t && told[1].token == s) || (told[0].token == s && told[1].token == t));
+	YES((told[0].token == t && told[1].token == s) ||
+	    (told[0].token == s && told[1].token == t));
 	NO(reason_of(t) == RC_SUCCESS || reason_of(s) == RC_SUCCESS);
 	auth_token_put(&t);
 	auth_token_put(&s);
@@ -132,7 +134,8 @@ static void a_push_alone_never_makes_a_refused_key_good(void)
 	end();
 }
 
-static void an_answer_from_before_a_push_does_not_undo_it(void)        /* A14: revoked while asked */
+/* A14: revoked while asked */
+static void an_answer_from_before_a_push_does_not_undo_it(void)
 {
 	struct asked x;
 	struct token *t;
@@ -141,9 +144,11 @@ static void an_answer_from_before_a_push_does_not_undo_it(void)        /* A14: r
 	config.auth_poll = 0;
 	begin();
 	atomic_store(&ep->delay_ms, 300);
-	send_ask(&x, "k1");                     /* unknown here: nobody can tell yet that it is token 1 */
+	/* unknown here: nobody can tell yet that it is token 1 */
+	send_ask(&x, "k1");
 	UNTIL(requests() == 1, 1000);
-	atomic_store(&ep->reply, says_401);     /* the request under way still gets the good answer */
+	/* the request under way still gets the good answer */
+	atomic_store(&ep->reply, says_401);
 	push("mbus/token/7/1", DELETED(1));
 	UNTIL(x.back, 3000);
 	IS(x.reason, RC_BAD_USER_NAME_OR_PASSWORD);
@@ -153,7 +158,7 @@ static void an_answer_from_before_a_push_does_not_undo_it(void)        /* A14: r
 	atomic_store(&ep->delay_ms, 0);
 	t = use("k2");
 	atomic_store(&ep->delay_ms, 300);
-	auth_stale_all(au);                     /* a refresh is under way */
+	auth_stale_all(au); /* a refresh is under way */
 	UNTIL(requests() == 4, 1000);
 	atomic_store(&ep->reply, says_401);
 	push("mbus/token/7/2", DELETED(2));
@@ -176,7 +181,7 @@ static void a_push_of_a_customer_asks_for_all_its_tokens(void)
 	t = use("k1");
 	atomic_store(&ep->cid, 8);
 	other = use("k2");
-	IS(ask("k3"), RC_SUCCESS);              /* customer 8, not in use */
+	IS(ask("k3"), RC_SUCCESS); /* customer 8, not in use */
 	before = requests();
 	push("mbus/customer/8", "{\"cid\":8}");
 	UNTIL(requests() == before + 1, 1000);
@@ -255,8 +260,10 @@ static void after_missed_pushes_all_in_use_are_asked_again(void)
 	end();
 }
 
-RUN(a_push_narrows_at_once_and_prolongs_nothing, a_push_of_deleted_disabled_ended_or_blocked_revokes,
-    a_push_reaches_the_whole_key_and_the_short_form, a_push_about_a_token_nobody_uses_goes_to_the_core,
+RUN(a_push_narrows_at_once_and_prolongs_nothing,
+    a_push_of_deleted_disabled_ended_or_blocked_revokes,
+    a_push_reaches_the_whole_key_and_the_short_form,
+    a_push_about_a_token_nobody_uses_goes_to_the_core,
     a_push_about_another_customers_token_touches_nothing, the_same_push_of_every_worker_counts_once,
     a_push_alone_never_makes_a_refused_key_good, an_answer_from_before_a_push_does_not_undo_it,
     a_push_of_a_customer_asks_for_all_its_tokens, a_strange_push_makes_everything_be_asked_again,

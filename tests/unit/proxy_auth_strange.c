@@ -1,5 +1,5 @@
-/* proxy_auth_strange.c - whatever else an endpoint may say, too much or somewhere else, is no answer: nobody comes in, nobody is remembered as refused
- * (A08, A09, A10, F06). */
+/* proxy_auth_strange.c - whatever else an endpoint may say, too much or somewhere else, is no
+ * answer: nobody comes in, nobody is remembered as refused (A08, A09, A10, F06). */
 #include "tests/unit/proxy_auth.h"
 
 /* ---- A08: whatever else the endpoint says is no answer ---- */
@@ -16,7 +16,7 @@ static void is_unavailable_with(reply_fn reply)
 	begin();
 	atomic_store(&ep->reply, reply);
 	IS(ask("k1"), RC_SERVER_UNAVAILABLE);
-	IS(look("k1"), -1);                     /* never remembered as a refusal */
+	IS(look("k1"), -1); /* never remembered as a refusal */
 	IS(counted(&auth_counters(au)->no), 0);
 	YES(requests() > 0);
 	end();
@@ -29,9 +29,9 @@ static void an_unavailable_key_may_come_in_after_its_rest(void)
 	atomic_store(&ep->reply, says_500);
 	IS(ask("k1"), RC_SERVER_UNAVAILABLE);
 	atomic_store(&ep->reply, good);
-	IS(ask("k1"), RC_SERVER_UNAVAILABLE);   /* it rests: no request */
+	IS(ask("k1"), RC_SERVER_UNAVAILABLE); /* it rests: no request */
 	IS(requests(), 1);
-	IS(ask("k2"), RC_SUCCESS);              /* only itself */
+	IS(ask("k2"), RC_SUCCESS); /* only itself */
 	turn_for(300);
 	IS(ask("k1"), RC_SUCCESS);
 	end();
@@ -55,7 +55,8 @@ static void A08_a_strange_answer_neither_admits_nor_refuses(void)
 		{ OK_JSON, "{\"result\":" TOKEN_OK "}" },
 		{ OK_JSON, "{\"result\":[" TOKEN_OK "]" },
 		{ OK_JSON, "{\"result\":[" TOKEN_OK "]} {}" },
-		{ OK_JSON, "{\"result\":[{\"id\":1,\"cid\":\"7\",\"enabled\":true," ACCESS("#") "}]}" },
+		{ OK_JSON,
+		  "{\"result\":[{\"id\":1,\"cid\":\"7\",\"enabled\":true," ACCESS("#") "}]}" },
 		{ OK_JSON, "{\"result\":[{\"id\":1,\"cid\":7,\"enabled\":1," ACCESS("#") "}]}" },
 		{ OK_JSON, "{\"result\":[{\"id\":1,\"enabled\":true," ACCESS("#") "}]}" },
 		{ OK_JSON, "{\"result\":[{\"id\":1,\"cid\":7,\"enabled\":true}]}" },
@@ -85,7 +86,8 @@ static void hangs_up(struct endpoint *e, int fd, const char *key)
 
 static void stops_halfway(struct endpoint *e, int fd, const char *key)
 {
-	const char *text = "HTTP/1.1 " OK_JSON "\r\nContent-Length: 500\r\n\r\n{\"result\":[" TOKEN_OK "]}";
+	const char *text =
+	    "HTTP/1.1 " OK_JSON "\r\nContent-Length: 500\r\n\r\n{\"result\":[" TOKEN_OK "]}";
 
 	(void)key;
 	(void)endpoint_write(e, fd, text, strlen(text));
@@ -95,7 +97,8 @@ static void stops_halfway(struct endpoint *e, int fd, const char *key)
 static void says_no_http(struct endpoint *e, int fd, const char *key)
 {
 	(void)key;
-	(void)endpoint_write(e, fd, "{\"result\":[" TOKEN_OK "]}\r\n\r\n", strlen("{\"result\":[" TOKEN_OK "]}\r\n\r\n"));
+	(void)endpoint_write(e, fd, "{\"result\":[" TOKEN_OK "]}\r\n\r\n",
+	                     strlen("{\"result\":[" TOKEN_OK "]}\r\n\r\n"));
 	(void)shutdown(fd, SHUT_RDWR);
 }
 
@@ -131,19 +134,23 @@ static void says_100_mb(struct endpoint *e, int fd, const char *key)
 static void says_chunks_for_ever(struct endpoint *e, int fd, const char *key)
 {
 	(void)key;
-	pour(e, fd, "HTTP/1.1 " OK_JSON "\r\nTransfer-Encoding: chunked\r\n\r\n", "10\r\n                \r\n", 100 * MIB);
+	pour(e, fd, "HTTP/1.1 " OK_JSON "\r\nTransfer-Encoding: chunked\r\n\r\n",
+	     "10\r\n                \r\n", 100 * MIB);
 }
 
 static void says_headers_for_ever(struct endpoint *e, int fd, const char *key)
 {
 	(void)key;
-	pour(e, fd, "HTTP/1.1 " OK_JSON "\r\n", "X-More: and more and more and more and more\r\n", 100 * MIB);
+	pour(e, fd, "HTTP/1.1 " OK_JSON "\r\n", "X-More: and more and more and more and more\r\n",
+	     100 * MIB);
 }
 
 static void says_one_header_for_ever(struct endpoint *e, int fd, const char *key)
 {
 	(void)key;
-	pour(e, fd, "HTTP/1.1 " OK_JSON "\r\nX-More: ", "and more and more and more and more and more ", 100 * MIB);
+	pour(e, fd,
+	     "HTTP/1.1 " OK_JSON "\r\nX-More: ", "and more and more and more and more and more ",
+	     100 * MIB);
 }
 
 static void says_100_continue_for_ever(struct endpoint *e, int fd, const char *key)
@@ -154,8 +161,8 @@ static void says_100_continue_for_ever(struct endpoint *e, int fd, const char *k
 
 static void A09_reading_stops_at_the_cap(void)
 {
-	static const reply_fn rows[] = { says_100_mb, says_chunks_for_ever, says_headers_for_ever, says_one_header_for_ever,
-		                         says_100_continue_for_ever };
+	static const reply_fn rows[] = { says_100_mb, says_chunks_for_ever, says_headers_for_ever,
+		                         says_one_header_for_ever, says_100_continue_for_ever };
 
 	defaults();
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -163,8 +170,9 @@ static void A09_reading_stops_at_the_cap(void)
 		atomic_store(&ep->reply, rows[i]);
 		IS(ask("k1"), RC_SERVER_UNAVAILABLE);
 		IS(look("k1"), -1);
-		UNTIL(atomic_load(&ep->busy) == 0, 2000);               /* we hung up */
-		YES(atomic_load(&ep->written) < 16 * MIB);              /* what fits into socket buffers */
+		UNTIL(atomic_load(&ep->busy) == 0, 2000); /* we hung up */
+		/* what fits into socket buffers */
+		YES(atomic_load(&ep->written) < 16 * MIB);
 		end();
 	}
 }
@@ -184,7 +192,8 @@ static void fill_head(size_t bytes)
 	size_t n = (size_t)snprintf(big_head, sizeof(big_head), "HTTP/1.1 103 Early\r\n");
 
 	while (n < bytes)
-		n += (size_t)snprintf(big_head + n, sizeof(big_head) - n, "X-More: and more and more and more and more\r\n");
+		n += (size_t)snprintf(big_head + n, sizeof(big_head) - n,
+		                      "X-More: and more and more and more and more\r\n");
 	(void)snprintf(big_head + n, sizeof(big_head) - n, "\r\n");
 }
 
@@ -215,7 +224,8 @@ static void fill_deep(size_t depth)
 	n += (size_t)snprintf(big_body, sizeof(big_body), "{\"x\":");
 	memset(big_body + n, '[', depth);
 	memset(big_body + n + depth, ']', depth);
-	(void)snprintf(big_body + n + 2 * depth, sizeof(big_body) - n - 2 * depth, ",\"result\":[" TOKEN_OK "]}");
+	(void)snprintf(big_body + n + 2 * depth, sizeof(big_body) - n - 2 * depth,
+	               ",\"result\":[" TOKEN_OK "]}");
 }
 
 static void A09_deep_json_and_doubled_keys_are_no_answer(void)
@@ -223,7 +233,9 @@ static void A09_deep_json_and_doubled_keys_are_no_answer(void)
 	defaults();
 	fill_deep(2000);
 	is_unavailable_with(says_big);
-	(void)snprintf(big_body, sizeof(big_body), "{\"result\":[{\"id\":1,\"cid\":7,\"cid\":8,\"enabled\":true," ACCESS("#") "}]}");
+	(void)snprintf(
+	    big_body, sizeof(big_body),
+	    "{\"result\":[{\"id\":1,\"cid\":7,\"cid\":8,\"enabled\":true," ACCESS("#") "}]}");
 	is_unavailable_with(says_big);
 	(void)snprintf(big_body, sizeof(big_body), "{\"result\":[],\"result\":[" TOKEN_OK "]}");
 	is_unavailable_with(says_big);
@@ -268,7 +280,8 @@ static void redirects(struct endpoint *e, int fd, const char *key)
 	char head[200];
 
 	(void)key;
-	(void)snprintf(head, sizeof(head), "301 Moved\r\nLocation: http://127.0.0.1:%u/auth/info", elsewhere->port);
+	(void)snprintf(head, sizeof(head), "301 Moved\r\nLocation: http://127.0.0.1:%u/auth/info",
+	               elsewhere->port);
 	endpoint_say(e, fd, head, "");
 }
 
@@ -280,7 +293,7 @@ static void A10_a_redirect_is_not_followed(void)
 	atomic_store(&ep->reply, redirects);
 	IS(ask("k1"), RC_SERVER_UNAVAILABLE);
 	turn_for(100);
-	IS(atomic_load(&elsewhere->busy_most), 0);      /* not even connected */
+	IS(atomic_load(&elsewhere->busy_most), 0); /* not even connected */
 	end();
 	endpoint_stop(&elsewhere);
 }
@@ -304,6 +317,7 @@ static void a_proxy_in_the_environment_does_not_count(void)
 }
 
 RUN(an_unavailable_key_may_come_in_after_its_rest, A08_a_strange_answer_neither_admits_nor_refuses,
-    A08_a_broken_answer_neither_admits_nor_refuses, A09_reading_stops_at_the_cap, A09_headers_are_read_up_to_16_kib,
-    A09_deep_json_and_doubled_keys_are_no_answer, A09_a_body_of_the_cap_is_read_and_one_byte_more_is_not,
-    A09_compressed_bodies_are_not_unpacked, A10_a_redirect_is_not_followed, a_proxy_in_the_environment_does_not_count)
+    A08_a_broken_answer_neither_admits_nor_refuses, A09_reading_stops_at_the_cap,
+    A09_headers_are_read_up_to_16_kib, A09_deep_json_and_doubled_keys_are_no_answer,
+    A09_a_body_of_the_cap_is_read_and_one_byte_more_is_not, A09_compressed_bodies_are_not_unpacked,
+    A10_a_redirect_is_not_followed, a_proxy_in_the_environment_does_not_count)

@@ -1,4 +1,5 @@
-/* proxy_auth_tls.c - an endpoint over https: only a certificate that auth_ca vouches for, for the name that was asked, gets to see a token. */
+/* proxy_auth_tls.c - an endpoint over https: only a certificate that auth_ca vouches for, for the
+ * name that was asked, gets to see a token. */
 #include "tests/unit/proxy_auth.h"
 
 #include <openssl/ssl.h>
@@ -7,18 +8,21 @@ static SSL_CTX *tls;
 static int listener;
 static pthread_t server;
 static _Atomic bool stop;
-static _Atomic unsigned seen;                   /* requests that were read */
+static _Atomic unsigned seen; /* requests that were read */
 
 static void serve(SSL *s)
 {
-	static const char body[] = "{\"result\":[{\"id\":1,\"cid\":7,\"enabled\":true," ACCESS("#") "}]}";
+	static const char body[] =
+	    "{\"result\":[{\"id\":1,\"cid\":7,\"enabled\":true," ACCESS("#") "}]}";
 	char text[4096];
 	int n = SSL_read(s, text, sizeof(text));
 
 	if (n <= 0)
 		return;
 	atomic_fetch_add(&seen, 1);
-	n = snprintf(text, sizeof(text), "HTTP/1.1 " OK_JSON "\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+	n = snprintf(text, sizeof(text),
+	             "HTTP/1.1 " OK_JSON "\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+	             strlen(body), body);
 	(void)SSL_write(s, text, n);
 	(void)SSL_shutdown(s);
 }
@@ -45,13 +49,16 @@ static void *server_main(void *arg)
 	return NULL;
 }
 
-static void make_certificate(const char *path, const char *name)       /* path.key and path.pem, self-signed, for this IP address */
+/* path.key and path.pem, self-signed, for this IP address */
+static void make_certificate(const char *path, const char *name)
 {
 	char command[600];
 
 	(void)snprintf(command, sizeof(command),
-	               "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test "
-	               "-addext subjectAltName=IP:%s -keyout %s.key -out %s.pem 2>/dev/null", name, path, path);
+	               "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days "
+	               "2 -subj /CN=test "
+	               "-addext subjectAltName=IP:%s -keyout %s.key -out %s.pem 2>/dev/null",
+	               name, path, path);
 	MUST(system(command) == 0);
 }
 
@@ -111,7 +118,8 @@ static void a_certificate_of_somebody_else_never_sees_the_token(void)
 {
 	IS(told_by("127.0.0.1", false, true), RC_SERVER_UNAVAILABLE);
 	IS(atomic_load(&seen), 0);
-	IS(told_by("127.0.0.1", true, false), RC_SERVER_UNAVAILABLE);   /* the system's authorities do not know it */
+	/* the system's authorities do not know it */
+	IS(told_by("127.0.0.1", true, false), RC_SERVER_UNAVAILABLE);
 	IS(atomic_load(&seen), 0);
 }
 

@@ -11,7 +11,8 @@ static void fresh(void)
 	now = 1000;
 }
 
-static bool one(bool ok)                        /* one request from start to end; true when it opened the circuit */
+/* one request from start to end; true when it opened the circuit */
+static bool one(bool ok)
 {
 	IS(breaker_says(&b, now), BREAKER_GO);
 	return breaker_result(&b, breaker_start(&b), ok, now, 0);
@@ -71,7 +72,7 @@ static void a_good_probe_closes_it(void)
 	NO(one(true));
 	IS(b.state, BREAKER_CLOSED);
 	for (int i = 0; i < BREAKER_TRIP - 1; i++)
-		NO(one(false));                 /* nothing of before counts any more */
+		NO(one(false)); /* nothing of before counts any more */
 	YES(one(false));
 }
 
@@ -122,7 +123,7 @@ static void late_answers_of_the_time_before_say_nothing_about_the_probe(void)
 	early = breaker_start(&b);
 	for (int i = 0; i < BREAKER_TRIP; i++)
 		(void)breaker_result(&b, early, false, now, 0);
-	NO(breaker_result(&b, early, true, now, 0));    /* open: ignored */
+	NO(breaker_result(&b, early, true, now, 0)); /* open: ignored */
 	IS(b.state, BREAKER_OPEN);
 	now += 1000;
 	probe = breaker_start(&b);
@@ -149,7 +150,8 @@ static void half_of_all_failing_does_not_swing_it_faster_than_once_a_second(void
 	YES(opened > 0);
 }
 
-RUN(five_failures_of_ten_open_it, four_failures_of_ten_do_not_open_it, it_stays_open_for_a_second, only_one_probe_goes_out,
-    a_good_probe_closes_it, a_bad_probe_doubles_the_pause_up_to_four_seconds, a_success_makes_the_next_pause_short_again,
+RUN(five_failures_of_ten_open_it, four_failures_of_ten_do_not_open_it, it_stays_open_for_a_second,
+    only_one_probe_goes_out, a_good_probe_closes_it,
+    a_bad_probe_doubles_the_pause_up_to_four_seconds, a_success_makes_the_next_pause_short_again,
     dice_add_at_most_a_quarter, late_answers_of_the_time_before_say_nothing_about_the_probe,
     half_of_all_failing_does_not_swing_it_faster_than_once_a_second)

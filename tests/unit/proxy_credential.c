@@ -30,10 +30,12 @@ static struct str prefixed(struct str k)
 
 static struct credential found;
 
-static bool find(struct str username, struct str password, bool any_form)       /* STR_NONE: absent */
+/* STR_NONE: absent */
+static bool find(struct str username, struct str password, bool any_form)
 {
 	found = (struct credential){ 0 };
-	return credential_find(username, username.p != NULL, password, password.p != NULL, any_form, &found);
+	return credential_find(username, username.p != NULL, password, password.p != NULL, any_form,
+	                       &found);
 }
 
 static void the_user_name_may_be_the_key(void)
@@ -145,14 +147,14 @@ static void a_key_longer_than_the_limit_is_no_key(void)
 
 static void reading_stays_inside_both_strings(void)
 {
-	each_prefix(p, key())
-		NO(find(p.first, p.first, false));
-	each_prefix(p, prefixed(key()))
-		NO(find(p.first, STR_NONE, false));
+	each_prefix(p, key()) NO(find(p.first, p.first, false));
+	each_prefix(p, prefixed(key())) NO(find(p.first, STR_NONE, false));
 }
 
-RUN(the_user_name_may_be_the_key, the_user_name_may_carry_the_word_FlespiToken, the_password_may_be_the_key,
-    of_two_keys_the_user_name_counts, id_and_sixteen_characters_are_the_short_form, the_short_form_needs_both_parts_whole,
-    a_key_with_one_wrong_character_is_no_key, nothing_is_no_credential, any_form_takes_a_name_as_the_key,
-    any_form_still_prefers_what_is_surely_a_credential, nothing_that_could_end_a_header_line_is_a_key,
-    a_key_longer_than_the_limit_is_no_key, reading_stays_inside_both_strings)
+RUN(the_user_name_may_be_the_key, the_user_name_may_carry_the_word_FlespiToken,
+    the_password_may_be_the_key, of_two_keys_the_user_name_counts,
+    id_and_sixteen_characters_are_the_short_form, the_short_form_needs_both_parts_whole,
+    a_key_with_one_wrong_character_is_no_key, nothing_is_no_credential,
+    any_form_takes_a_name_as_the_key, any_form_still_prefers_what_is_surely_a_credential,
+    nothing_that_could_end_a_header_line_is_a_key, a_key_longer_than_the_limit_is_no_key,
+    reading_stays_inside_both_strings)

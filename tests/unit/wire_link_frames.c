@@ -1,4 +1,5 @@
-/* The frames of the link as a whole: what is written reads back; what is cut, longer or changed does not (attacks B08, B09). */
+/* The frames of the link as a whole: what is written reads back; what is cut, longer or changed
+ * does not (attacks B08, B09). */
 #include "base/base.h"
 #include "tests/unit/wire_link.h"
 

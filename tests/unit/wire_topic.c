@@ -1,5 +1,6 @@
-/* Names and filters: what is valid, what matches, what covers, what two filters have in common. The second half holds the answers against a
- * naive model (tests/kit/topic_oracle.h) over a whole small world (attack C11), the rest are the cases people get wrong. */
+/* Names and filters: what is valid, what matches, what covers, what two filters have in common. The
+ * second half holds the answers against a naive model (tests/kit/topic_oracle.h) over a whole small
+ * world (attack C11), the rest are the cases people get wrong. */
 #include "base/base.h"
 #include "tests/kit/kit.h"
 #include "tests/kit/topic_oracle.h"
