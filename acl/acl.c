@@ -37,6 +37,7 @@ void acl_free(struct acl *a)
 		return;
 	acl_set_free(&a->publish);
 	acl_set_free(&a->receive);
+	buf_free(&a->source);
 	mem_free(a->texts);
 	mem_free(a);
 }
@@ -44,6 +45,11 @@ void acl_free(struct acl *a)
 enum acl_type acl_type(const struct acl *a)
 {
 	return a->type;
+}
+
+struct str acl_source(const struct acl *a)
+{
+	return buf_str(&a->source);
 }
 
 bool acl_same(const struct acl *a, const struct acl *b)

@@ -24,7 +24,12 @@
 #include "base/json.h"
 #include "wire/topic.h"
 
-enum { ACL_ENTRIES_MAX = 1024, ACL_RESULT_MAX = 256, ACL_RESULT_BYTES = 1 << 20 };
+enum {
+	ACL_ENTRIES_MAX = 1024,
+	ACL_RESULT_MAX = 256,
+	ACL_SOURCE_MAX = 16 << 10,
+	ACL_RESULT_BYTES = 1 << 20
+};
 enum acl_type { ACL_STANDARD = 0, ACL_MASTER = 1, ACL_LISTED = 2 };
 
 struct acl;
@@ -40,6 +45,8 @@ struct acl *acl_get(struct acl *a);
 void acl_put(struct acl **slot);
 
 enum acl_type acl_type(const struct acl *a);
+/* The access object as compact JSON; borrowed. Empty when it is longer than ACL_SOURCE_MAX. */
+struct str acl_source(const struct acl *a);
 /* Equal sets of grants on MQTT: nothing to recompute. Sets that only add up to the same (a/#
  * against a and a/+/#) count as different. */
 bool acl_same(const struct acl *a, const struct acl *b);

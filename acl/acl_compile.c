@@ -405,6 +405,20 @@ static int read_access(const json_t *access, int64_t *type, const json_t **list,
 	return 0;
 }
 
+/* Clients are told their own rights in these words (flespi.md 3.4). */
+static int keep_source(struct compile *c, const json_t *access)
+{
+	struct buf *source = &c->acl->source;
+
+	if (json_write(source, access)) {
+		(void)say(c->why, c->why_size, "out of memory");
+		return -E_NOMEM;
+	}
+	if (buf_len(source) > ACL_SOURCE_MAX)
+		buf_free(source);
+	return 0;
+}
+
 int acl_compile(struct acl **out, const json_t *access, char *why, size_t why_size)
 {
 	struct compile c = { .why = why, .why_size = why_size };
@@ -422,6 +436,8 @@ int acl_compile(struct acl **out, const json_t *access, char *why, size_t why_si
 	c.acl->refs = 1;
 	c.acl->type = (enum acl_type)type;
 	err = type == ACL_LISTED ? compile_listed(&c, list) : compile_preset(&c);
+	if (!err)
+		err = keep_source(&c, access);
 	if (err) {
 		acl_free(c.acl);
 		return err;

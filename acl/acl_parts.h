@@ -21,6 +21,8 @@ struct acl {
 	/* Method bits: rest[uri][0] of the item itself, rest[uri][1 + n] of its submodule n. */
 	uint8_t rest[ACL_URIS][1 + ACL_SUBMODULES];
 	char *texts; /* the topics of the grants, back to back */
+	struct buf
+	    source; /* the access object it was compiled from, as compact JSON; empty if too long */
 };
 
 void acl_free(struct acl *a); /* NULL and half-built are fine */

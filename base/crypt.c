@@ -9,7 +9,8 @@
 #include <openssl/rand.h>
 #include <pthread.h>
 
-/* Fetched once: each implicit fetch of OpenSSL 3.0 takes locks, which costs more than the hash itself. */
+/* Fetched once: each implicit fetch of OpenSSL 3.0 takes locks, which costs more than the hash
+ * itself. */
 static EVP_MD *sha256, *sha1;
 static pthread_once_t hashes_once = PTHREAD_ONCE_INIT;
 
@@ -77,7 +78,8 @@ bool crypt_equal(const void *a, const void *b, size_t n)
 	return n == 0 || CRYPTO_memcmp(a, b, n) == 0;
 }
 
-/* Half-byte table of the reflected polynomial 0xEDB88320: token checksums are short, a larger table would not pay. */
+/* Half-byte table of the reflected polynomial 0xEDB88320: token checksums are short, a larger table
+ * would not pay. */
 uint32_t crypt_crc32(struct str data)
 {
 	static const uint32_t half[16] = {

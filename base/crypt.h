@@ -17,6 +17,7 @@ int crypt_sha1(uint8_t out[CRYPT_SHA1], struct str data) MUST_CHECK;
 /* ---- Base64, RFC 4648 section 4: with padding, no line breaks ---- */
 #define CRYPT_BASE64(n) (((n) + 2) / 3 * 4)      /* characters for n bytes; no NUL */
 size_t crypt_base64(char *out, struct str data); /* returns CRYPT_BASE64(data.n) */
-/* Strict: exactly one spelling for every value, so padding is demanded and its unused bits are zero.
- * text.n / 4 * 3 bytes of room are enough. False: *n is untouched, out may be half-written. */
+/* Strict: exactly one spelling for every value, so padding is demanded and its unused bits are
+ * zero. text.n / 4 * 3 bytes of room are enough. False: *n is untouched, out may be half-written.
+ */
 bool crypt_unbase64(uint8_t *out, size_t *n, struct str text);

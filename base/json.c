@@ -176,6 +176,9 @@ static int write_part(const char *p, size_t n, void *arg)
 	return buf_ok(out) ? 0 : -1;
 }
 
+/* 15 digits are what a double holds for sure: 1795377536.789 and not 1795377536.7890001. */
+#define FORM (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
+
 int json_write(struct buf *out, const json_t *value)
 {
 	size_t before = buf_len(out);
@@ -184,7 +187,7 @@ int json_write(struct buf *out, const json_t *value)
 	if (!buf_ok(out))
 		return -E_NOMEM;
 	starved = false;
-	if (json_dump_callback(value, write_part, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+	if (json_dump_callback(value, write_part, out, FORM) == 0)
 		return 0;
 	err = starved || !buf_ok(out) ? -E_NOMEM : -E_INVALID;
 	buf_cut(out, before);

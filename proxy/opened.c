@@ -225,10 +225,15 @@ void opened_verdict(struct conn *c, struct token *token)
 static void token_property(struct conn *c, struct buf *out)
 {
 	const struct badge *b = c->badge;
+	struct str access = acl_source(b->acl);
 	struct buf text = { 0 };
 
-	buf_printf(&text, "{\"id\":%" PRIu64 ",\"cid\":%" PRIu64 ",\"access\":{\"type\":%d}}",
-	           b->id, b->customer, (int)acl_type(b->acl));
+	buf_printf(&text, "{\"id\":%" PRIu64 ",\"cid\":%" PRIu64 ",\"access\":", b->id, b->customer);
+	if (access.n)
+		buf_str_add(&text, access);
+	else
+		buf_printf(&text, "{\"type\":%d}", (int)acl_type(b->acl));
+	buf_u8(&text, '}');
 	if (buf_ok(&text))
 		mqtt_user_property(out, STR("token"), buf_str(&text));
 	buf_free(&text);

@@ -279,7 +279,8 @@ enum ws_event ws_next(struct ws *w, struct ws_feed *f)
 
 	f->payload = STR_NONE;
 	f->code = 0;
-	/* A frame without payload is complete with its header: then no byte is left, but a step is. */
+	/* A frame without payload is complete with its header: then no byte is left, but a step is.
+	 */
 	while (event == WS_MORE && (f->at < f->end || (w->state > HEAD && w->left == 0))) {
 		if (w->state == HEAD)
 			event = head_step(w, f);

@@ -42,18 +42,70 @@ static enum bench_scenario scenario(const char *text)
 	exit(2);
 }
 
+static const struct option options[] = {
+	{ "host", 1, NULL, 'h' },     { "port", 1, NULL, 'p' },
+	{ "user", 1, NULL, 'u' },     { "version", 1, NULL, 'v' },
+	{ "scenario", 1, NULL, 's' }, { "connections", 1, NULL, 'c' },
+	{ "qos", 1, NULL, 'q' },      { "subscribers", 1, NULL, 'b' },
+	{ "payload", 1, NULL, 'l' },  { "inflight", 1, NULL, 'i' },
+	{ "rate", 1, NULL, 'r' },     { "seconds", 1, NULL, 't' },
+	{ "warmup", 1, NULL, 'w' },   { "pid", 1, NULL, 'P' },
+	{ "help", 0, NULL, 'H' },     { NULL, 0, NULL, 0 },
+};
+
+/* The field that an option with a number fills, or NULL. */
+static int *number_field(struct bench_options *o, int letter)
+{
+	switch (letter) {
+	case 'p':
+		return &o->port;
+	case 'v':
+		return &o->version;
+	case 'c':
+		return &o->connections;
+	case 'b':
+		return &o->subscribers;
+	case 'q':
+		return &o->qos;
+	case 'l':
+		return &o->payload;
+	case 'i':
+		return &o->inflight;
+	case 'r':
+		return &o->rate;
+	case 't':
+		return &o->seconds;
+	case 'w':
+		return &o->warmup;
+	default:
+		return NULL;
+	}
+}
+
+static void parse(struct bench_options *o, int argc, char **argv)
+{
+	for (int c, i = 0; (c = getopt_long(argc, argv, "", options, &i)) != -1;) {
+		int *field = number_field(o, c);
+
+		if (field) {
+			*field = number(optarg, options[i].name);
+		} else if (c == 'h') {
+			o->host = optarg;
+		} else if (c == 'u') {
+			o->user = optarg;
+		} else if (c == 's') {
+			o->scenario = scenario(optarg);
+		} else if (c == 'P' && o->pids < BENCH_PIDS) {
+			o->pid[o->pids++] = number(optarg, "pid");
+		} else {
+			fputs(help, c == 'H' ? stdout : stderr);
+			exit(c == 'H' ? 0 : 2);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "host", 1, NULL, 'h' },        { "port", 1, NULL, 'p' },
-		{ "user", 1, NULL, 'u' },        { "version", 1, NULL, 'v' },
-		{ "scenario", 1, NULL, 's' },    { "connections", 1, NULL, 'c' },
-		{ "subscribers", 1, NULL, 'b' }, { "qos", 1, NULL, 'q' },
-		{ "payload", 1, NULL, 'l' },     { "inflight", 1, NULL, 'i' },
-		{ "rate", 1, NULL, 'r' },        { "seconds", 1, NULL, 't' },
-		{ "warmup", 1, NULL, 'w' },      { "pid", 1, NULL, 'P' },
-		{ "help", 0, NULL, 'H' },        { NULL, 0, NULL, 0 },
-	};
 	struct bench_options o = { .host = "127.0.0.1",
 		                   .port = 1883,
 		                   .version = 4,
@@ -65,60 +117,7 @@ int main(int argc, char **argv)
 		                   .warmup = 1 };
 	struct rlimit files = { 0 };
 
-	for (int c, i = 0; (c = getopt_long(argc, argv, "", options, &i)) != -1;) {
-		switch (c) {
-		case 'h':
-			o.host = optarg;
-			break;
-		case 'u':
-			o.user = optarg;
-			break;
-		case 's':
-			o.scenario = scenario(optarg);
-			break;
-		case 'p':
-			o.port = number(optarg, "port");
-			break;
-		case 'v':
-			o.version = number(optarg, "version");
-			break;
-		case 'c':
-			o.connections = number(optarg, "connections");
-			break;
-		case 'b':
-			o.subscribers = number(optarg, "subscribers");
-			break;
-		case 'q':
-			o.qos = number(optarg, "qos");
-			break;
-		case 'l':
-			o.payload = number(optarg, "payload");
-			break;
-		case 'i':
-			o.inflight = number(optarg, "inflight");
-			break;
-		case 'r':
-			o.rate = number(optarg, "rate");
-			break;
-		case 't':
-			o.seconds = number(optarg, "seconds");
-			break;
-		case 'w':
-			o.warmup = number(optarg, "warmup");
-			break;
-		case 'P':
-			if (o.pids == BENCH_PIDS)
-				return 2;
-			o.pid[o.pids++] = number(optarg, "pid");
-			break;
-		case 'H':
-			fputs(help, stdout);
-			return 0;
-		default:
-			fputs(help, stderr);
-			return 2;
-		}
-	}
+	parse(&o, argc, argv);
 	if (o.qos > 1 || o.version < 3 || o.version > 5 || o.payload < BENCH_PAYLOAD_MIN ||
 	    o.payload > (60 << 10) || o.inflight < 1 || o.inflight > 65000 || o.connections < 1 ||
 	    o.subscribers < 1) {

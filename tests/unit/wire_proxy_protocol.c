@@ -7,8 +7,9 @@
 #include "wire/proxy_protocol.h"
 
 #define SIGN "\r\n\r\n\0\r\nQUIT\n"
-#define V4   "\xc0\x00\x02\x07\xc6\x33\x64\x09\x12\x67\x07\x5b" /* 192.0.2.7:4711 198.51.100.9:1883 \
-	                                                         */
+#define V4 \
+	"\xc0\x00\x02\x07\xc6\x33\x64\x09\x12\x67\x07\x5b" /* 192.0.2.7:4711 198.51.100.9:1883 \
+	                                                    */
 
 /* Every proper prefix of what is OK asks for more; what is BAD is BAD at some prefix, and at every
  * longer one. */
