@@ -228,7 +228,8 @@ static void token_property(struct conn *c, struct buf *out)
 	struct str access = acl_source(b->acl);
 	struct buf text = { 0 };
 
-	buf_printf(&text, "{\"id\":%" PRIu64 ",\"cid\":%" PRIu64 ",\"access\":", b->id, b->customer);
+	buf_printf(&text, "{\"id\":%" PRIu64 ",\"cid\":%" PRIu64 ",\"access\":", b->id,
+	           b->customer);
 	if (access.n)
 		buf_str_add(&text, access);
 	else
