@@ -19,7 +19,7 @@ static const struct opt table[] = {
 	{ "workers", OPT_INT, AT(workers), "0", 0, 16, NULL,
 	  "threads that serve clients; 0 = one per CPU", false },
 	{ "mqtt", OPT_TEXT, AT(mqtt), "[::]:1883", 0, 0, NULL,
-	  "address of the plain TCP door, host:port; [::] = both families", false },
+	  "addresses of the plain TCP door, host:port with commas; [::] = both families", false },
 	{ "core_dir", OPT_TEXT, AT(core_dir), "/run/mbus", 0, 0, NULL,
 	  "folder of the core's sockets (link-0.sock ...)", false },
 
@@ -130,10 +130,6 @@ int config_check(const struct proxy_config *c, const char **why)
 	}
 	if (!c->core_dir || !*c->core_dir) {
 		*why = "core_dir is empty: name the folder of the core's sockets";
-		return -E_INVALID;
-	}
-	if (!c->mqtt || !*c->mqtt) {
-		*why = "mqtt is empty: no door is open at all";
 		return -E_INVALID;
 	}
 	return 0;

@@ -5,8 +5,9 @@
 
 struct proxy_config {
 	int64_t workers; /* 0 = one per CPU, at most 16 */
-	char *mqtt;      /* "host:port" of the plain TCP door, "" = none */
-	char *core_dir;  /* folder of the core's sockets: link-0.sock ... */
+	/* doors: "host:port, host:port", unset = none */
+	char *mqtt;     /* plain TCP */
+	char *core_dir; /* folder of the core's sockets: link-0.sock ... */
 	/* authentication */
 	/* http://127.0.0.1:9005/auth/info or https://... ; unix:PATH is allowed too */
 	char *auth_url;

@@ -74,9 +74,9 @@ enum conn_end conn_end_of(unsigned reason)
 
 /* ---- Beginning ---- */
 
-void conn_new(struct worker *w, int fd, const struct sock_addr *peer,
-              const struct transport_ops *transport, struct cap *cap)
+void conn_new(struct door *d, int fd, const struct sock_addr *peer, struct cap *cap)
 {
+	struct worker *w = d->worker;
 	struct conn *c = mem_zalloc(sizeof(*c));
 
 	if (!c) {
@@ -85,13 +85,14 @@ void conn_new(struct worker *w, int fd, const struct sock_addr *peer,
 		return;
 	}
 	c->worker = w;
+	c->door = d;
 	c->peer_cap = cap;
 	c->peer = *peer;
 	c->serial = ++w->conn_serial;
 	c->since = loop_now(w->loop);
 	c->state = CONN_GREETING;
 	c->watch.fd = fd;
-	c->transport.ops = transport;
+	c->transport.ops = d->kind->transport;
 	c->packet_limit = (uint32_t)w->config->packet_max;
 	c->problem_info = true;
 	list_init(&c->todo);
@@ -187,7 +188,7 @@ static void log_end(const struct conn *c, const char *word)
 	         "why=%s reason=0x%02x peer=%s transport=%s version=%u token=%" PRIu64
 	         " age=%" PRId64 "ms in=%" PRIu64 "/%" PRIu64 " out=%" PRIu64 "/%" PRIu64
 	         " rejected=%u undelivered=%u",
-	         word, c->end_reason, peer, c->transport.ops->name, c->version,
+	         word, c->end_reason, peer, c->door->kind->name, c->version,
 	         c->badge ? c->badge->id : 0, loop_now(c->worker->loop) - c->since, c->msgs_in,
 	         c->bytes_in, c->msgs_out, c->bytes_out, c->rejected, c->undelivered);
 }

@@ -16,6 +16,7 @@
 struct alias_table;
 struct badge;
 struct cap;
+struct door;
 struct greet;
 struct inflight;
 struct uplink;
@@ -97,9 +98,10 @@ enum { HOLD_AUTH = 1, HOLD_LINK = 2, HOLD_RATE = 4, HOLD_OUT = 8, HOLD_END = 16 
 struct conn {
 	/* life: conn.c */
 	struct worker *worker;
-	struct list node;   /* worker->conns */
-	struct list todo;   /* worker->dirty, or in no list */
-	struct timer timer; /* conn_io.c: the nearest of all deadlines */
+	const struct door *door; /* it came through */
+	struct list node;        /* worker->conns */
+	struct list todo;        /* worker->dirty, or in no list */
+	struct timer timer;      /* conn_io.c: the nearest of all deadlines */
 	struct cap *peer_cap, *token_cap;
 	uint64_t serial; /* of this worker, for logs */
 	int64_t since;   /* loop time of accept */
@@ -161,8 +163,7 @@ struct conn {
 
 /* ---- Life ---- */
 /* Takes fd and cap, also on failure. */
-void conn_new(struct worker *w, int fd, const struct sock_addr *peer,
-              const struct transport_ops *transport, struct cap *cap);
+void conn_new(struct door *d, int fd, const struct sock_addr *peer, struct cap *cap);
 void conn_enter(struct conn *c, enum conn_state to);
 void conn_close(struct conn *c, enum conn_end end);
 /* other reason than the row's; say: reason string or NULL */

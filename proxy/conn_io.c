@@ -413,7 +413,7 @@ void conn_io_start(struct conn *c)
 
 	timer_init(&c->timer, fired);
 	c->watch.fd = -1;
-	if (c->transport.ops->open(&c->transport, fd) ||
+	if (c->transport.ops->open(&c->transport, c) ||
 	    loop_watch(w->loop, &c->watch, fd, LOOP_READ, ready)) {
 		c->watch.fd = fd;
 		c->done = true;

@@ -11,6 +11,10 @@
 
 enum { ACCEPTS = 64, PAUSE_MS = 100 }; /* of one turn; when descriptors ran out */
 
+const struct door_kind door_kinds[DOOR_KINDS] = {
+	{ "tcp", "mqtt", offsetof(struct proxy_config, mqtt), &transport_tcp, false, NULL },
+};
+
 static void admit(struct door *d, int fd, const struct sock_addr *peer)
 {
 	struct worker *w = d->worker;
@@ -20,7 +24,7 @@ static void admit(struct door *d, int fd, const struct sock_addr *peer)
 	char text[SOCK_TEXT];
 
 	if (!err) {
-		conn_new(w, fd, peer, d->transport, cap);
+		conn_new(d, fd, peer, cap);
 		return;
 	}
 	w->n.refused_full++;
@@ -62,10 +66,10 @@ static void again(struct timer *t)
 		loop_rewatch(d->worker->loop, &d->watch, LOOP_READ);
 }
 
-void door_init(struct door *d, struct worker *w, const struct transport_ops *transport, int fd)
+void door_init(struct door *d, struct worker *w, const struct door_kind *kind, int fd)
 {
 	d->worker = w;
-	d->transport = transport;
+	d->kind = kind;
 	d->fd = fd;
 	timer_init(&d->again, again);
 }

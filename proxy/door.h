@@ -1,21 +1,33 @@
-/* door.h - the listening socket of one worker (SO_REUSEPORT: each has its own). Worker's thread
- * only. */
+/* door.h - a listening socket of one worker (SO_REUSEPORT: each has its own), and what kinds of
+ * doors there are. Worker's thread only. */
 #pragma once
 #include "base/loop.h"
 
 struct transport_ops;
 struct worker;
 
+/* One row per kind: everything that makes doors differ. */
+struct door_kind {
+	const char *name;   /* the word in log lines and events, and the key of the configuration */
+	const char *option; /* which key lists its addresses */
+	size_t listen;      /* offset of that key's text in struct proxy_config */
+	const struct transport_ops *transport;
+	bool tls;
+	const char *alpn; /* the only protocol a client may name inside TLS */
+};
+enum { DOOR_KINDS = 1 };
+extern const struct door_kind door_kinds[DOOR_KINDS];
+
 struct door {
 	struct worker *worker;
-	const struct transport_ops *transport;
+	const struct door_kind *kind;
 	struct watch watch;
 	/* descriptors ran out: try once this fires, do not spin (attack R23) */
 	struct timer again;
-	int fd; /* -1: no door */
+	int fd; /* -1: closed */
 };
 
 /* takes fd */
-void door_init(struct door *d, struct worker *w, const struct transport_ops *transport, int fd);
+void door_init(struct door *d, struct worker *w, const struct door_kind *kind, int fd);
 int door_open(struct door *d) MUST_CHECK; /* starts accepting */
 void door_close(struct door *d);          /* stops; twice is fine */

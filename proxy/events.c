@@ -167,7 +167,7 @@ static json_t *begin(const struct conn *c, const struct whose *who, const struct
 	put(record, "origin_id", json_stringn(id.n ? id.p : "", id.n));
 	put(record, "client_id", json_stringn(id.n ? id.p : "", id.n));
 	put(record, "source", json_string(peer));
-	put(record, "transport", json_string(c->transport.ops->name));
+	put(record, "transport", json_string(c->door->kind->name));
 	put_count(record, "token_id", who->token);
 	buf_free(&origin);
 	return record;

@@ -3,86 +3,36 @@
 #include "base/base.h"
 
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/rcu.h"
-#include "base/sock.h"
 #include "proxy/auth.h"
 #include "proxy/badge.h"
 #include "proxy/caps.h"
+#include "proxy/listen.h"
 #include "proxy/worker.h"
 
 enum {
-	WORKERS_MAX = 16,
+	WORKERS_MAX = LISTEN_WORKERS,
 	/* for the core, the endpoint, the log: clients never get these (fault F14) */
 	FDS_RESERVED = 128,
-	/* data nobody acknowledges: the peer is gone (fault F17) */
-	USER_TIMEOUT_MS = 30000,
 };
 
 static struct proxy_config config;
 static struct crew crew = { .config = &config };
 static struct worker *workers[WORKERS_MAX];
-static int listeners[WORKERS_MAX];
-static uint16_t port;
+static struct listen listeners;
 
 static int fail(const char *what, const char *why)
 {
 	LOG_ERROR("", "start", "what=\"%s\" why=\"%s\"", what, why);
 	return 1;
-}
-
-/* ---- Listening: in the main thread, so that a busy port is told at once and by one line ---- */
-
-static int listen_one(const char *host, unsigned i, const char **why)
-{
-	int err = sock_listen_tcp(&listeners[i], host, port, true, why);
-
-	if (err)
-		return err;
-	(void)setsockopt(listeners[i], IPPROTO_TCP, TCP_USER_TIMEOUT,
-	                 &(unsigned){ USER_TIMEOUT_MS }, sizeof(unsigned));
-	/* of the first: all others share it, also when it was 0 */
-	port = sock_port(listeners[i]);
-	return 0;
-}
-
-/* SO_REUSEPORT would let a second proxy of ours share the port in silence: the first socket is
- * bound alone, as a test. */
-static int port_is_free(const char *host, const char **why)
-{
-	int fd = -1, err = port ? sock_listen_tcp(&fd, host, port, false, why) : 0;
-
-	sock_close(&fd);
-	return err;
-}
-
-static int open_doors(const char **why)
-{
-	char host[64];
-	const char *address = host;
-	int err = config_address(config.mqtt, host, sizeof(host), &port);
-
-	*why = "not an address: write host:port, [::1]:1883 or *:1883";
-	if (err)
-		return err;
-	err = port_is_free(address, why);
-	if (err && err != -E_BUSY && err != -E_DENIED && strcmp(host, "::") == 0) {
-		address = "0.0.0.0"; /* a machine without IPv6 */
-		err = port_is_free(address, why);
-	}
-	for (unsigned i = 0; !err && i < crew.workers; i++)
-		err = listen_one(address, i, why);
-	return err;
 }
 
 /* ---- Limits of the process ---- */
@@ -123,38 +73,61 @@ static unsigned count_workers(void)
 
 static void ready(struct crew *c)
 {
-	LOG_INFO("", "ready", "port=%u workers=%u pid=%d", port, c->workers, (int)getpid());
+	LOG_INFO("", "ready", "workers=%u pid=%d", c->workers, (int)getpid());
+}
+
+static void log_doors(void)
+{
+	for (unsigned i = 0; i < listeners.count; i++) {
+		const struct listen_at *at = &listeners.at[i];
+
+		LOG_INFO("", "listening", "kind=%s host=%s port=%u workers=%u", at->kind->name,
+		         at->host, at->port, crew.workers);
+	}
+}
+
+static int make_worker(unsigned i)
+{
+	int err = worker_new(&workers[i], &crew, i);
+
+	if (err)
+		return err;
+	for (unsigned j = 0; j < listeners.count; j++) {
+		struct listen_at *at = &listeners.at[j];
+
+		worker_add_door(workers[i], at->kind, at->fd[i]);
+		at->fd[i] = -1;
+	}
+	auth_add_worker(crew.auth, workers[i]->inbox, workers[i], rights_notice);
+	return 0;
 }
 
 static int start_all(void)
 {
-	const char *why = NULL;
+	const char *what = NULL, *why = NULL;
 	int err = caps_new(&crew.caps);
 
 	if (err)
 		return fail("start", err_text(err));
-	err = open_doors(&why);
+	err = listen_read(&listeners, &config, &what, &why);
+	if (!err)
+		err = listen_open(&listeners, crew.workers, &what, &why);
 	if (err)
-		return fail(config.mqtt, why);
+		return fail(what, why);
 	err = auth_start(&crew.auth, &config, &why);
 	if (err)
 		return fail("authentication", why);
 	for (unsigned i = 0; i < crew.workers; i++) {
-		int listener = listeners[i];
-
-		listeners[i] = -1;
-		err = worker_new(&workers[i], &crew, i, listener);
+		err = make_worker(i);
 		if (err)
 			return fail("worker", err_text(err));
-		auth_add_worker(crew.auth, workers[i]->inbox, workers[i], rights_notice);
 	}
 	err = auth_run(crew.auth);
 	for (unsigned i = 0; !err && i < crew.workers; i++)
 		err = worker_run(workers[i]);
 	if (err)
 		return fail("thread", err_text(err));
-	LOG_INFO("", "listening", "port=%u workers=%u core=%s", port, crew.workers,
-	         config.core_dir);
+	log_doors();
 	return 0;
 }
 
@@ -189,10 +162,9 @@ static void log_counters(void)
 
 static void free_all(void)
 {
-	for (unsigned i = 0; i < WORKERS_MAX; i++) {
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		worker_free(&workers[i]);
-		sock_close(&listeners[i]);
-	}
+	listen_close(&listeners);
 	caps_free(&crew.caps);
 	rcu_drain();
 }
@@ -229,8 +201,6 @@ int main(int argc, char **argv)
 	(void)sigaddset(&wanted, SIGTERM);
 	(void)sigaddset(&wanted, SIGINT);
 	MUST(sigprocmask(SIG_BLOCK, &wanted, NULL) == 0);
-	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		listeners[i] = -1;
 	crew.workers = count_workers();
 	crew.on_ready = ready;
 	if (config_check(&config, &why)) {

@@ -5,10 +5,11 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-static int tcp_open(struct transport *t, int fd)
+static int tcp_open(struct transport *t, struct conn *c)
 {
-	(void)fd;
+	(void)c;
 	t->layer = NULL;
+	t->settled = true;
 	return 0;
 }
 
@@ -66,7 +67,6 @@ static void tcp_end(struct transport *t)
 }
 
 const struct transport_ops transport_tcp = {
-	.name = "tcp",
 	.open = tcp_open,
 	.read = tcp_read,
 	.write = tcp_write,

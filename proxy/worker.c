@@ -152,7 +152,8 @@ static void stop_run(struct inbox_item *item)
 	struct conn *c;
 
 	w->stopping = true;
-	door_close(&w->door);
+	for (unsigned i = 0; i < w->doors; i++)
+		door_close(&w->door[i]);
 	timer_set(w->loop, &w->stop_timer, STOP_MS);
 	list_each(c, &w->conns, struct conn, node) {
 		if (c->state == CONN_AUTH || c->state == CONN_OPENING)
@@ -174,10 +175,14 @@ void worker_stop(struct worker *w)
 static void thread_main(void *arg)
 {
 	struct worker *w = arg;
-	int err = door_open(&w->door);
 
-	if (err)
-		LOG_ERROR("", "door", "worker=%u why=\"%s\"", w->index, err_text(err));
+	for (unsigned i = 0; i < w->doors; i++) {
+		int err = door_open(&w->door[i]);
+
+		if (err)
+			LOG_ERROR("", "door", "worker=%u kind=%s why=\"%s\"", w->index,
+			          w->door[i].kind->name, err_text(err));
+	}
 	uplink_start(w->link[0]);
 	loop_run(w->loop);
 	timer_stop(&w->stop_timer);
@@ -185,15 +190,13 @@ static void thread_main(void *arg)
 		uplink_free(&w->link[i]);
 }
 
-int worker_new(struct worker **out, struct crew *crew, unsigned index, int listener)
+int worker_new(struct worker **out, struct crew *crew, unsigned index)
 {
 	struct worker *w = mem_zalloc(sizeof(*w));
 	int err = -E_NOMEM;
 
-	if (!w) {
-		sock_close(&listener);
+	if (!w)
 		return err;
-	}
 	w->index = index;
 	w->crew = crew;
 	w->config = crew->config;
@@ -202,7 +205,6 @@ int worker_new(struct worker **out, struct crew *crew, unsigned index, int liste
 	list_init(&w->dirty);
 	timer_init(&w->stop_timer, stop_now);
 	hook_init(&w->end_of_turn, end_of_turn);
-	door_init(&w->door, w, &transport_tcp, listener);
 	w->room = mem_alloc(WORKER_ROOM);
 	if (!w->room)
 		goto fail;
@@ -220,6 +222,12 @@ int worker_new(struct worker **out, struct crew *crew, unsigned index, int liste
 fail:
 	worker_free(&w);
 	return err;
+}
+
+void worker_add_door(struct worker *w, const struct door_kind *kind, int fd)
+{
+	MUST(w->doors < WORKER_DOORS);
+	door_init(&w->door[w->doors++], w, kind, fd);
 }
 
 int worker_run(struct worker *w)
@@ -245,10 +253,8 @@ void worker_free(struct worker **slot)
 	MUST(w->conn_count == 0 && !w->thread);
 	inbox_close(&w->inbox);   /* answers and notices that came too late */
 	uplink_free(&w->link[0]); /* if it never ran */
-	if (w->loop)
-		door_close(&w->door);
-	else
-		sock_close(&w->door.fd);
+	for (unsigned i = 0; i < w->doors; i++)
+		door_close(&w->door[i]);
 	loop_close(&w->loop);
 	map_free(&w->badges);
 	for (unsigned i = 0; i < w->spares; i++)

@@ -16,7 +16,12 @@ struct caps;
 struct thread;
 struct uplink;
 
-enum { WORKER_ROOM = 256 << 10, WORKER_SPARES = 32, WORKER_SPARE_MAX = 16 << 10 };
+enum {
+	WORKER_ROOM = 256 << 10,
+	WORKER_SPARES = 32,
+	WORKER_SPARE_MAX = 16 << 10,
+	WORKER_DOORS = 16,
+};
 
 /* What the workers of a program have in common; main's memory, outlives them. */
 struct crew {
@@ -52,7 +57,8 @@ struct worker {
 	struct thread *thread;
 	struct loop *loop;
 	struct inbox *inbox;
-	struct door door;
+	struct door door[WORKER_DOORS];
+	unsigned doors;
 	/* [0] always; the others when home 0 has told how many there are */
 	struct uplink *link[LINK_HOMES_MAX];
 	unsigned homes; /* 0 = not known */
@@ -83,8 +89,10 @@ struct worker {
 };
 
 /* ---- Main ---- */
-/* Takes listener (or -1: no door). The loop and the inbox exist from here on. */
-int worker_new(struct worker **out, struct crew *crew, unsigned index, int listener) MUST_CHECK;
+/* The loop and the inbox exist from here on. */
+int worker_new(struct worker **out, struct crew *crew, unsigned index) MUST_CHECK;
+/* takes the listening socket; at most WORKER_DOORS */
+void worker_add_door(struct worker *w, const struct door_kind *kind, int fd);
 int worker_run(struct worker *w) MUST_CHECK; /* starts the thread */
 /* tells it: clients get 0x8B, then it ends by itself within 3 s */
 void worker_stop(struct worker *w);

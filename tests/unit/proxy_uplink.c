@@ -99,7 +99,7 @@ static void set_up(void)
 	IS(caps_new(&crew.caps), 0);
 	(void)snprintf(path, sizeof(path), "%s/link-0.sock", config.core_dir);
 	IS(sock_listen_unix(&listener, path, 0600, &why), 0);
-	IS(worker_new(&worker, &crew, 0, -1), 0);
+	IS(worker_new(&worker, &crew, 0), 0);
 	uplink_start(worker->link[0]);
 	accept_worker();
 }
