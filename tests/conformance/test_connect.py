@@ -1,13 +1,11 @@
 """Chapters 3.1 and 3.2: CONNECT and CONNACK."""
+import os
 import string
 
 import pytest
 from proofs import (ASSIGNED_ID, MAXIMUM_QOS, PACKET_MAXIMUM, REASON, RECEIVE_MAXIMUM, RESPONSE_INFO, RETAIN_AVAILABLE, SESSION_EXPIRY, USER, WANT_RESPONSE_INFO,
-                    WILL_DELAY, V, durable, ended, messages, payloads, proves, refused)
+                    WILL_DELAY, V, durable, ended, messages, payloads, proves, refused, settled)
 from rawmqtt import CONNACK, CONNECT, DISCONNECT, PUBLISH, Closed, Raw, connect, open_client, packet, props, publish, subscribe, text
-
-# CONNACK codes of MQTT 5, table 3-1, and return codes of 3.1.1, table 3.1
-CODES = {0x00, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8C, 0x90, 0x95, 0x97, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9F}
 
 
 def malformed(stack, data, version):
@@ -229,7 +227,7 @@ def test_nothing_after_a_refused_connect_is_processed(stack, token, version):
                    connect("c", token, version=version) + publish("a", "x", qos=1, retain=True, version=version))
             assert [p.kind for p in c.closed()] == [CONNACK]
         watch.subscribe("a")
-        assert watch.sync() == []
+        assert settled(watch) == []
 
 
 @V
@@ -362,3 +360,30 @@ def test_plain_mqtt_over_tcp_needs_no_extension(stack, token, version):
         assert payloads(c.sync()) == [b"x"]
         c.send(packet(DISCONNECT))
         assert c.closed() == []
+
+
+def established(pid):
+    """(local port, remote port) of each TCP connection of a process."""
+    inodes = set()
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            inodes.add(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+        except OSError:
+            pass
+    for table in ("tcp", "tcp6"):
+        if os.path.exists("/proc/net/" + table):
+            with open("/proc/net/" + table) as f:
+                for fields in (line.split() for line in f.readlines()[1:]):
+                    if fields[3] == "01" and "socket:[%s]" % fields[9] in inodes:
+                        yield int(fields[1].rsplit(":", 1)[1], 16), int(fields[2].rsplit(":", 1)[1], 16)
+
+
+@proves("v3:MQTT-7.0.0-1")
+def test_no_program_connects_to_another_server(stack, token):
+    """All connections are those of clients, and the questions about tokens; so nothing has to conform as a client."""
+    doors = {stack.port, int(stack.ready["api"].rsplit(":", 1)[1])}
+    with open_client(stack.port, token, "c") as c:
+        c.sync()
+        ends = [e for pid in stack.ready["pids"].values() for e in established(pid)]
+        assert stack.port in [local for local, _ in ends]
+        assert [e for e in ends if not doors & set(e)] == []

@@ -2,7 +2,7 @@
 import time
 
 from proofs import SERVER_KEEP_ALIVE, V, ended, proves
-from rawmqtt import PINGREQ, PINGRESP, PUBLISH, open_client, packet, publish
+from rawmqtt import PINGREQ, PINGRESP, PUBLISH, Closed, open_client, packet, publish
 from stack import SLOW
 
 
@@ -47,3 +47,25 @@ def test_a_keep_alive_that_is_lowered_is_told(stack, token):
             assert c.connack.properties[SERVER_KEEP_ALIVE] == 300
     with open_client(stack.port, token, "k", 5, keepalive=300) as c:
         assert SERVER_KEEP_ALIVE not in c.connack.properties
+
+
+@V
+@proves("MQTT-3.1.2-22", "v3:MQTT-3.1.2-24")
+def test_what_the_server_sends_does_not_keep_a_silent_client_alive(stack, token, version):
+    c = open_client(stack.port, token, "k", version, keepalive=1)
+    c.subscribe("a")
+    start = time.monotonic()
+    with open_client(stack.port, token, "p") as p:
+        try:
+            for _ in range(12):
+                p.publish("a", "x", qos=1).sync()
+                try:
+                    while c.read(0.3 / SLOW).kind == PUBLISH:
+                        pass
+                    break
+                except TimeoutError:
+                    pass
+        except (Closed, ConnectionError):
+            pass
+    assert 1.4 <= time.monotonic() - start <= 2.7 * SLOW
+    c.close()

@@ -2,8 +2,8 @@
 import time
 
 import pytest
-from proofs import (ALIAS, ALIAS_MAXIMUM, CONTENT_TYPE, CORRELATION, EXPIRY, PACKET_MAXIMUM, PAYLOAD_FORMAT, PROBLEM_INFO, REASON, RESPONSE_TOPIC, USER, V, durable, ended,
-                    messages, payloads, proves)
+from proofs import (ALIAS, ALIAS_MAXIMUM, CONTENT_TYPE, CORRELATION, EXPIRY, PACKET_MAXIMUM, PAYLOAD_FORMAT, PROBLEM_INFO, REASON, RESPONSE_TOPIC, USER,
+                    durable, ended, messages, proves, settled)
 from rawmqtt import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, Closed, ack, open_client, publish, subscribe, unsubscribe
 
 
@@ -77,7 +77,7 @@ def test_a_waiting_message_expires_or_goes_out_with_what_is_left(stack, token):
         assert got[b"None"] is None and 90 <= got[b"100"] <= 98
     with open_client(stack.port, token, "n", 5) as n:
         n.subscribe("a", "b")
-        got = messages(n.sync())
+        got = messages(settled(n))
         assert [m.topic for m in got] == ["b"] and 40 <= got[0].properties[EXPIRY] <= 48
 
 
@@ -97,6 +97,15 @@ def test_the_longest_expiry_is_passed_on_too(stack, token):
         c.subscribe("a")
         c.publish("a", "x", properties=((EXPIRY, 0xFFFFFFFF),))
         assert c.expect(PUBLISH).properties.get(EXPIRY, 0) >= 0xFFFFFFFE
+
+
+@pytest.mark.xfail(strict=True, reason="bug: a Message Expiry Interval of 0 goes out as 1")
+@proves("MQTT-3.3.2-6")
+def test_an_expiry_never_goes_out_larger_than_it_came(stack, token):
+    with open_client(stack.port, token, "c", 5) as c:
+        c.subscribe("a")
+        c.publish("a", "x", qos=1, properties=((EXPIRY, 0),))
+        assert [m.properties.get(EXPIRY) for m in messages(c.sync())] in ([], [0])      # over at once, or just not yet
 
 
 @proves("MQTT-4.3.3-7", "MQTT-4.3.3-13")

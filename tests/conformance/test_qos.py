@@ -1,7 +1,7 @@
 """Chapters 3.4 to 3.7, 4.3, 4.4, 4.5, 4.6 and 4.9: the flows of QoS 1 and 2 both ways, sending again, order, Receive Maximum."""
 import pytest
-from proofs import RECEIVE_MAXIMUM, V, durable, ended, messages, payloads, proves
-from rawmqtt import PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, ack, open_client, packet, publish, subscribe
+from proofs import RECEIVE_MAXIMUM, V, durable, ended, messages, payloads, proves, settled
+from rawmqtt import PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ack, open_client, packet, props, publish, unsubscribe
 
 
 # ---- The server as receiver ----
@@ -294,3 +294,75 @@ def test_the_quota_begins_anew_with_the_connection_and_holds_for_what_comes_agai
         for m, expected in ((first[0], (b"2", True)), (first[1], (b"3", True))):
             s.send(ack(PUBACK, m.pid, version=5))
             assert [(x.payload, x.dup) for x in messages(s.sync())] == [expected]
+
+
+@pytest.mark.parametrize("most", [1, 3])
+@proves("MQTT-3.3.4-9", "MQTT-4.9.0-2", "MQTT-3.3.1-9", "MQTT-4.6.0-5", "MQTT-3.10.4-2")
+def test_retained_messages_keep_to_receive_maximum_and_to_the_order_of_what_is_live(stack, token, most):
+    with open_client(stack.port, token, "s", 5, properties=((RECEIVE_MAXIMUM, most),)) as s, open_client(stack.port, token, "p", 5) as p:
+        for i in range(40):
+            p.publish("r/%02d" % i, "old", qos=1, pid=i + 1, retain=True)
+        p.sync()
+        s.subscribe(("r/#", 1))
+        waiting = messages(settled(s))
+        assert len(waiting) == most
+        for i in range(40):
+            p.publish("r/%02d" % i, "new", qos=1, pid=i + 1, retain=True)
+        p.sync()
+        seen = {}
+        while waiting:
+            m = waiting.pop(0)
+            seen.setdefault(m.topic, []).append(m.payload)
+            s.send(ack(PUBACK, m.pid, version=5))
+            waiting += messages(s.sync())
+            assert len(waiting) <= most
+        assert len(seen) == 40
+        for got in seen.values():
+            assert got in ([b"old", b"new"], [b"new"], [b"new", b"new"]), got
+
+
+@proves("MQTT-3.10.4-2")
+def test_retained_messages_stop_when_the_filter_is_given_back(stack, token):
+    with open_client(stack.port, token, "s", 5, properties=((RECEIVE_MAXIMUM, 1),)) as s:
+        for i in range(1500):
+            s.publish("r/%d" % i, "x", qos=1, pid=i + 1, retain=True)
+            if i % 50 == 49:
+                s.sync()
+        s.subscribe(("r/#", 1))
+        waiting = messages(settled(s))
+        s.send(unsubscribe("r/#", version=5))
+        s.sync()
+        got = 0
+        while waiting:
+            got += 1
+            s.send(ack(PUBACK, waiting.pop(0).pid, version=5))
+            waiting += messages(s.sync())
+        assert 1 <= got < 1500                  # what was buffered for delivery may still come
+
+
+# ---- What acknowledgements of a client may look like ----
+
+@pytest.mark.parametrize("kind", [PUBACK, PUBREC, PUBREL, PUBCOMP])
+@pytest.mark.parametrize("tail", [b"\x01", b"\x55", b"\x92\0\0", b"\x00\x02\x23\x01", b"\x00\x05\x1f\0\1\xff", b"\x00\x08\x1f\0\1a\x1f\0\1b", b"\x00\x05"],
+                         ids=["foreign-code", "no-code", "a-byte-too-many", "foreign-property", "not-utf8", "reason-twice", "cut"])
+@proves("MQTT-4.13.1-1", "MQTT-3.4.2-1", "MQTT-3.5.2-1", "MQTT-3.6.2-1", "MQTT-3.7.2-1")
+def test_an_acknowledgement_that_breaks_the_rules_ends_the_connection(stack, token, kind, tail):
+    c = open_client(stack.port, token, version=5)
+    c.send(packet(kind, b"\0\1" + tail, 2 if kind == PUBREL else 0))
+    ended(c, 0x81, 0x82)
+
+
+@proves("MQTT-4.3.2-3", "MQTT-4.3.3-4", "MQTT-4.3.3-11")
+def test_acknowledgements_with_properties_count_as_those_without(stack, token):
+    s, sent = first_deliveries(stack, token, 5, (1, 2), 2)
+    p = props((0x1F, "why"), (0x26, "k", "v"), (0x26, "k", "v"))
+    s.send(packet(PUBACK, sent[0].pid.to_bytes(2, "big") + b"\0" + p) + packet(PUBREC, sent[1].pid.to_bytes(2, "big") + b"\0" + p))
+    assert s.expect(PUBREL).pid == sent[1].pid
+    s.send(packet(PUBCOMP, sent[1].pid.to_bytes(2, "big") + b"\0" + p))
+    s.publish("b", "x", qos=2, pid=7)
+    s.expect(PUBREC)
+    s.send(packet(PUBREL, b"\0\7\0" + p, 2))
+    assert s.expect(PUBCOMP).code == 0
+    s.close()
+    with open_client(stack.port, token, "s", **durable(5)) as s:
+        assert s.sync() == []

@@ -1,9 +1,8 @@
 """Chapters 3.1.2.11.2 and 4.1: how long a session lives, what belongs to it, and being taken over."""
 import time
 
-import pytest
 from proofs import SESSION_EXPIRY, V, durable, ended, messages, payloads, proves
-from rawmqtt import DISCONNECT, PUBACK, PUBLISH, PUBREC, PUBREL, ack, disconnect, open_client, packet
+from rawmqtt import PUBLISH, PUBREC, PUBREL, ack, disconnect, open_client
 
 
 def leave(c, *data):

@@ -1,8 +1,8 @@
 """Chapters 1 and 2: strings, integers, flags, packet ids, property lengths."""
 import pytest
-from proofs import CONTENT_TYPE, PROBLEM_INFO, RESPONSE_TOPIC, SUBSCRIPTION_ID, USER, V, durable, ended, messages, payloads, proves, refused
-from rawmqtt import (CONNACK, CONNECT, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE, Raw,
-                     ack, connect, open_client, packet, props, publish, subscribe, text, unsubscribe, varint)
+from proofs import CONTENT_TYPE, PROBLEM_INFO, RESPONSE_TOPIC, SUBSCRIPTION_ID, USER, V, ended, messages, proves, refused
+from rawmqtt import (CONNECT, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE, ack, connect,
+                     open_client, packet, props, publish, subscribe, text, unsubscribe, varint)
 
 ILL_FORMED = {"alone": b"\xff", "overlong": b"\xc0\xaf", "surrogate": b"\xed\xa0\x80", "surrogate-pair": b"\xed\xa0\xbd\xed\xb8\x80", "above": b"\xf4\x90\x80\x80", "cut": b"\xe2\x82",
               "continuation": b"\x80"}

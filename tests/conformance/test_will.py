@@ -2,8 +2,8 @@
 import time
 
 import pytest
-from proofs import (CONTENT_TYPE, CORRELATION, EXPIRY, PAYLOAD_FORMAT, RESPONSE_TOPIC, USER, WILL_DELAY, V, durable, ended, messages, payloads, proves)
-from rawmqtt import PINGREQ, PUBLISH, SUBSCRIBE, connect, disconnect, open_client, packet, publish
+from proofs import (CONTENT_TYPE, CORRELATION, EXPIRY, PAYLOAD_FORMAT, RESPONSE_TOPIC, USER, WILL_DELAY, V, durable, ended, messages, proves, refused, settled)
+from rawmqtt import PUBLISH, SUBSCRIBE, connect, disconnect, open_client, packet, publish
 from stack import SLOW
 
 
@@ -14,11 +14,10 @@ def watch(stack, token):
         yield w
 
 
-def gone(c, watch):
-    """The server has noticed that c is away: another connection with its id would not be a take-over any more. Two round trips."""
+def gone(c):
+    """Cuts the connection and gives the server time to notice, so that the next one with the id is no take-over."""
     c.close()
     time.sleep(0.15 * SLOW)
-    return watch
 
 
 ENDS = {"cut": None, "malformed": b"\xf0\x01\0", "protocol-error": packet(SUBSCRIBE, b"\0\0\0", 2), "wildcard-topic": publish("#", "x"), "second-connect": connect("c")}
@@ -47,7 +46,7 @@ def test_the_will_has_its_qos_and_is_not_kept_without_will_retain(stack, token, 
     assert (m.qos, m.retain, m.dup) == (qos, False, False)
     with open_client(stack.port, token, "late") as late:
         late.subscribe("w/#")
-        assert late.sync() == []
+        assert settled(late) == []
 
 
 @V
@@ -57,12 +56,12 @@ def test_the_will_is_kept_with_will_retain_and_an_empty_one_clears(stack, token,
     assert watch.expect(PUBLISH).retain
     with open_client(stack.port, token, "late") as late:
         late.subscribe(("w/1", 1))
-        assert [(m.payload, m.retain, m.qos) for m in messages(late.sync())] == [(b"kept", True, 1)]
+        assert [(m.payload, m.retain, m.qos) for m in messages(settled(late))] == [(b"kept", True, 1)]
     open_client(stack.port, token, "c", version, will=("w/1", "", 0, True)).close()
     assert watch.expect(PUBLISH).payload == b""
     with open_client(stack.port, token, "late") as late:
         late.subscribe("w/1")
-        assert late.sync() == []
+        assert settled(late) == []
 
 
 @V
@@ -74,7 +73,7 @@ def test_disconnect_discards_the_will(stack, token, watch, version):
         assert c.closed() == []
         c.close()
     open_client(stack.port, token, "c", version).close()        # nothing is left of it for the next one
-    gone(c, watch)
+    gone(c)
     assert watch.sync() == []
 
 
@@ -95,7 +94,7 @@ def test_a_will_is_published_once_and_a_connection_without_one_publishes_none(st
     for _ in range(2):
         c = open_client(stack.port, token, "c", **durable(version))
         assert c.present == 1
-        gone(c, watch)
+        gone(c)
     assert watch.sync() == []
 
 
@@ -117,7 +116,7 @@ def test_a_delayed_will_waits_and_is_not_sent_if_the_client_comes_back(stack, to
     start = time.monotonic()
     open_client(stack.port, token, "stays-away", **durable(5, will=("w/2",) + will[1:])).close()
     c = open_client(stack.port, token, "comes-back", **durable(5, will=will))
-    gone(c, watch)
+    gone(c)
     c = open_client(stack.port, token, "comes-back", **durable(5, will=will))
     assert c.present == 1
     m = watch.expect(PUBLISH)
@@ -149,7 +148,7 @@ def test_a_delayed_will_is_sent_when_the_session_ends_before_the_delay(stack, to
     if how == "disconnect-expiry-0":
         c.send(disconnect(0x04, ((0x11, 0),)))
         c.closed()
-    gone(c, watch)
+    gone(c)
     if how == "clean-start":
         assert watch.sync() == []
         open_client(stack.port, token, "c", 5).close()
@@ -177,6 +176,5 @@ def test_the_expiry_of_a_will_counts_from_its_publication(stack, token, watch):
 @V
 @proves("MQTT-3.1.3-11", "v3:MQTT-3.1.3-10", "MQTT-4.7.0-1", "v3:MQTT-4.7.1-1", "MQTT-4.7.3-1", "v3:MQTT-4.7.3-1")
 def test_a_will_topic_that_is_no_topic_name_is_refused(stack, token, version):
-    from proofs import refused
     for topic in ("w/#", "+", ""):
         refused(stack.port, connect("c", token, version=version, will=(topic, "x", 0, False)), version, *((0x90, 0x81) if version == 5 else (None,)))
