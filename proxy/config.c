@@ -20,6 +20,24 @@ static const struct opt table[] = {
 	  "threads that serve clients; 0 = one per CPU", false },
 	{ "mqtt", OPT_TEXT, AT(mqtt), "[::]:1883", 0, 0, NULL,
 	  "addresses of the plain TCP door, host:port with commas; [::] = both families", false },
+	{ "mqtts", OPT_TEXT, AT(mqtts), NULL, 0, 0, NULL,
+	  "addresses of the TLS door, host:port with commas; needs tls_cert and tls_key", false },
+	{ "tls_cert", OPT_TEXT, AT(tls_cert), NULL, 0, 0, NULL,
+	  "PEM files, each a certificate and what stands behind it, with commas; chosen by the "
+	  "name "
+	  "a client asks for and the keys it knows; the first of each kind where no name fits",
+	  false },
+	{ "tls_key", OPT_TEXT, AT(tls_key), NULL, 0, 0, NULL,
+	  "PEM files of their private keys, in the same order", false },
+	{ "tls_client_ca", OPT_TEXT, AT(tls_client_ca), NULL, 0, 0, NULL,
+	  "PEM file of the authorities whose client certificates open the TLS doors (the token "
+	  "still "
+	  "says who it is); unset = none are asked for",
+	  false },
+	{ "tls_client_crl", OPT_TEXT, AT(tls_client_crl), NULL, 0, 0, NULL,
+	  "PEM file of the revocation lists of all of tls_client_ca", false },
+	{ "tls_client_required", OPT_BOOL, AT(tls_client_required), "on", 0, 0, NULL,
+	  "with tls_client_ca: refuse clients without a certificate", false },
 	{ "core_dir", OPT_TEXT, AT(core_dir), "/run/mbus", 0, 0, NULL,
 	  "folder of the core's sockets (link-0.sock ...)", false },
 
@@ -122,6 +140,11 @@ const struct opt_set proxy_opts = {
 	.count = ARRAY_LEN(table),
 };
 
+static bool is_set(const char *text)
+{
+	return text && *text;
+}
+
 int config_check(const struct proxy_config *c, const char **why)
 {
 	if (c->out_low > c->out_high / 2) {
@@ -130,6 +153,14 @@ int config_check(const struct proxy_config *c, const char **why)
 	}
 	if (!c->core_dir || !*c->core_dir) {
 		*why = "core_dir is empty: name the folder of the core's sockets";
+		return -E_INVALID;
+	}
+	if (is_set(c->mqtts) && !is_set(c->tls_cert)) {
+		*why = "mqtts needs tls_cert and tls_key";
+		return -E_INVALID;
+	}
+	if (is_set(c->tls_client_crl) && !is_set(c->tls_client_ca)) {
+		*why = "tls_client_crl needs tls_client_ca";
 		return -E_INVALID;
 	}
 	return 0;

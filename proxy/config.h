@@ -6,8 +6,14 @@
 struct proxy_config {
 	int64_t workers; /* 0 = one per CPU, at most 16 */
 	/* doors: "host:port, host:port", unset = none */
-	char *mqtt;     /* plain TCP */
-	char *core_dir; /* folder of the core's sockets: link-0.sock ... */
+	char *mqtt;  /* plain TCP */
+	char *mqtts; /* TLS */
+	/* PEM files, "a, b": as many of both; the n-th key belongs to the n-th certificate */
+	char *tls_cert, *tls_key;
+	/* authorities of client certificates, unset = none are asked for; their revocations */
+	char *tls_client_ca, *tls_client_crl;
+	bool tls_client_required; /* else a client may also show none */
+	char *core_dir;           /* folder of the core's sockets: link-0.sock ... */
 	/* authentication */
 	/* http://127.0.0.1:9005/auth/info or https://... ; unix:PATH is allowed too */
 	char *auth_url;

@@ -89,7 +89,7 @@ void conn_new(struct door *d, int fd, const struct sock_addr *peer, struct cap *
 	c->peer_cap = cap;
 	c->peer = *peer;
 	c->serial = ++w->conn_serial;
-	c->since = loop_now(w->loop);
+	c->since = c->heard = loop_now(w->loop);
 	c->state = CONN_GREETING;
 	c->watch.fd = fd;
 	c->transport.ops = d->kind->transport;

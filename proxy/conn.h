@@ -53,6 +53,8 @@ enum {
 	E(GONE, "gone", 0, -1, END_WILL) \
 	E(SOCKET, "socket-error", 0, -1, END_WILL) \
 	E(NOT_MQTT, "not-mqtt", 0, -1, END_ERROR) \
+	E(TRANSPORT, "transport-error", 0, -1, END_ERROR | END_WILL) \
+	E(ANSWERED, "answered", 0, 0, 0) \
 	E(CONNECT_LATE, "connect-late", 0, 17, END_ERROR) \
 	E(REFUSED, "refused", 0, 0, 0) \
 	E(MALFORMED, "malformed", 0x81, 129, END_ERROR | END_WILL) \
@@ -119,7 +121,8 @@ struct conn {
 	struct transport transport;
 	/* in: a packet that has not wholly come; out: not yet sent. Memory only while needed */
 	struct buf in, out;
-	/* of in and of out, as counted in worker->partial and worker->waiting */
+	/* of in, and of out and transport.held, as counted in worker->partial and worker->waiting
+	 */
 	size_t partial, waiting;
 	/* packets that came, to tell whether one came during a read */
 	uint64_t frames_in;

@@ -67,10 +67,15 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-static int64_t greeting_due(const struct conn *c) /* attacks R01, R02 */
+/* Attacks R01, R02, W03: half of the time for all handshakes, again half until the first byte of
+ * CONNECT, and then what is left of all of it. */
+static int64_t greeting_due(const struct conn *c)
 {
-	return c->since +
-	       (c->bytes_in ? config_of(c)->connect_deadline : config_of(c)->connect_deadline / 2);
+	int64_t deadline = config_of(c)->connect_deadline;
+
+	if (c->bytes_in)
+		return c->since + deadline;
+	return (c->transport.settled ? c->heard : c->since) + deadline / 2;
 }
 
 static int64_t rate_due(const struct conn *c) /* a burst of five seconds is free */
@@ -213,12 +218,30 @@ static void read_failed(struct conn *c, int err)
 		conn_close(c, END_GONE);
 		break;
 	case -E_INVALID:
-		conn_close(c, END_NOT_MQTT);
+	case -E_DENIED:
+		c->said_end = c->transport.held > 0; /* an alert, a page, a refusal */
+		conn_close(c, err == -E_INVALID ? END_TRANSPORT : END_ANSWERED);
 		break;
 	default:
 		conn_close(c, END_SOCKET);
 		break;
 	}
+}
+
+/* One read of the transport. Its handshakes have their part of the time for CONNECT. */
+static int read_plain(struct conn *c, struct str *plain)
+{
+	struct transport *t = &c->transport;
+	bool settled = t->settled;
+	int err = t->ops->read(t, c->watch.fd, c->worker->room, plain);
+
+	if (unlikely(t->held))
+		conn_touch(c);
+	if (unlikely(settled != t->settled)) {
+		c->heard = now_of(c);
+		conn_timer_arm(c);
+	}
+	return err;
 }
 
 static void read_some(struct conn *c)
@@ -232,7 +255,7 @@ static void read_some(struct conn *c)
 		uplink_stall(c->link, c);
 		return;
 	}
-	err = c->transport.ops->read(&c->transport, c->watch.fd, w->room, &plain);
+	err = read_plain(c, &plain);
 	if (err) {
 		read_failed(c, err);
 		return;
@@ -246,6 +269,8 @@ static void read_some(struct conn *c)
 		conn_timer_arm(c); /* the first byte doubles the time for CONNECT */
 	c->bytes_in += plain.n;
 	fed(c, feed(&gate_ops, c, &c->in, plain), frames);
+	if (unlikely(c->transport.over))
+		read_failed(c, c->transport.over);
 }
 
 void conn_resume_rest(struct conn *c)
@@ -313,7 +338,7 @@ void conn_go_on(struct conn *c, unsigned why)
  * fill us with answers. */
 static void backpressure(struct conn *c)
 {
-	size_t waiting = buf_len(&c->out);
+	size_t waiting = buf_len(&c->out) + c->transport.held;
 
 	if (!c->channel || c->state != CONN_OPEN)
 		return;
@@ -330,15 +355,15 @@ static void backpressure(struct conn *c)
 
 static void charge_waiting(struct conn *c)
 {
-	c->worker->waiting += buf_len(&c->out) - c->waiting;
-	c->waiting = buf_len(&c->out);
+	size_t waiting = buf_len(&c->out) + c->transport.held;
+
+	c->worker->waiting += waiting - c->waiting;
+	c->waiting = waiting;
 }
 
-static void wrote(struct conn *c, size_t sent, bool waits)
+static void wrote(struct conn *c, bool moved, bool waits)
 {
-	c->bytes_out += sent;
-	c->worker->n.bytes_out += sent;
-	if (c->state != CONN_CLOSING && (sent || !c->writing))
+	if (c->state != CONN_CLOSING && (moved || !c->writing))
 		c->progress = now_of(c);
 	if (waits != c->writing) {
 		c->writing = waits;
@@ -362,9 +387,18 @@ static void last_said(struct conn *c)
 	watch_again(c);
 }
 
+static void count_sent(struct conn *c, size_t before)
+{
+	/* a layer may have put heads of frames in between */
+	size_t sent = before - size_min(before, buf_len(&c->out));
+
+	c->bytes_out += sent;
+	c->worker->n.bytes_out += sent;
+}
+
 bool conn_flush(struct conn *c)
 {
-	size_t before = buf_len(&c->out);
+	size_t before = buf_len(&c->out), held = c->transport.held;
 	/* nobody waits for what is still there */
 	bool leave = c->state == CONN_CLOSING && !c->said_end;
 	int err;
@@ -379,7 +413,7 @@ bool conn_flush(struct conn *c)
 	}
 	c->writable = false;
 	err = c->transport.ops->write(&c->transport, c->watch.fd, &c->out);
-	if (before)
+	if (before + held)
 		c->worker->n.sends++;
 	if (err && err != -E_AGAIN) {
 		if (c->state == CONN_CLOSING)
@@ -388,7 +422,8 @@ bool conn_flush(struct conn *c)
 		return false;
 	}
 	charge_waiting(c);
-	wrote(c, before - buf_len(&c->out), err == -E_AGAIN && !leave);
+	count_sent(c, before);
+	wrote(c, c->waiting < before + held, err == -E_AGAIN && !leave);
 	if (err)
 		return leave;
 	worker_buf_give(c->worker, &c->out);
@@ -426,6 +461,8 @@ void conn_io_start(struct conn *c)
 void conn_io_closing(struct conn *c)
 {
 	c->hold |= HOLD_END;
+	c->transport.ending = true;
+	c->transport.reason = c->end_reason;
 	list_del(&c->stalled);
 	c->progress = now_of(c);
 	if (c->end == END_GONE || c->end == END_SOCKET)

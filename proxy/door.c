@@ -7,12 +7,14 @@
 #include "base/sock.h"
 #include "proxy/caps.h"
 #include "proxy/conn.h"
+#include "proxy/transport_tls.h"
 #include "proxy/worker.h"
 
 enum { ACCEPTS = 64, PAUSE_MS = 100 }; /* of one turn; when descriptors ran out */
 
 const struct door_kind door_kinds[DOOR_KINDS] = {
 	{ "tcp", "mqtt", offsetof(struct proxy_config, mqtt), &transport_tcp, false, NULL },
+	{ "tls", "mqtts", offsetof(struct proxy_config, mqtts), &transport_tls, true, "mqtt" },
 };
 
 static void admit(struct door *d, int fd, const struct sock_addr *peer)

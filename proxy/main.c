@@ -7,14 +7,17 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/rcu.h"
 #include "proxy/auth.h"
 #include "proxy/badge.h"
 #include "proxy/caps.h"
+#include "proxy/certs.h"
 #include "proxy/listen.h"
 #include "proxy/worker.h"
 
@@ -28,6 +31,8 @@ static struct proxy_config config;
 static struct crew crew = { .config = &config };
 static struct worker *workers[WORKERS_MAX];
 static struct listen listeners;
+static struct certs certs;
+static bool tls; /* there is a door with TLS */
 
 static int fail(const char *what, const char *why)
 {
@@ -102,6 +107,28 @@ static int make_worker(unsigned i)
 	return 0;
 }
 
+/* With TLS: tickets of one worker are good for all, and nobody begins without certificates. */
+static int make_workers(void)
+{
+	struct tls_seed seed;
+	char why[TLS_WHY] = "";
+	int err = 0;
+
+	tls = listen_any_tls(&listeners);
+	if (tls && tls_seed_make(&seed))
+		return fail("tls", "no randomness");
+	crew.tls_seed = tls ? &seed : NULL;
+	for (unsigned i = 0; !err && i < crew.workers; i++)
+		err = make_worker(i);
+	mem_wipe(&seed, sizeof(seed));
+	crew.tls_seed = NULL;
+	if (err)
+		return fail("worker", err_text(err));
+	if (tls && certs_start(&certs, &config, workers, crew.workers, why))
+		return fail("tls", why);
+	return 0;
+}
+
 static int start_all(void)
 {
 	const char *what = NULL, *why = NULL;
@@ -117,11 +144,8 @@ static int start_all(void)
 	err = auth_start(&crew.auth, &config, &why);
 	if (err)
 		return fail("authentication", why);
-	for (unsigned i = 0; i < crew.workers; i++) {
-		err = make_worker(i);
-		if (err)
-			return fail("worker", err_text(err));
-	}
+	if (make_workers())
+		return 1;
 	err = auth_run(crew.auth);
 	for (unsigned i = 0; !err && i < crew.workers; i++)
 		err = worker_run(workers[i]);
@@ -169,12 +193,19 @@ static void free_all(void)
 	rcu_drain();
 }
 
-static void wait_for_signal(const sigset_t *wanted)
+/* SIGHUP reads the certificates again; SIGTERM and SIGINT end the wait. */
+static void serve(const sigset_t *wanted)
 {
-	int number = 0;
+	const struct timespec tick = { .tv_sec = CERTS_TICK_MS / 1000 };
+	int number;
 
-	while (sigwait(wanted, &number) != 0)
-		;
+	do {
+		number = tls ? sigtimedwait(wanted, NULL, &tick) : sigwaitinfo(wanted, NULL);
+		if (tls && number == SIGHUP)
+			certs_reload(&certs);
+		else if (tls && number < 0)
+			certs_tick(&certs);
+	} while (number != SIGTERM && number != SIGINT);
 	LOG_INFO("", "stopping", "signal=%d", number);
 }
 
@@ -200,6 +231,7 @@ int main(int argc, char **argv)
 	(void)sigemptyset(&wanted);
 	(void)sigaddset(&wanted, SIGTERM);
 	(void)sigaddset(&wanted, SIGINT);
+	(void)sigaddset(&wanted, SIGHUP);
 	MUST(sigprocmask(SIG_BLOCK, &wanted, NULL) == 0);
 	crew.workers = count_workers();
 	crew.on_ready = ready;
@@ -210,7 +242,7 @@ int main(int argc, char **argv)
 	set_limits();
 	code = start_all();
 	if (code == 0)
-		wait_for_signal(&wanted);
+		serve(&wanted);
 	/* not before: a reader that sleeps would stop all freeing */
 	rcu_thread_enter();
 	stop_all();

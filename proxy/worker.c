@@ -11,6 +11,7 @@
 #include "proxy/badge.h"
 #include "proxy/conn.h"
 #include "proxy/greet.h"
+#include "proxy/transport_tls.h"
 #include "proxy/uplink.h"
 
 enum { STOP_MS = 3000 }; /* of the 5 s that the program has */
@@ -215,6 +216,8 @@ int worker_new(struct worker **out, struct crew *crew, unsigned index)
 	if (err)
 		goto fail;
 	err = uplink_new(&w->link[0], w, 0);
+	if (!err && crew->tls_seed)
+		err = tls_side_new(&w->tls, w->loop, crew->tls_seed);
 	if (err)
 		goto fail;
 	*out = w;
@@ -251,10 +254,12 @@ void worker_free(struct worker **slot)
 	if (!w)
 		return;
 	MUST(w->conn_count == 0 && !w->thread);
-	inbox_close(&w->inbox);   /* answers and notices that came too late */
+	inbox_close(
+	    &w->inbox); /* answers, notices and certificates and notices that came too late */
 	uplink_free(&w->link[0]); /* if it never ran */
 	for (unsigned i = 0; i < w->doors; i++)
 		door_close(&w->door[i]);
+	tls_side_free(&w->tls);
 	loop_close(&w->loop);
 	map_free(&w->badges);
 	for (unsigned i = 0; i < w->spares; i++)

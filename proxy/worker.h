@@ -14,6 +14,8 @@
 
 struct caps;
 struct thread;
+struct tls_seed;
+struct tls_side;
 struct uplink;
 
 enum {
@@ -28,6 +30,7 @@ struct crew {
 	const struct proxy_config *config;
 	struct auth *auth;
 	struct caps *caps;
+	const struct tls_seed *tls_seed; /* until the workers are made; NULL: no TLS */
 	unsigned workers;
 	/* workers whose links are all up, at first; the last one says so */
 	_Atomic unsigned ready;
@@ -59,6 +62,7 @@ struct worker {
 	struct inbox *inbox;
 	struct door door[WORKER_DOORS];
 	unsigned doors;
+	struct tls_side *tls; /* NULL: no TLS */
 	/* [0] always; the others when home 0 has told how many there are */
 	struct uplink *link[LINK_HOMES_MAX];
 	unsigned homes; /* 0 = not known */

@@ -44,7 +44,7 @@ def free_offset():
     while True:
         # below the ephemeral range, so that no outgoing connection of anybody takes one of them meanwhile
         offset = random.randrange(2000, 22000)
-        if port_is_free(1883 + offset) and port_is_free(9005 + offset):
+        if all(port_is_free(p + offset) for p in (80, 443, 1883, 8883, 9005)):
             return offset
 
 

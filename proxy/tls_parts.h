@@ -1,0 +1,26 @@
+/* tls_parts.h - between the files of TLS only. */
+#pragma once
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+
+#include "proxy/tls.h"
+
+/* A certificate with what stands behind it, and its key. */
+struct tls_pair {
+	X509 *cert;
+	STACK_OF(X509) * chain;
+	EVP_PKEY *key;
+};
+
+struct tls_files { /* written by tls_files_read, then constant but for refs */
+	_Atomic unsigned refs;
+	struct tls_pair pair[TLS_PAIRS_MAX];
+	unsigned pairs;
+	bool ask_client, client_required;
+	STACK_OF(X509) * client_ca;
+	STACK_OF(X509_CRL) * client_crl;
+};
+
+struct tls_files *tls_files_get(struct tls_files *f);
+/* What OpenSSL says of the last call that failed: static text, never NULL; its queue is emptied. */
+const char *tls_error(void);
