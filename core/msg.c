@@ -79,8 +79,8 @@ bool msg_expired(const struct msg *m, int64_t wall_ms)
 	return m->expires_ms != 0 && wall_ms >= m->expires_ms;
 }
 
-/* What was received minus the time it waited here; rounded up, so that a message passed on at once
- * keeps its number. */
+/* What was received minus the time it waited here [MQTT-3.3.2-6]; rounded up, so that a message
+ * passed on at once keeps its number. */
 uint32_t msg_expiry_left(const struct msg *m, int64_t wall_ms)
 {
 	int64_t left;
@@ -88,8 +88,8 @@ uint32_t msg_expiry_left(const struct msg *m, int64_t wall_ms)
 	if (m->expires_ms == 0)
 		return LINK_NO_EXPIRY;
 	left = (m->expires_ms - wall_ms + 999) / 1000;
-	if (left < 1)
-		return 1;
+	if (left < 0)
+		return 0;
 	/* the wall clock was set back */
 	return left < LINK_NO_EXPIRY ? (uint32_t)left : LINK_NO_EXPIRY - 1;
 }

@@ -38,6 +38,6 @@ static inline struct msg *msg_get(struct msg *m)
 /* drops one reference; empties the slot; NULL is fine */
 void msg_put(struct msg **slot);
 struct str msg_name(const struct msg *m); /* the topic without the customer's prefix */
-/* seconds, at least 1; LINK_NO_EXPIRY; MQTT5 3.3.2.3.3 */
+/* seconds; LINK_NO_EXPIRY; MQTT5 3.3.2.3.3 */
 uint32_t msg_expiry_left(const struct msg *m, int64_t wall_ms);
 bool msg_expired(const struct msg *m, int64_t wall_ms);

@@ -30,6 +30,10 @@ enum out_state {
 	OUT_SENT,     /* waits for PUBACK or PUBREC */
 	OUT_RELEASED, /* PUBREL sent, waits for PUBCOMP */
 };
+/* Its subscription was given up by UNSUBSCRIBE: no set of filters here speaks for it any more, so a
+ * change of rights leaves it alone and the proxy's gate, which has the rights, judges it. */
+enum { OUT_KEPT = 0x80 };
+
 struct out {              /* one QoS 1 or 2 message owed to one session */
 	struct list node; /* queue or flight; or spare_outs */
 	struct msg *msg;  /* NULL once released */
@@ -38,7 +42,7 @@ struct out {              /* one QoS 1 or 2 message owed to one session */
 	uint64_t number; /* in the store */
 	uint32_t subscription_id;
 	uint16_t packet_id;
-	uint8_t flags; /* LINK_QOS | LINK_RETAIN */
+	uint8_t flags; /* LINK_QOS | LINK_RETAIN | OUT_KEPT */
 	uint8_t state; /* enum out_state */
 };
 
@@ -168,6 +172,7 @@ void outs_free(struct home *h); /* the spare ones */
 
 /* ---- session_in.c ---- */
 void inbound_clear(struct session *s);
+void out_keep(struct session *s, const struct subscription *given_up); /* see OUT_KEPT */
 
 /* ---- subscription.c ---- */
 struct subscription *sub_find(const struct session *s, struct str filter);

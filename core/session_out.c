@@ -145,8 +145,8 @@ bool out_room(const struct session *s, size_t size)
 static void say(struct session *s, struct out *o, bool again)
 {
 	struct home *h = session_home(s);
-	struct port_send how = { (uint8_t)(o->flags | (again ? LINK_DUP : 0)), o->packet_id,
-		                 o->subscription_id };
+	struct port_send how = { (uint8_t)((o->flags & ~OUT_KEPT) | (again ? LINK_DUP : 0)),
+		                 o->packet_id, o->subscription_id };
 
 	set_state(s, o, OUT_SENT);
 	if (again)
@@ -304,12 +304,28 @@ static bool still_wanted(const struct session *s, const struct msg *m)
 	return false;
 }
 
+static void keep_list(struct list *list, const struct subscription *given_up)
+{
+	struct out *o;
+
+	list_each(o, list, struct out, node) {
+		if (o->state != OUT_RELEASED && sub_wants(given_up, o->msg))
+			o->flags |= OUT_KEPT;
+	}
+}
+
+void out_keep(struct session *s, const struct subscription *given_up)
+{
+	keep_list(&s->flight, given_up);
+	keep_list(&s->queue, given_up);
+}
+
 static void sweep_list(struct session *s, struct list *list)
 {
 	struct out *o;
 
 	list_each(o, list, struct out, node) {
-		if (o->state == OUT_RELEASED || still_wanted(s, o->msg))
+		if (o->state == OUT_RELEASED || (o->flags & OUT_KEPT) || still_wanted(s, o->msg))
 			continue;
 		session_home(s)->counters.dropped_rights++;
 		out_drop(s, o);

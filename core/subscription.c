@@ -321,6 +321,7 @@ bool session_unsubscribe(struct port *p, struct link_unsubscribe *u)
 		if (!sub)
 			continue;
 		h->counters.unsubscribed++;
+		out_keep(s, sub); /* what has begun is completed [MQTT-3.10.4-3] */
 		sub_drop(sub, false);
 	}
 	map_trim(&s->subs);

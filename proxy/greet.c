@@ -72,6 +72,8 @@ void greet_refuse(struct conn *c, unsigned reason, const char *say)
 		if (most && buf_len(&c->out) - before > most) { /* [MQTT-3.2.2-19] */
 			buf_cut(&c->out, before);
 			mqtt_connack_write(&c->out, c->version, false, reason, NULL);
+			if (buf_len(&c->out) - before > most) /* [MQTT-3.1.2-24] */
+				buf_cut(&c->out, before);
 		}
 		c->said_end = true;
 	}

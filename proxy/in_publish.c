@@ -60,7 +60,9 @@ bool in_publish_msg(struct worker *w, const struct space *space, struct str topi
 	out->response_topic = str_make(bytes + topic_end, response_end - topic_end);
 	out->props = str_make(bytes + response_end, buf_len(b) - response_end);
 	out->payload = payload;
-	out->expiry_s = mqtt_has(p, PROP_MESSAGE_EXPIRY) ? p->message_expiry : LINK_NO_EXPIRY;
+	out->expiry_s = LINK_NO_EXPIRY;
+	if (mqtt_has(p, PROP_MESSAGE_EXPIRY)) /* our word for "none" is taken: a second less */
+		out->expiry_s = p->message_expiry - (p->message_expiry == LINK_NO_EXPIRY);
 	return true;
 }
 

@@ -304,7 +304,8 @@ static void connack_props(struct conn *c, struct mqtt_props *p)
 	}
 }
 
-static void write_connack(struct conn *c, bool present, const struct link_opened *o)
+/* False: the client takes no packet as large as the smallest CONNACK [MQTT-3.1.2-24]; nothing was written. */
+static bool write_connack(struct conn *c, bool present, const struct link_opened *o)
 {
 	struct mqtt_props props = { 0 };
 	struct buf *out = conn_out(c), *user = &c->worker->scratch;
@@ -350,7 +351,12 @@ static bool resume_filters(struct conn *c, struct link_opened o)
 void opened_answer(struct conn *c, bool present, const struct link_opened *o)
 {
 	struct worker *w = c->worker;
+		if (buf_len(out) - before > c->packet_most) {
+			buf_cut(out, before);
+			return false;
+		}
 
+	return true;
 	if (o->reason >= RC_UNSPECIFIED_ERROR) {
 		/* the number is free again, says the core */
 		uplink_detach(c);
@@ -361,7 +367,10 @@ void opened_answer(struct conn *c, bool present, const struct link_opened *o)
 		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
 		return;
 	}
-	write_connack(c, present, o);
+	if (!write_connack(c, present, o)) {
+		conn_close(c, END_TOO_LARGE);
+		return;
+	}
 	conn_enter(c, CONN_OPEN);
 	w->n.connacks++;
 	if (c->filter_count)

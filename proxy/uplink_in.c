@@ -83,19 +83,26 @@ static bool on_ack(struct uplink *u, struct conn *c, const struct link_head *h, 
 
 static bool on_suback(struct uplink *u, struct conn *c, const struct link_head *h, struct str body)
 {
+	struct buf *out = conn_out(c);
 	uint16_t packet_id;
 	struct str codes;
+	size_t before;
 
 	(void)u;
 	if (!link_suback_read(body, &packet_id, &codes) || c->state != CONN_OPEN ||
 	    packet_id == 0 || codes.n == 0)
 		return false;
+	before = buf_len(out);
 	if (h->type == LINK_SUBACK)
-		mqtt_suback_write(conn_out(c), c->version, packet_id, (const uint8_t *)codes.p,
-		                  codes.n, NULL);
+		mqtt_suback_write(out, c->version, packet_id, (const uint8_t *)codes.p, codes.n,
+		                  NULL);
 	else
-		mqtt_unsuback_write(conn_out(c), c->version, packet_id, (const uint8_t *)codes.p,
-		                    codes.n, NULL);
+		mqtt_unsuback_write(out, c->version, packet_id, (const uint8_t *)codes.p, codes.n,
+		                    NULL);
+	if (c->packet_most && buf_len(out) - before > c->packet_most) { /* [MQTT-3.1.2-24] */
+		buf_cut(out, before);
+		conn_close(c, END_TOO_LARGE);
+	}
 	return true;
 }
 
