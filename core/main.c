@@ -135,6 +135,8 @@ static void block_signals(sigset_t *ends)
 	(void)sigaddset(ends, SIGINT);
 	(void)pthread_sigmask(SIG_BLOCK, ends, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGHUP,
+	             SIG_IGN); /* nothing to read anew; a closed terminal is no reason to end */
 }
 
 static int serve(struct core *core)

@@ -70,6 +70,8 @@ static void cell_text(char *out, size_t size, const json_t *value, int form)
 		snprintf(out, size, "%s", json_string_value(value));
 	} else if (json_is_integer(value)) {
 		snprintf(out, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	} else if (json_is_real(value)) {
+		snprintf(out, size, "%.15g", json_real_value(value));
 	} else if (json_is_boolean(value)) {
 		snprintf(out, size, "%s", json_is_true(value) ? "yes" : "no");
 	} else {
