@@ -38,8 +38,13 @@ struct proxy_config {
 	int64_t out_high, out_low;
 	/* bytes waiting for the core: stop reading clients above */
 	int64_t link_high;
-	/* messages per second and connection, 0 = none; burst 5x; reading pauses above */
-	int64_t publish_rate;
+	/* per second and connection, 0 = none; burst 5x; reading pauses above (pace.h) */
+	int64_t publish_rate, publish_bytes, subscribe_rate;
+	int64_t rate_patience; /* ms over a rate until it is closed; 0 = never */
+	/* per second, 0 = none; burst 10x (rates.h) */
+	int64_t connect_rate_per_ip, connect_rate_per_customer;
+	bool connect_rate_loopback; /* addresses of this machine too */
+	int64_t packet_grace;       /* ms that a packet may come at any speed */
 	/* MQTT 5 deliveries carry flespi's `timestamp` and `cid` */
 	bool user_properties;
 	bool events; /* publish flespi/log/mqtt/... */

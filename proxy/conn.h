@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/loop.h"
 #include "base/sock.h"
+#include "proxy/pace.h"
 #include "proxy/transport.h"
 #include "wire/mqtt_read.h"
 
@@ -72,6 +73,7 @@ enum {
 	E(RECEIVE_MAXIMUM, "receive-maximum", 0x93, 147, END_ERROR | END_WILL) \
 	E(TOPIC_ALIAS, "topic-alias", 0x94, 148, END_ERROR | END_WILL) \
 	E(TOO_LARGE, "too-large", 0x95, 149, END_ERROR | END_WILL) \
+	E(RATE, "message-rate", 0x96, 150, END_ERROR | END_WILL) \
 	E(QUOTA, "quota", 0x97, 151, END_ERROR | END_WILL) \
 	E(PAYLOAD_FORMAT, "payload-format", 0x99, 153, END_ERROR | END_WILL) \
 	E(BY_CORE, "by-core", 0, 152, END_SILENT) \
@@ -96,6 +98,9 @@ enum conn_end conn_end_of(unsigned reason);
 
 /* ---- Why nothing is read from it now; any bit is enough ---- */
 enum { HOLD_AUTH = 1, HOLD_LINK = 2, HOLD_RATE = 4, HOLD_OUT = 8, HOLD_END = 16 };
+
+/* ---- Paced: PUBLISHes, their bytes, filters of SUBSCRIBE and UNSUBSCRIBE ---- */
+enum { PACE_MESSAGES, PACE_BYTES, PACE_FILTERS, PACE_KINDS };
 
 struct conn {
 	/* life: conn.c */
@@ -154,9 +159,7 @@ struct conn {
 	struct inflight *inflight;
 	struct buf filters; /* filters.h */
 	uint32_t filter_count;
-	uint32_t rate; /* publishes per second, 0 = any */
-	/* microseconds of loop time: when the last publish was due */
-	int64_t rate_at;
+	struct pace pace[PACE_KINDS];
 	/* counters for the last line */
 	uint64_t msgs_in, msgs_out, bytes_in, bytes_out;
 	/* publishes refused; deliveries dropped (rights, size, no room) */
@@ -192,6 +195,9 @@ const char *conn_name(const struct conn *c);
 struct buf *conn_out(struct conn *c);
 void conn_hold(struct conn *c, unsigned why);
 void conn_go_on(struct conn *c, unsigned why); /* reads again if nothing else holds it */
+/* Counts n of a kind; over its rate the client is not read for a while, and what it has sent
+ * already waits. False: it has been over it for too long, and is closed. */
+bool conn_pace(struct conn *c, unsigned kind, uint64_t n) MUST_CHECK;
 /* worker.c, end of turn. True: it is gone, free it */
 bool conn_flush(struct conn *c) MUST_CHECK;
 /* deliver.c: out has grown; sends at once if it is long already */

@@ -11,8 +11,6 @@
 enum {
 	/* for verdict and core together; both have shorter deadlines of their own */
 	ANSWER_MS = 30000,
-	/* attack R03: after this, a packet on its way must have come at 1 KiB/s */
-	PARTIAL_GRACE_MS = 10000,
 	PARTIAL_LOOK_MS = 5000,
 	LINGER_MS = 1000, /* for the peer to read our last words */
 	/* so much is sent at once: one great message to many must not lie here many times */
@@ -78,9 +76,21 @@ static int64_t greeting_due(const struct conn *c)
 	return (c->transport.settled ? c->heard : c->since) + deadline / 2;
 }
 
-static int64_t rate_due(const struct conn *c) /* a burst of five seconds is free */
+static int64_t rate_due(const struct conn *c)
 {
-	return c->rate_at / 1000 - 5000;
+	int64_t due = 0;
+
+	for (unsigned i = 0; i < PACE_KINDS; i++) {
+		if (c->pace[i].per_second && pace_free(&c->pace[i]) > due)
+			due = pace_free(&c->pace[i]);
+	}
+	return due;
+}
+
+/* Attack R03: from here on, a packet on its way must have come at 1 KiB/s. */
+static int64_t partial_due(const struct conn *c)
+{
+	return c->partial_since + config_of(c)->packet_grace;
 }
 
 static int64_t open_due(const struct conn *c)
@@ -92,9 +102,8 @@ static int64_t open_due(const struct conn *c)
 	if (c->writing)
 		due = earlier(due, c->progress + config_of(c)->write_deadline);
 	if (c->partial && !c->hold)
-		due = earlier(due, c->partial_since + PARTIAL_GRACE_MS > now_of(c)
-		                       ? c->partial_since + PARTIAL_GRACE_MS
-		                       : now_of(c) + PARTIAL_LOOK_MS);
+		due = earlier(due, partial_due(c) > now_of(c) ? partial_due(c)
+		                                              : now_of(c) + PARTIAL_LOOK_MS);
 	if (c->hold & HOLD_RATE)
 		due = earlier(due, rate_due(c));
 	return due;
@@ -127,7 +136,7 @@ void conn_timer_arm(struct conn *c)
 
 static bool too_slow(const struct conn *c)
 {
-	int64_t age = now_of(c) - c->partial_since - PARTIAL_GRACE_MS;
+	int64_t age = now_of(c) - partial_due(c);
 
 	return c->partial && !c->hold && age > 0 && (int64_t)c->partial * 1000 < age << 10;
 }
@@ -142,8 +151,10 @@ static void open_fired(struct conn *c)
 		conn_close(c, END_KEEP_ALIVE);
 	else if (too_slow(c))
 		conn_close(c, END_SLOW_SENDER);
-	else if ((c->hold & HOLD_RATE) && now >= rate_due(c))
+	else if ((c->hold & HOLD_RATE) && now >= rate_due(c)) {
 		conn_go_on(c, HOLD_RATE);
+		conn_resume_rest(c);
+	}
 }
 
 static void finish(struct conn *c)
@@ -330,6 +341,23 @@ void conn_go_on(struct conn *c, unsigned why)
 	c->heard = c->partial_since = now_of(c); /* while held it could not be heard */
 	watch_again(c);
 	conn_timer_arm(c);
+}
+
+/* Attack R18: back-pressure first; a client that goes on for long is not only bursting. */
+bool conn_pace(struct conn *c, unsigned kind, uint64_t n)
+{
+	int64_t patience = config_of(c)->rate_patience;
+
+	if (!pace_take(&c->pace[kind], n, now_of(c)) || c->hold & HOLD_RATE)
+		return true;
+	if (patience && pace_over(&c->pace[kind], now_of(c)) >= patience) {
+		conn_close(c, END_RATE);
+		return false;
+	}
+	c->worker->n.rate_pauses++;
+	conn_hold(c, HOLD_RATE);
+	conn_timer_arm(c);
+	return true;
 }
 
 /* ---- Writing ---- */

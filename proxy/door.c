@@ -7,6 +7,7 @@
 #include "base/sock.h"
 #include "proxy/caps.h"
 #include "proxy/conn.h"
+#include "proxy/rates.h"
 #include "proxy/transport_tls.h"
 #include "proxy/worker.h"
 
@@ -17,19 +18,33 @@ const struct door_kind door_kinds[DOOR_KINDS] = {
 	{ "tls", "mqtts", offsetof(struct proxy_config, mqtts), &transport_tls, true, "mqtt" },
 };
 
+/* Attack R06: looked at before anything of the connection costs more than accept did. */
+static int admit_rate(struct worker *w, const struct sock_addr *peer)
+{
+	if (!w->config->connect_rate_loopback && rates_loopback(peer))
+		return 0;
+	return rates_take_peer(w->crew->rates, peer, w->config->connect_rate_per_ip,
+	                       loop_now(w->loop));
+}
+
 static void admit(struct door *d, int fd, const struct sock_addr *peer)
 {
 	struct worker *w = d->worker;
 	struct cap *cap = NULL;
-	int err = caps_enter_peer(w->crew->caps, peer, w->config->connections_max,
-	                          w->config->connections_per_ip, &cap);
+	int err = admit_rate(w, peer);
 	char text[SOCK_TEXT];
 
+	if (err) {
+		w->n.refused_rate++;
+	} else {
+		err = caps_enter_peer(w->crew->caps, peer, w->config->connections_max,
+		                      w->config->connections_per_ip, &cap);
+		w->n.refused_full += err != 0;
+	}
 	if (!err) {
 		conn_new(d, fd, peer, cap);
 		return;
 	}
-	w->n.refused_full++;
 	sock_text(peer, text);
 	LOG_WARN("", "not-accepted", "peer=%s why=\"%s\"", text, err_text(err));
 	sock_close(&fd);

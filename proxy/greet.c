@@ -82,7 +82,8 @@ void greet_refuse(struct conn *c, unsigned reason, const char *say)
 	         say ? say : mqtt_reason_text(reason));
 	if (c->badge)
 		event_refused(c,
-		              reason == RC_NOT_AUTHORIZED || reason == RC_QUOTA_EXCEEDED
+		              reason == RC_NOT_AUTHORIZED || reason == RC_QUOTA_EXCEEDED ||
+		                      reason == RC_CONNECTION_RATE_EXCEEDED
 		                  ? EVENT_BLOCKED
 		                  : EVENT_REJECTED,
 		              reason, say);

@@ -153,21 +153,11 @@ static int count_inflight(struct conn *c, const struct mqtt_publish *p)
 	return inflight_add(&c->inflight, p->packet_id, limit);
 }
 
-/* Attack R18: above its rate a client is not read for a while; no message is lost, nobody is sent
- * away. */
-static void pace(struct conn *c)
+/* Attack R18. False: closed. */
+static bool pace(struct conn *c, size_t bytes)
 {
-	int64_t now = loop_now(c->worker->loop) * 1000;
-
-	if (c->rate == 0)
-		return;
-	if (c->rate_at < now)
-		c->rate_at = now;
-	c->rate_at += 1000000 / c->rate;
-	if (c->rate_at <= now + 5000000 || c->hold & HOLD_RATE)
-		return;
-	conn_hold(c, HOLD_RATE);
-	conn_timer_arm(c);
+	return (!c->pace[PACE_MESSAGES].per_second || conn_pace(c, PACE_MESSAGES, 1)) &&
+	       (!c->pace[PACE_BYTES].per_second || conn_pace(c, PACE_BYTES, bytes));
 }
 
 /* ---- PUBLISH ---- */
@@ -199,7 +189,8 @@ void in_publish(struct conn *c, const struct mqtt_head *h, struct str body)
 	}
 	c->msgs_in++;
 	c->worker->n.publishes_in++;
-	pace(c);
+	if (!pace(c, h->size + (size_t)h->remaining))
+		return;
 	reason = gate_publish(c->badge, p.topic);
 	if (reason) {
 		refuse(c, &p, reason);

@@ -188,6 +188,8 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 		conn_break(c, reason);
 		return;
 	}
+	if (!conn_pace(c, PACE_FILTERS, s.count)) /* attack R14 */
+		return;
 	again = s;
 	frame = link_subscribe_begin(out, LINK_SUBSCRIBE, c->channel, c->generation, s.packet_id,
 	                             s.props.subscription_ids ? s.props.subscription_id[0] : 0);
@@ -220,6 +222,8 @@ void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 		conn_break(c, reason);
 		return;
 	}
+	if (!conn_pace(c, PACE_FILTERS, u.count))
+		return;
 	again = u;
 	frame = link_unsubscribe_begin(out, c->channel, c->generation, u.packet_id);
 	while (mqtt_unsubscribe_next(&u, &text))

@@ -19,6 +19,7 @@
 #include "proxy/caps.h"
 #include "proxy/certs.h"
 #include "proxy/listen.h"
+#include "proxy/rates.h"
 #include "proxy/worker.h"
 
 enum {
@@ -134,6 +135,8 @@ static int start_all(void)
 	const char *what = NULL, *why = NULL;
 	int err = caps_new(&crew.caps);
 
+	if (!err)
+		err = rates_new(&crew.rates);
 	if (err)
 		return fail("start", err_text(err));
 	err = listen_read(&listeners, &config, &what, &why);
@@ -190,6 +193,7 @@ static void free_all(void)
 		worker_free(&workers[i]);
 	listen_close(&listeners);
 	caps_free(&crew.caps);
+	rates_free(&crew.rates);
 	rcu_drain();
 }
 

@@ -15,6 +15,7 @@
 #include "proxy/events.h"
 #include "proxy/filters.h"
 #include "proxy/gate.h"
+#include "proxy/rates.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
@@ -36,6 +37,20 @@ static unsigned admit_peer(const struct conn *c, const struct token_info *info, 
 		return RC_SUCCESS;
 	*say = "address not allowed for this token";
 	return RC_NOT_AUTHORIZED;
+}
+
+/* Attack R06: whose clients come and go all the time must not slow down others. */
+static unsigned admit_rate(struct conn *c, const struct token_info *info, const char **say)
+{
+	struct worker *w = c->worker;
+	int err = rates_take_customer(w->crew->rates, info->customer,
+	                              w->config->connect_rate_per_customer, loop_now(w->loop));
+
+	if (!err)
+		return RC_SUCCESS;
+	w->n.refused_rate++;
+	*say = "clients of this account connect too often";
+	return err == -E_LIMIT ? RC_CONNECTION_RATE_EXCEEDED : RC_SERVER_UNAVAILABLE;
 }
 
 static unsigned admit_count(struct conn *c, const struct token_info *info, const char **say)
@@ -62,6 +77,8 @@ static unsigned admit(struct conn *c, const struct token_info *info, const char 
 		return RC_NOT_AUTHORIZED;
 	}
 	reason = admit_peer(c, info, say);
+	if (!reason)
+		reason = admit_rate(c, info, say);
 	if (!reason)
 		reason = admit_count(c, info, say);
 	if (!reason && will->present && gate_publish(c->badge, will->topic)) { /* attack C01 */
@@ -91,7 +108,10 @@ static void agree(struct conn *c)
 	/* [MQTT-3.1.2-22] */
 	c->keep_alive_ms = keep * 1500;
 	c->packet_limit = (uint32_t)lower(f->packet_max, limits->packet_bytes);
-	c->rate = (uint32_t)lower(f->publish_rate, limits->publish_per_second);
+	c->pace[PACE_MESSAGES].per_second =
+	    (uint32_t)lower(f->publish_rate, limits->publish_per_second);
+	c->pace[PACE_BYTES].per_second = (uint32_t)f->publish_bytes;
+	c->pace[PACE_FILTERS].per_second = (uint32_t)f->subscribe_rate;
 }
 
 /* MQTT5 3.1.3.1: we name who does not name himself. */

@@ -13,6 +13,7 @@
 #include "wire/link.h"
 
 struct caps;
+struct rates;
 struct thread;
 struct tls_seed;
 struct tls_side;
@@ -30,6 +31,7 @@ struct crew {
 	const struct proxy_config *config;
 	struct auth *auth;
 	struct caps *caps;
+	struct rates *rates;
 	const struct tls_seed *tls_seed; /* until the workers are made; NULL: no TLS */
 	unsigned workers;
 	/* workers whose links are all up, at first; the last one says so */
@@ -39,7 +41,7 @@ struct crew {
 
 /* clang-format off */
 #define WORKER_COUNTERS(C) \
-	C(accepted) C(refused_full) C(accept_pauses) C(connects) C(connacks) C(refusals) C(closed) C(errors) \
+	C(accepted) C(refused_full) C(refused_rate) C(rate_pauses) C(accept_pauses) C(connects) C(connacks) C(refusals) C(closed) C(errors) \
 	C(packets_in) C(publishes_in) C(publishes_refused) \
 	C(deliveries) C(deliveries_denied) C(deliveries_dropped) C(layouts) \
 	C(bytes_in) C(bytes_out) C(sends) C(recvs) \
