@@ -42,6 +42,17 @@ static const struct opt table[] = {
 	  "QoS 2 messages of one client waiting for its PUBREL", false },
 	{ "session_expiry_max", OPT_MSEC, AT(session_expiry_max), "7d", 0, DAY(365), NULL,
 	  "a session without a client lives so long at most", false },
+	{ "copies_max", OPT_INT, AT(copies_max), "64", 1, 1000000, NULL,
+	  "copies of one message for one session whose filters overlap; the rest is dropped",
+	  false },
+	{ "inbound_expiry", OPT_MSEC, AT(inbound_expiry), "1h", SEC(1), DAY(365), NULL,
+	  "a QoS 2 message whose PUBREL did not come is forgotten after so long, when its place "
+	  "is needed",
+	  false },
+	{ "takeover_interval", OPT_MSEC, AT(takeover_interval), "1s", 0, SEC(3600), NULL,
+	  "one client takes a session over from another so often, after a burst of ten; 0x9F "
+	  "beyond it; 0 = any number",
+	  false },
 
 	{ "customer_sessions", OPT_INT, AT(customer_sessions), "100000", 1, 100000000, NULL,
 	  "sessions of one customer, connected or not", false },
@@ -53,6 +64,14 @@ static const struct opt table[] = {
 	  "retained messages of one customer; 0 = no limit", false },
 	{ "retained_bytes", OPT_SIZE, AT(retained_bytes), "64m", 0, INT64_C(1) << 50, NULL,
 	  "and their bytes; 0 = no limit", false },
+	{ "will_rate", OPT_INT, AT(will_rate), "10000", 0, 10000000, NULL,
+	  "Wills of one customer sent per second, with a burst of ten seconds; the rest is "
+	  "dropped; 0 = no limit",
+	  false },
+	{ "flespi_extensions", OPT_BOOL, AT(flespi_extensions), "off", 0, 0, NULL,
+	  "$share/group:count/... and $share/group:from:count/... are sticky groups; off: such a "
+	  "name is a name like any other",
+	  false },
 	{ "retained_of_revoked", OPT_ENUM, AT(retained_of_revoked), "hide", 0, 0, revoked_words,
 	  "what becomes of a token's retained messages when it may no longer publish there",
 	  false },

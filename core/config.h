@@ -16,10 +16,16 @@ struct core_config {
 	/* one session; OPEN may name its own queue and subscription limits */
 	int64_t queue_messages, queue_bytes, subscriptions, window_max, inbound_max,
 	    session_expiry_max;
+	/* copies of one message for one session; ms that a QoS 2 id without PUBREL is kept when
+	 * there is no room for more; ms between take-overs of a session */
+	int64_t copies_max, inbound_expiry, takeover_interval;
 	/* one customer */
 	int64_t customer_sessions, customer_subscriptions, customer_queue_bytes, retained_messages,
 	    retained_bytes;
+	int64_t will_rate;       /* Wills sent per second, 0 = any number */
 	int retained_of_revoked; /* enum core_revoked */
+	/* filters $share/group:count/... are flespi's sticky ones */
+	bool flespi_extensions;
 	/* ms after a link was lost before the Wills of its clients fire */
 	int64_t will_grace;
 	/* per home; bytes waiting on a link before its clients count as paused */

@@ -29,12 +29,18 @@ static void customer_free(struct customer **slot)
 	*slot = NULL;
 	if (!c)
 		return;
+	timer_stop(&c->settle_again);
 	if (c->tree)
 		tree_free(&c->tree);
 	retained_free(&c->retained);
 	map_free(&c->sessions);
 	map_free(&c->groups);
 	mem_free(c);
+}
+
+static void settle_again(struct timer *t)
+{
+	customer_settle(container_of(t, struct customer, settle_again));
 }
 
 static struct customer *customer_new(struct home *h, uint64_t id)
@@ -45,6 +51,7 @@ static struct customer *customer_new(struct home *h, uint64_t id)
 		return NULL;
 	c->home = h;
 	c->id = id;
+	timer_init(&c->settle_again, settle_again);
 	if (id)
 		space_make(&c->space, id);
 	if (tree_new(&c->tree) || retained_new(&c->retained))
@@ -69,9 +76,14 @@ struct customer *customer_get(struct home *h, uint64_t id)
 void customer_settle(struct customer *c)
 {
 	struct home *h = c->home;
+	int64_t bucket_ms = c->wills_due / 1000 + 1 - home_now(h);
 
 	if (c->id == 0 || c->sessions.count || c->groups.count || retained_count(c->retained))
 		return;
+	if (c->wills_due && bucket_ms > 0) { /* attack R19: or each Will would begin a new one */
+		timer_set(h->loop, &c->settle_again, bucket_ms);
+		return;
+	}
 	map_del(&h->customers, &c->node);
 	customer_free(&c);
 }

@@ -24,6 +24,9 @@ struct customer {
 	struct map groups;   /* struct group, by group name and filter */
 	size_t subscriptions, queue_bytes;
 	uint64_t queue_dropped;
+	/* microseconds of loop time: the bucket of Wills is full again; it is kept until then */
+	int64_t wills_due;
+	struct timer settle_again;
 };
 
 struct home {

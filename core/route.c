@@ -15,6 +15,22 @@ struct match {
 	bool elsewhere; /* the trusted world on home 0 wants it */
 };
 
+/* Attack R15: one message must not become as many copies for a client as it can think of filters.
+ */
+static bool copy_fits(struct match *match, struct session *s)
+{
+	struct home *h = match->home;
+
+	if (s->copies_stamp != h->stamp) {
+		s->copies_stamp = h->stamp;
+		s->copies = 0;
+	}
+	if (++s->copies <= h->config->copies_max)
+		return true;
+	h->counters.dropped_copies++;
+	return false;
+}
+
 static void give(struct match *match, struct subscription *sub)
 {
 	struct session *s = sub->session;
@@ -28,6 +44,8 @@ static void give(struct match *match, struct subscription *sub)
 		how.qos = m->qos;
 	if (how.qos > s->qos_max)
 		how.qos = s->qos_max;
+	if (unlikely(!copy_fits(match, s)))
+		return;
 	/* [MQTT-3.3.1-12], [MQTT-3.3.1-13] */
 	how.retain = m->retain && (sub->opts & SUB_AS_PUBLISHED);
 	match->given++;

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { ENDINGS_PER_TURN = 512, ENDINGS_LATER_MS = 8 };
+enum { ENDINGS_PER_TURN = 512, ENDINGS_LATER_MS = 8, TAKEOVER_BURST = 10 };
 
 #define TO(state) (1u << SESSION_##state)
 static const struct {
@@ -373,6 +373,23 @@ static void refuse(struct home *h, struct port *p, const struct link_open *o, ui
 	p->ops->opened(p, false, reason, NULL);
 }
 
+/* Attack R07: two clients under one id that reconnect at once would drive each other, and us, round
+ * and round. The newcomer is sent away and the old one stays: it is the one that works. */
+static bool takeover_fits(struct session *s)
+{
+	int64_t interval = session_home(s)->config->takeover_interval,
+		now = home_now(session_home(s));
+
+	if (s->takeovers_due < now)
+		s->takeovers_due = now;
+	if (s->takeovers_due + interval > now + TAKEOVER_BURST * interval) {
+		session_home(s)->counters.takeovers_refused++;
+		return false;
+	}
+	s->takeovers_due += interval;
+	return true;
+}
+
 /* RC_SUCCESS, or why not. All that can fail comes before the old session is touched. */
 static uint8_t open_in(struct customer *c, struct port *p, uint8_t flags, const struct link_open *o)
 {
@@ -382,6 +399,8 @@ static uint8_t open_in(struct customer *c, struct port *p, uint8_t flags, const 
 
 	if (fresh && c->sessions.count >= (size_t)c->home->config->customer_sessions)
 		return RC_QUOTA_EXCEEDED;
+	if (!fresh && s->state == SESSION_LIVE && !takeover_fits(s))
+		return RC_CONNECTION_RATE_EXCEEDED;
 	if ((flags & LINK_OPEN_WILL) && !(will = will_new(c->home, o)))
 		return RC_SERVER_BUSY;
 	if (fresh)

@@ -46,6 +46,11 @@ struct out {              /* one QoS 1 or 2 message owed to one session */
 	uint8_t state; /* enum out_state */
 };
 
+struct inbound {
+	uint16_t packet_id;
+	uint32_t at; /* loop time in seconds */
+};
+
 struct session {
 	struct map_node node; /* in customer->sessions */
 	struct customer *customer;
@@ -69,7 +74,7 @@ struct session {
 	uint32_t queue_messages_max, queue_bytes_max, subscriptions_max;
 	/* in */
 	uint16_t inbound_count, inbound_cap;
-	uint16_t *inbound; /* QoS 2 ids waiting for PUBREL, no order */
+	struct inbound *inbound; /* QoS 2 ids waiting for PUBREL, no order */
 	/* subscriptions */
 	struct map subs;  /* struct subscription, by the client's filter */
 	unsigned replays; /* under way */
@@ -82,6 +87,10 @@ struct session {
 	int64_t will_due, ends_due; /* loop time; 0 = not pending */
 	/* loop time; its link was lost: who comes back before cancels the Will */
 	int64_t grace_until;
+	int64_t takeovers_due; /* loop time: the bucket of take-overs is full again */
+	/* of the message with this stamp, so many copies (route.c) */
+	uint64_t copies_stamp;
+	uint32_t copies;
 	uint16_t id_len;
 	char id[];
 };

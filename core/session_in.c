@@ -2,7 +2,8 @@
  *
  * Method B of MQTT5 4.3.3: the message is passed on when PUBLISH arrives, and its packet id is kept
  * until PUBREL, so that a PUBLISH that comes again is known. How many ids are kept is bounded
- * (attack R11). Acknowledgements go into the port's buffer, which is written after the turn's
+ * (attack R11); when there is no room, those whose PUBREL has not come for very long make some.
+ * Acknowledgements go into the port's buffer, which is written after the turn's
  * commit. */
 #include "base/base.h"
 #include "core/session.h"
@@ -12,22 +13,51 @@
 enum { INBOUND_FIRST = 8 };
 
 /* ---- QoS 2 ids ---- */
-static uint16_t *inbound_find(const struct session *s, uint16_t packet_id)
+static struct inbound *inbound_find(const struct session *s, uint16_t packet_id)
 {
 	for (uint16_t i = 0; i < s->inbound_count; i++) {
-		if (s->inbound[i] == packet_id)
+		if (s->inbound[i].packet_id == packet_id)
 			return &s->inbound[i];
 	}
 	return NULL;
 }
 
+static uint32_t seconds_now(const struct session *s)
+{
+	return (uint32_t)(home_now(session_home(s)) / 1000);
+}
+
+static void inbound_drop(struct session *s, struct inbound *at)
+{
+	if (s->durable)
+		store_inbound_del(session_home(s)->store, s->customer->id, session_id(s),
+		                  at->packet_id);
+	*at = s->inbound[--s->inbound_count];
+}
+
+static void inbound_expire(struct session *s)
+{
+	uint32_t now = seconds_now(s),
+		 most = (uint32_t)(session_home(s)->config->inbound_expiry / 1000);
+
+	for (uint16_t i = s->inbound_count; i-- > 0;) {
+		if (now - s->inbound[i].at < most)
+			continue;
+		inbound_drop(s, &s->inbound[i]);
+		session_home(s)->counters.inbound_expired++;
+	}
+}
+
 /* Room for one more id: asked for before the message has any effect. */
 static int inbound_room(struct session *s)
 {
+	int64_t most = session_home(s)->config->inbound_max;
+	struct inbound *ids;
 	uint16_t cap;
-	uint16_t *ids;
 
-	if (s->inbound_count >= session_home(s)->config->inbound_max)
+	if (s->inbound_count >= most || s->inbound_count == s->inbound_cap)
+		inbound_expire(s);
+	if (s->inbound_count >= most)
 		return -E_LIMIT;
 	if (s->inbound_count < s->inbound_cap)
 		return 0;
@@ -44,7 +74,7 @@ static int inbound_room(struct session *s)
 
 static void inbound_add(struct session *s, uint16_t packet_id)
 {
-	s->inbound[s->inbound_count++] = packet_id;
+	s->inbound[s->inbound_count++] = (struct inbound){ packet_id, seconds_now(s) };
 	if (s->durable)
 		store_inbound_put(session_home(s)->store, s->customer->id, session_id(s),
 		                  packet_id);
@@ -52,15 +82,11 @@ static void inbound_add(struct session *s, uint16_t packet_id)
 
 static bool inbound_del(struct session *s, uint16_t packet_id)
 {
-	uint16_t *at = inbound_find(s, packet_id);
+	struct inbound *at = inbound_find(s, packet_id);
 
-	if (!at)
-		return false;
-	*at = s->inbound[--s->inbound_count];
-	if (s->durable)
-		store_inbound_del(session_home(s)->store, s->customer->id, session_id(s),
-		                  packet_id);
-	return true;
+	if (at)
+		inbound_drop(s, at);
+	return at;
 }
 
 void inbound_clear(struct session *s)

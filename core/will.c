@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 
+enum { WILL_BURST_S = 10 };
+
 struct msg *will_new(struct home *h, const struct link_open *o)
 {
 	return msg_new(&o->will, o->will_qos, o->will_retain, o->token, NULL, home_wall(h));
@@ -30,6 +32,21 @@ void will_forget(struct session *s)
 	msg_put(&s->will);
 }
 
+/* Attack R19: connecting with a Will and breaking off again is a way to publish, too. */
+static bool over_rate(struct customer *c)
+{
+	int64_t rate = c->home->config->will_rate, now = home_now(c->home) * 1000;
+
+	if (rate == 0 || c->id == 0)
+		return false;
+	if (c->wills_due < now)
+		c->wills_due = now;
+	if (c->wills_due + 1000000 / rate > now + WILL_BURST_S * 1000000)
+		return true;
+	c->wills_due += 1000000 / rate;
+	return false;
+}
+
 /* What is published is a new message: its time and its expiry begin now (MQTT5 3.1.3.2.4). */
 void will_fire(struct session *s)
 {
@@ -38,7 +55,11 @@ void will_fire(struct session *s)
 
 	if (!s->will)
 		return;
-	if (s->rights_until && home_wall(h) >= s->rights_until * 1000) {
+	if (over_rate(s->customer)) {
+		h->counters.wills_over_rate++;
+		LOG_WARN(home_name(h), "will-dropped", "cid=%" PRIu64 " client=%s why=rate",
+		         s->customer->id, log_esc(session_id(s)));
+	} else if (s->rights_until && home_wall(h) >= s->rights_until * 1000) {
 		h->counters.wills_dropped++;
 		LOG_INFO(home_name(h), "will-dropped", "cid=%" PRIu64 " client=%s why=token-ended",
 		         s->customer->id, log_esc(session_id(s)));
