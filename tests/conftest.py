@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "kit"))
 
+import doors  # noqa: E402
 from stack import Customer, Stack  # noqa: E402
 
 
@@ -16,6 +17,21 @@ def stack(tmp_path_factory):
     s.start()
     yield s
     s.stop()
+
+
+def pytest_generate_tests(metafunc):
+    """A module with `every_door = True` runs all its tests that use the stack on each door of MBUS_DOORS."""
+    if getattr(metafunc.module, "every_door", False) and "stack" in metafunc.fixturenames:
+        metafunc.parametrize("door", doors.ALL, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def door(request):
+    """The door that stack.port leads to in this test."""
+    name = getattr(request, "param", "tcp")
+    if "stack" in request.fixturenames:
+        request.getfixturevalue("stack").door = name
+    return name
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 import json
 import os
 import queue
+import ssl
 import subprocess
 import threading
 
@@ -9,6 +10,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+import doors
 from stack import ROOT, SLOW, wait_for
 
 
@@ -18,7 +20,10 @@ class Paho:
     def __init__(self, port, token, client_id="", version=4, clean=True, will=None, expiry=0, connect=True, connect_properties=None):
         self.version = version
         more = {} if version == 5 else {"clean_session": clean}
-        self.client = paho.Client(client_id, protocol=version, **more)
+        door = getattr(port, "door", "tcp")
+        self.client = paho.Client(client_id, protocol=version, transport="websockets" if doors.is_ws(door) else "tcp", **more)
+        if doors.is_tls(door):
+            self.client.tls_set(port.ca, tls_version=ssl.PROTOCOL_TLS_CLIENT)
         self.client.username_pw_set(token, "")
         if will:
             self.client.will_set(will[0], will[1], qos=will[2] if len(will) > 2 else 0, retain=will[3] if len(will) > 3 else False)
@@ -62,7 +67,7 @@ class Paho:
         self.disconnected.set()
 
     def connect(self, expect=0):
-        self.client.connect("127.0.0.1", self.port, keepalive=30, **self.kw)
+        self.client.connect("127.0.0.1", int(self.port), keepalive=30, **self.kw)
         self.client.loop_start()
         assert self.connected.wait(10 * SLOW), "no CONNACK"
         assert self.code == expect, "CONNACK %s" % self.code
@@ -103,8 +108,14 @@ class Paho:
 VERSIONS = {3: "mqttv31", 4: "mqttv311", 5: "mqttv5"}
 
 
+def mosquitto_at(port):
+    """Host, port and authority. libmosquitto 2.0 speaks no WebSocket."""
+    port = doors.without_ws(port)
+    return ["-h", "127.0.0.1", "-p", str(int(port))] + (["--cafile", port.ca] if doors.is_tls(getattr(port, "door", "tcp")) else [])
+
+
 def mosquitto_pub(port, token, topic, payload, version=4, qos=0, retain=False, extra=()):
-    r = subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-u", token, "-V", VERSIONS[version], "-t", topic, "-m", payload, "-q", str(qos)]
+    r = subprocess.run(["mosquitto_pub"] + mosquitto_at(port) + ["-u", token, "-V", VERSIONS[version], "-t", topic, "-m", payload, "-q", str(qos)]
                        + (["-r"] if retain else []) + list(extra), capture_output=True, text=True, timeout=30 * SLOW)
     return r.returncode, r.stderr
 
@@ -113,7 +124,7 @@ class MosquittoSub:
     """mosquitto_sub -v in the background; lines "topic payload" in .lines()."""
 
     def __init__(self, port, token, *topics, version=4, qos=0, extra=(), unix=None):
-        where = ["--unix", unix] if unix else ["-h", "127.0.0.1", "-p", str(port), "-u", token]
+        where = ["--unix", unix] if unix else mosquitto_at(port) + ["-u", token]
         command = ["stdbuf", "-oL", "mosquitto_sub"] + where + ["-V", VERSIONS[version], "-v", "-q", str(qos), "-d"]
         for t in topics:
             command += ["-t", t]
@@ -158,7 +169,12 @@ class MqttJs:
         self.events = queue.Queue()
         self.held = []
         threading.Thread(target=self._read, daemon=True).start()
-        self.say(do="connect", url=url or "mqtt://127.0.0.1:%d" % port, options={
+        door, more = getattr(port, "door", "tcp"), {}
+        if doors.is_tls(door):
+            with open(port.ca) as f:
+                more["ca"] = f.read()
+        self.say(do="connect", url=url or "%s://127.0.0.1:%d%s" % (doors.KEYS[door], port, "/mqtt" if doors.is_ws(door) else ""), options={
+            **more,
             "clientId": client_id, "username": token, "protocolVersion": version, "clean": clean, "reconnectPeriod": 0,
             "protocolId": "MQIsdp" if version == 3 else "MQTT",
             **({"properties": {"sessionExpiryInterval": expiry}} if version == 5 else {})})

@@ -1,9 +1,11 @@
 """MQTT at the level of bytes, for tests that must say what no library would. v3.1, v3.1.1 and v5; nothing is validated on the way out."""
 import random
 import socket
+import ssl
 import struct
 import time
 
+from doors import connect_door
 from stack import SLOW
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = range(1, 16)
@@ -204,12 +206,11 @@ class Closed(Exception):
 
 
 class Raw:
-    """One TCP connection. version is how answers are read."""
+    """One connection through the door that port stands for (a plain number: TCP). version is how answers are read."""
 
     def __init__(self, port, version=4, host="127.0.0.1"):
         self.version = version
-        self.sock = socket.create_connection((host, port), timeout=10 * SLOW)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = connect_door(port, host)
         self.data = b""
 
     def send(self, data):
@@ -220,7 +221,7 @@ class Raw:
         self.sock.settimeout(max(timeout, 0.001))
         try:
             more = self.sock.recv(65536)
-        except (ConnectionResetError, BrokenPipeError):
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLError):
             raise Closed()
         if not more:
             raise Closed()

@@ -54,6 +54,7 @@ class Stack:
         self.config = config
         self.workers = workers
         self.homes = homes
+        self.door = "tcp"
         self.process = None
         self.ready = None
         self.output = None
@@ -121,7 +122,9 @@ class Stack:
     # ---- REST ----
     @property
     def port(self):
-        return self.ready["mqtt"]
+        """Of the door that the test runs on (tests/conftest.py)."""
+        from doors import port
+        return port(self.ready, self.door)
 
     @property
     def master(self):
