@@ -172,6 +172,7 @@ void out_pump(struct session *s); /* sends what may be sent */
 /* what was sent on the last connection will be sent again */
 void out_connected(struct session *s);
 /* drops what no subscription wants any more */
+void out_keep(struct session *s, const struct subscription *given_up); /* see OUT_KEPT */
 void out_sweep(struct session *s);
 /* takes it out of its list and frees it */
 void out_drop(struct session *s, struct out *o);
@@ -181,7 +182,6 @@ void outs_free(struct home *h); /* the spare ones */
 
 /* ---- session_in.c ---- */
 void inbound_clear(struct session *s);
-void out_keep(struct session *s, const struct subscription *given_up); /* see OUT_KEPT */
 
 /* ---- subscription.c ---- */
 struct subscription *sub_find(const struct session *s, struct str filter);

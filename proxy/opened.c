@@ -324,7 +324,8 @@ static void connack_props(struct conn *c, struct mqtt_props *p)
 	}
 }
 
-/* False: the client takes no packet as large as the smallest CONNACK [MQTT-3.1.2-24]; nothing was written. */
+/* False: the client takes no packet as large as the smallest CONNACK [MQTT-3.1.2-24]; nothing was
+ * written. */
 static bool write_connack(struct conn *c, bool present, const struct link_opened *o)
 {
 	struct mqtt_props props = { 0 };
@@ -351,7 +352,12 @@ static bool write_connack(struct conn *c, bool present, const struct link_opened
 		props.user = STR_NONE;
 		props.user_count = 0;
 		mqtt_connack_write(out, c->version, present, RC_SUCCESS, &props);
+		if (buf_len(out) - before > c->packet_most) {
+			buf_cut(out, before);
+			return false;
+		}
 	}
+	return true;
 }
 
 /* ---- OPENED ---- */
@@ -371,12 +377,7 @@ static bool resume_filters(struct conn *c, struct link_opened o)
 void opened_answer(struct conn *c, bool present, const struct link_opened *o)
 {
 	struct worker *w = c->worker;
-		if (buf_len(out) - before > c->packet_most) {
-			buf_cut(out, before);
-			return false;
-		}
 
-	return true;
 	if (o->reason >= RC_UNSPECIFIED_ERROR) {
 		/* the number is free again, says the core */
 		uplink_detach(c);
