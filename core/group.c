@@ -3,7 +3,8 @@
  * ever offered to members that may have it (attack C09).
  *
  * Who gets it: a member that takes it at once; else, for QoS 1 and 2, one that is connected; else
- * one whose session waits. Among equals it is the one whose last turn is longest ago. When a member
+ * one whose session waits. Among equals it is the one whose last turn is longest ago. In a sticky
+ * group it is who the name belongs to among those that are connected. When a member
  * goes, what still waits for it goes to the others; so does what it was sent with QoS 1 if its
  * session ends, but never QoS 2 that it was sent [MQTT-4.8.2-5]. */
 #include "base/base.h"
@@ -24,6 +25,11 @@ static struct group *group_find(const struct customer *c, struct str key, uint64
 	return NULL;
 }
 
+static size_t name_size(struct str key) /* the name ends there; share_split found it */
+{
+	return (size_t)((const char *)memchr(key.p, '/', key.n) - key.p);
+}
+
 static struct group *group_new(struct customer *c, struct str key, uint64_t hash)
 {
 	struct group *g = mem_zalloc(sizeof(*g) + key.n);
@@ -32,6 +38,8 @@ static struct group *group_new(struct customer *c, struct str key, uint64_t hash
 		return NULL;
 	g->customer = c;
 	list_init(&g->members);
+	if (c->home->config->flespi_extensions)
+		g->sticky = sticky_of(str_make(key.p, name_size(key)));
 	g->key_len = (uint16_t)key.n;
 	memcpy(g->key, key.p, key.n);
 	if (map_add(&c->groups, &g->node, hash)) {
@@ -82,7 +90,33 @@ static enum rank rank_of(const struct subscription *sub, const struct msg *m)
 struct choice {
 	struct subscription *best;
 	enum rank rank;
+	uint64_t key, weight; /* in a sticky group */
 };
+
+static struct choice choice_begin(const struct group *g, const struct msg *m)
+{
+	struct choice choice = { .rank = RANK_NONE };
+
+	if (unlikely(g->sticky.count))
+		choice.key = sticky_key(g->sticky, g->customer->id ? msg_name(m) : m->m.topic);
+	return choice;
+}
+
+/* Its place is its place, also while it is slow: the message waits in its queue. */
+static void consider_sticky(struct choice *choice, struct subscription *sub, const struct msg *m)
+{
+	enum rank rank = rank_of(sub, m);
+	uint64_t weight;
+
+	if (rank == RANK_NONE)
+		return;
+	if (rank == RANK_CONNECTED)
+		rank = RANK_NOW;
+	weight = sticky_weight(choice->key, session_id(sub->session));
+	if (!choice->best || rank < choice->rank ||
+	    (rank == choice->rank && weight > choice->weight))
+		*choice = (struct choice){ sub, rank, choice->key, weight };
+}
 
 static void consider(struct choice *choice, struct subscription *sub, const struct msg *m)
 {
@@ -93,7 +127,8 @@ static void consider(struct choice *choice, struct subscription *sub, const stru
 	if (choice->best &&
 	    (rank > choice->rank || (rank == choice->rank && sub->chosen >= choice->best->chosen)))
 		return;
-	*choice = (struct choice){ sub, rank };
+	choice->best = sub;
+	choice->rank = rank;
 }
 
 static bool give(struct group *g, struct subscription *sub, struct msg *m)
@@ -112,10 +147,14 @@ static bool give(struct group *g, struct subscription *sub, struct msg *m)
 
 bool group_give(struct group *g, struct msg *m)
 {
-	struct choice choice = { NULL, RANK_NONE };
+	struct choice choice = choice_begin(g, m);
 
-	for (struct subscription *sub = g->hits; sub; sub = sub->next_hit)
-		consider(&choice, sub, m);
+	for (struct subscription *sub = g->hits; sub; sub = sub->next_hit) {
+		if (unlikely(g->sticky.count))
+			consider_sticky(&choice, sub, m);
+		else
+			consider(&choice, sub, m);
+	}
 	if (choice.best)
 		return give(g, choice.best, m);
 	if (m->qos)
@@ -128,12 +167,17 @@ bool group_give(struct group *g, struct msg *m)
 /* To whoever is left; the first that takes it at once is the one to take. */
 static bool give_again(struct group *g, struct msg *m)
 {
-	struct choice choice = { NULL, RANK_NONE };
+	struct choice choice = choice_begin(g, m);
 	struct subscription *sub;
 
 	list_each(sub, &g->members, struct subscription, member) {
-		if (sub_wants(sub, m))
-			consider(&choice, sub, m);
+		if (!sub_wants(sub, m))
+			continue;
+		if (g->sticky.count) {
+			consider_sticky(&choice, sub, m);
+			continue;
+		}
+		consider(&choice, sub, m);
 		if (choice.best && choice.rank == RANK_NOW)
 			break;
 	}

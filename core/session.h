@@ -5,6 +5,7 @@
  * oldest first. */
 #pragma once
 #include "core/home_parts.h"
+#include "core/sticky.h"
 
 struct subscription;
 struct group;
@@ -135,7 +136,8 @@ struct group {
 	struct map_node node; /* in customer->groups */
 	struct customer *customer;
 	struct list members; /* struct subscription */
-	uint64_t stamp;      /* while one message is matched: */
+	struct sticky sticky;
+	uint64_t stamp; /* while one message is matched: */
 	struct subscription *hits;
 	struct group *next_hit;
 	uint16_t key_len;
