@@ -157,6 +157,7 @@ static void home_init(struct home *h, const struct core_config *config, unsigned
 	h->index = index;
 	h->count = 1;
 	(void)snprintf(h->name, sizeof(h->name), "home=%u", index);
+	route_init(h);
 	list_init(&h->replays);
 	list_init(&h->fars);
 	list_init(&h->spare_outs);
@@ -262,6 +263,7 @@ void home_free(struct home **slot)
 	fars_free(h);
 	trusted_free(h);
 	customers_free(h);
+	memo_free(&h->routes);
 	outs_free(h);
 	if (h->inbox)
 		inbox_close(&h->inbox);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/hash.h"
+#include "base/memo.h"
 #include "core/home.h"
 #include "core/retained.h"
 #include "core/tree.h"
@@ -42,6 +43,7 @@ struct home {
 	struct customer *trusted;
 	/* on other homes: struct mirror_leaf by filter; trusted.c */
 	struct map mirror;
+	struct memo routes; /* struct routed by topic; route.c */
 	/* one per message matched: "this subscription has it already" */
 	uint64_t stamp;
 	/* counts choices of shared groups: who had its turn when */
@@ -91,6 +93,9 @@ void customers_free(struct home *h);
 bool customer_name(const struct customer *c, struct str inner, struct str *name);
 
 /* ---- route.c ---- */
+void route_init(struct home *h);
+/* home_publish for who knows whose the message is: c MUST be customer_find(h, m->customer) */
+uint8_t route_publish(struct home *h, struct customer *c, struct msg *m);
 /* home 0: to the trusted world's subscriptions only */
 unsigned route_trusted(struct home *h, struct msg *m);
 

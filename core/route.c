@@ -84,20 +84,31 @@ static void hit(void *arg, struct tree_leaf *leaf)
 		give(match, sub);
 }
 
-static void match_tree(struct match *match, struct tree *tree, struct str name)
+/* A message given to every subscription of a tree that was hit. */
+static void match_begin(struct match *match)
+{
+	match->home->stamp++;
+	match->groups = NULL;
+}
+
+static void match_end(struct match *match)
 {
 	struct group *next;
 
-	if (tree_empty(tree))
-		return;
-	match->home->stamp++;
-	match->groups = NULL;
-	tree_match(tree, name, hit, match);
 	for (struct group *g = match->groups; g; g = next) {
 		next = g->next_hit;
 		match->given++;
 		(void)group_give(g, match->m);
 	}
+}
+
+static void match_tree(struct match *match, struct tree *tree, struct str name)
+{
+	if (tree_empty(tree))
+		return;
+	match_begin(match);
+	tree_match(tree, name, hit, match);
+	match_end(match);
 }
 
 unsigned route_trusted(struct home *h, struct msg *m)
@@ -108,13 +119,87 @@ unsigned route_trusted(struct home *h, struct msg *m)
 	return match.given;
 }
 
+/* ---- Names that were walked before. Publishers say the same few names again and again: what the
+ * two trees answered is remembered until one of them changes. ---- */
+enum { ROUTED_LEAVES = 6 };
+
+struct routed {
+	uint32_t own, all; /* leaves of the customer's tree, then those of the trusted world's */
+	struct tree_leaf *leaf[ROUTED_LEAVES];
+};
+
+struct walked { /* a walk that is written down */
+	struct match *match;
+	struct routed *to;
+};
+
+void route_init(struct home *h)
+{
+	h->routes.value = sizeof(struct routed);
+}
+
+static void hit_noted(void *arg, struct tree_leaf *leaf)
+{
+	struct walked *w = arg;
+
+	if (w->to->all < ROUTED_LEAVES)
+		w->to->leaf[w->to->all] = leaf;
+	w->to->all++;
+	hit(w->match, leaf);
+}
+
+static void walk_tree(struct walked *w, struct tree *tree, struct str name)
+{
+	if (tree_empty(tree))
+		return;
+	match_begin(w->match);
+	tree_match(tree, name, hit_noted, w);
+	match_end(w->match);
+}
+
+static void walk_again(struct match *match, const struct routed *r, uint32_t from, uint32_t to)
+{
+	if (from == to)
+		return;
+	match_begin(match);
+	for (uint32_t i = from; i < to; i++)
+		hit(match, r->leaf[i]);
+	match_end(match);
+}
+
+static void walk(struct match *match, struct tree *own, struct tree *trusted)
+{
+	struct home *h = match->home;
+	struct msg *m = match->m;
+	uint64_t a = own ? tree_stamp(own) : 0, b = tree_stamp(trusted);
+	struct routed found = { 0 };
+	struct walked w = { match, &found };
+	void *kept;
+
+	if (own)
+		walk_tree(&w, own, msg_name(m));
+	found.own = found.all;
+	walk_tree(&w, trusted, m->m.topic);
+	if (found.all > ROUTED_LEAVES)
+		return;
+	kept = memo_put(&h->routes, a, b, m->m.topic);
+	if (kept)
+		memcpy(kept, &found, sizeof(found));
+}
+
 static unsigned route(struct home *h, struct customer *c, struct msg *m)
 {
 	struct match match = { .home = h, .m = m };
+	struct tree *own = c && c->id ? c->tree : NULL, *trusted = h->trusted->tree;
+	const struct routed *known =
+	    memo_find(&h->routes, own ? tree_stamp(own) : 0, tree_stamp(trusted), m->m.topic);
 
-	if (c && c->id)
-		match_tree(&match, c->tree, msg_name(m));
-	match_tree(&match, h->trusted->tree, m->m.topic);
+	if (known) {
+		walk_again(&match, known, 0, known->own);
+		walk_again(&match, known, known->own, known->all);
+	} else {
+		walk(&match, own, trusted);
+	}
 	if (match.elsewhere) {
 		trusted_show(h, m);
 		match.given++;
@@ -147,19 +232,12 @@ static uint8_t retain(struct home *h, struct customer *c, struct msg *m)
 	return RC_SUCCESS;
 }
 
-uint8_t home_publish(struct home *h, struct msg *m)
+uint8_t route_publish(struct home *h, struct customer *c, struct msg *m)
 {
-	unsigned to = link_home_of(m->customer, h->count), given;
-	struct customer *c;
+	unsigned given;
 	uint8_t reason = RC_SUCCESS;
 
-	if (to != h->index) {
-		trusted_hand(h, m, to);
-		return RC_SUCCESS;
-	}
 	h->counters.published++;
-	c = m->retain && m->m.payload.n ? customer_get(h, m->customer)
-	                                : customer_find(h, m->customer);
 	if (m->retain)
 		reason = retain(h, c, m);
 	given = route(h, c, m);
@@ -170,4 +248,18 @@ uint8_t home_publish(struct home *h, struct msg *m)
 		return reason;
 	h->counters.unmatched++;
 	return reason ? reason : RC_NO_MATCHING_SUBSCRIBERS;
+}
+
+uint8_t home_publish(struct home *h, struct msg *m)
+{
+	unsigned to = link_home_of(m->customer, h->count);
+
+	if (to != h->index) {
+		trusted_hand(h, m, to);
+		return RC_SUCCESS;
+	}
+	return route_publish(h,
+	                     m->retain && m->m.payload.n ? customer_get(h, m->customer)
+	                                                 : customer_find(h, m->customer),
+	                     m);
 }

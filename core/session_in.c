@@ -120,7 +120,10 @@ static uint8_t publish_msg(struct session *s, uint8_t flags, const struct link_p
 		h->counters.dropped_memory++;
 		return RC_QUOTA_EXCEEDED;
 	}
-	reason = home_publish(h, m);
+	/* A client's names are its customer's, who lives here; the trusted world's are anybody's.
+	 */
+	reason = m->customer && m->customer == s->customer->id ? route_publish(h, s->customer, m)
+	                                                       : home_publish(h, m);
 	msg_put(&m);
 	return reason;
 }

@@ -6,9 +6,19 @@
 #include "base/base.h"
 #include "core/tree_parts.h"
 
+#include <stdatomic.h>
+
 #include "base/mem.h"
 
 enum { FEW = 4 }; /* literal children in a chain */
+
+/* Any thread: trees of all homes draw from one row of numbers. */
+static void changed(struct tree *t)
+{
+	static _Atomic uint64_t stamps;
+
+	t->stamp = atomic_fetch_add_explicit(&stamps, 1, memory_order_relaxed) + 1;
+}
 
 int tree_new(struct tree **out)
 {
@@ -17,6 +27,7 @@ int tree_new(struct tree **out)
 	if (!t)
 		return -E_NOMEM;
 	list_init(&t->root.leaves);
+	changed(t);
 	*out = t;
 	return 0;
 }
@@ -26,6 +37,11 @@ void tree_free(struct tree **t)
 	MUST(!*t || tree_empty(*t));
 	mem_free(*t);
 	*t = NULL;
+}
+
+uint64_t tree_stamp(const struct tree *t)
+{
+	return t->stamp;
 }
 
 size_t tree_nodes(const struct tree *t)
@@ -384,6 +400,7 @@ int tree_add(struct tree *t, struct tree_leaf *leaf, struct str filter)
 		return err;
 	list_add_tail(&at->leaves, &leaf->node);
 	leaf->at = at;
+	changed(t);
 	return 0;
 }
 
@@ -394,4 +411,5 @@ void tree_del(struct tree *t, struct tree_leaf *leaf)
 	list_del(&leaf->node);
 	prune(t, leaf->at);
 	leaf->at = NULL;
+	changed(t);
 }

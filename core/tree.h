@@ -32,5 +32,8 @@ void tree_del(struct tree *t, struct tree_leaf *leaf);
  * within hit, are fine. */
 void tree_match(struct tree *t, struct str name, void (*hit)(void *arg, struct tree_leaf *leaf),
                 void *arg);
+/* Of what the tree holds now: another one after every change, and never one that any tree of the
+ * process had before. What was found under the same stamp would be found again. */
+uint64_t tree_stamp(const struct tree *t);
 size_t tree_nodes(const struct tree *t); /* for limits and tests */
 bool tree_empty(const struct tree *t);

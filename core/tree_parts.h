@@ -47,6 +47,7 @@ struct fan {
 
 struct tree {
 	size_t nodes;          /* without the root */
+	uint64_t stamp;        /* tree_stamp() */
 	struct tree_node root; /* last: ends in label[] */
 };
 

@@ -18,8 +18,9 @@ static void a_message_is_a_copy_of_all_its_parts(void)
 {
 	char topic[] = "customer/7/a", response[] = "customer/7/r", props[] = "\x01\x01",
 	     payload[] = "xyz";
-	struct link_msg src = { str_c(topic), str_c(response), str_make(props, 2),
-		                str_make(payload, 3), 9 };
+	struct link_msg src = {
+		str_c(topic), str_c(response), str_make(props, 2), str_make(payload, 3), 9, STR_NONE
+	};
 	struct msg *m = msg_new(&src, 2, true, 11, NULL, 1000);
 
 	memset(topic, 'x', sizeof(topic));

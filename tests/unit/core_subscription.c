@@ -108,6 +108,41 @@ static void the_retain_flag_is_kept_only_if_asked_for(void)
 	end();
 }
 
+/* Where a name goes is remembered; what comes and goes meanwhile must not be missed. */
+static void a_name_said_before_finds_who_is_there_now(void)
+{
+	static struct client one, other;
+
+	begin();
+	one.n = other.n = 0;
+	OPEN(&one, .id = "one");
+	OPEN(&other, .id = "other");
+	SUBBED(&one, "t/+", .id = 1, .inner = { "t/a", "t/#" });
+	PUB(&p, "t/a", "1", 0, 0);
+	PUB(&p, "t/a", "2", 0, 0);
+	SAID(&one, "t/a=1 q0 s1 t/a=2 q0 s1");
+	SUBBED(&other, "t/a");
+	PUB(&p, "t/a", "3", 0, 0);
+	PUB(&p, "t/a", "4", 0, 0);
+	SAID(&one, "t/a=3 q0 s1 t/a=4 q0 s1");
+	SAID(&other, "t/a=3 q0 t/a=4 q0");
+	REGRANT(&one, "t/+", .inner = { "t/b" });
+	PUB(&p, "t/a", "5", 0, 0);
+	SAID(&one, "");
+	SAID(&other, "t/a=5 q0");
+	session_close(&other.port, LINK_CLOSE_EXPIRY, 0);
+	PUB(&p, "t/a", "6", 0, 0);
+	OPEN(&other, .id = "other");
+	SUBBED(&other, "$share/g/t/a", .inner = { "t/a" });
+	PUB(&p, "t/a", "7", 0, 0);
+	PUB(&p, "t/a", "8", 0, 0);
+	SAID(&other, "t/a=7 q0 t/a=8 q0");
+	SAID(&one, "");
+	session_close(&one.port, 0, 0);
+	session_close(&other.port, 0, 0);
+	end();
+}
+
 static void unsubscribing_ends_it(void)
 {
 	begin();
@@ -477,11 +512,11 @@ RUN(a_subscription_is_granted_what_it_asked_for, what_the_proxy_refused_is_repea
     a_filter_outside_the_customer_is_nonsense, the_lower_qos_counts,
     a_message_comes_once_per_subscription, subscribing_again_replaces,
     no_local_keeps_ones_own_messages_away, the_retain_flag_is_kept_only_if_asked_for,
-    unsubscribing_ends_it, subscriptions_of_a_session_are_limited,
-    subscriptions_of_a_customer_are_limited, a_resumed_session_lists_its_subscriptions,
-    a_retained_message_comes_to_a_new_subscription, an_empty_payload_clears,
-    retain_handling_1_sends_to_new_subscriptions_only, retain_handling_2_sends_none,
-    retained_messages_come_only_through_the_granted_set_and_once,
+    unsubscribing_ends_it, a_name_said_before_finds_who_is_there_now,
+    subscriptions_of_a_session_are_limited, subscriptions_of_a_customer_are_limited,
+    a_resumed_session_lists_its_subscriptions, a_retained_message_comes_to_a_new_subscription,
+    an_empty_payload_clears, retain_handling_1_sends_to_new_subscriptions_only,
+    retain_handling_2_sends_none, retained_messages_come_only_through_the_granted_set_and_once,
     retained_messages_are_limited_and_passed_on_all_the_same, many_retained_messages_come_in_slices,
     retained_messages_wait_for_who_does_not_read,
     more_retained_messages_than_the_queue_holds_all_come, closing_ends_a_replay,

@@ -445,9 +445,36 @@ static void a_name_is_found_in_trees_of_any_size(void)
 	bench("1,000,000 names", 1000000, "dev/@", "dev/@");
 }
 
-RUN(a_filter_matches_its_own_name_once, plus_stands_for_one_level_even_an_empty_one,
-    hash_matches_its_parent_and_everything_below, a_root_wildcard_never_reaches_a_dollar_name,
-    a_root_wildcard_reaches_flespi_only_with_the_mark,
+static void every_change_gives_a_stamp_that_no_tree_had_before(void)
+{
+	struct tree *t, *other;
+	struct owned o;
+	uint64_t seen[5];
+
+	IS(tree_new(&t), 0);
+	seen[0] = tree_stamp(t);
+	IS(tree_new(&other), 0);
+	seen[1] = tree_stamp(other);
+	put(t, &o, "a/b", false);
+	seen[2] = tree_stamp(t);
+	IS(hits(t, "a/b"), 1);
+	YES(tree_stamp(t) == seen[2]);
+	tree_del(t, &o.leaf);
+	seen[3] = tree_stamp(t);
+	tree_free(&t);
+	IS(tree_new(&t), 0);
+	seen[4] = tree_stamp(t);
+	for (unsigned i = 0; i < ARRAY_LEN(seen); i++) {
+		for (unsigned k = 0; k < i; k++)
+			YES(seen[i] != seen[k]);
+	}
+	tree_free(&t);
+	tree_free(&other);
+}
+
+RUN(a_filter_matches_its_own_name_once, every_change_gives_a_stamp_that_no_tree_had_before,
+    plus_stands_for_one_level_even_an_empty_one, hash_matches_its_parent_and_everything_below,
+    a_root_wildcard_never_reaches_a_dollar_name, a_root_wildcard_reaches_flespi_only_with_the_mark,
     marked_and_unmarked_leaves_of_one_filter_are_told_apart, what_no_filter_can_be_is_refused,
     a_filter_that_leaves_another_halfway_splits_its_node, a_tree_with_filters_is_not_freed,
     any_change_keeps_the_tree_equal_to_a_plain_list, the_deepest_walk_hits_all,
