@@ -52,6 +52,11 @@ struct str acl_source(const struct acl *a)
 	return buf_str(&a->source);
 }
 
+uint64_t acl_stamp(const struct acl *a)
+{
+	return a->stamp;
+}
+
 bool acl_same(const struct acl *a, const struct acl *b)
 {
 	return a == b ||

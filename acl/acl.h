@@ -45,6 +45,9 @@ struct acl *acl_get(struct acl *a);
 void acl_put(struct acl **slot);
 
 enum acl_type acl_type(const struct acl *a);
+/* Of these rights, and of no other ACL that this process ever has: what was asked under it would be
+ * answered the same again. */
+uint64_t acl_stamp(const struct acl *a);
 /* The access object as compact JSON; borrowed. Empty when it is longer than ACL_SOURCE_MAX. */
 struct str acl_source(const struct acl *a);
 /* Equal sets of grants on MQTT: nothing to recompute. Sets that only add up to the same (a/#

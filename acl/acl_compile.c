@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "acl/acl.h"
 
+#include <stdatomic.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -419,6 +420,14 @@ static int keep_source(struct compile *c, const json_t *access)
 	return 0;
 }
 
+/* Any thread may compile. */
+static uint64_t next_stamp(void)
+{
+	static _Atomic uint64_t stamps;
+
+	return atomic_fetch_add_explicit(&stamps, 1, memory_order_relaxed) + 1;
+}
+
 int acl_compile(struct acl **out, const json_t *access, char *why, size_t why_size)
 {
 	struct compile c = { .why = why, .why_size = why_size };
@@ -434,6 +443,7 @@ int acl_compile(struct acl **out, const json_t *access, char *why, size_t why_si
 		return -E_NOMEM;
 	}
 	c.acl->refs = 1;
+	c.acl->stamp = next_stamp();
 	c.acl->type = (enum acl_type)type;
 	err = type == ACL_LISTED ? compile_listed(&c, list) : compile_preset(&c);
 	if (!err)

@@ -16,6 +16,7 @@ extern const int acl_uri_mqtt, acl_submodule_logs;
 /* All but refs is written by acl_compile() and never again. */
 struct acl {
 	_Atomic unsigned refs;
+	uint64_t stamp; /* acl_stamp() */
 	enum acl_type type;
 	struct acl_set publish, receive;
 	/* Method bits: rest[uri][0] of the item itself, rest[uri][1 + n] of its submodule n. */

@@ -45,12 +45,10 @@ fail:
 	return NULL;
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t n)
+uint8_t *buf_reserve_more(struct buf *b, size_t n)
 {
 	if (unlikely(b->broken))
 		return NULL;
-	if (likely(b->p && b->cap - b->tail >= n))
-		return b->p + b->tail;
 	if (b->p && b->head >= buf_len(b) && b->cap - buf_len(b) >= n) {
 		buf_to_front(b);
 		return b->p + b->tail;

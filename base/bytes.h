@@ -119,7 +119,13 @@ static inline bool buf_ok(const struct buf *b)
 }
 
 /* room for n more bytes at the returned place (tail), or NULL and broken; may move p */
-uint8_t *buf_reserve(struct buf *b, size_t n);
+uint8_t *buf_reserve_more(struct buf *b, size_t n);
+static inline uint8_t *buf_reserve(struct buf *b, size_t n)
+{
+	if (likely(!b->broken && b->p && b->cap - b->tail >= n))
+		return b->p + b->tail;
+	return buf_reserve_more(b, n);
+}
 static inline void buf_commit(struct buf *b, size_t n) /* n of the reserved bytes were written */
 {
 	MUST(n <= b->cap - b->tail);

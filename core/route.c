@@ -195,8 +195,10 @@ static unsigned route(struct home *h, struct customer *c, struct msg *m)
 	    memo_find(&h->routes, own ? tree_stamp(own) : 0, tree_stamp(trusted), m->m.topic);
 
 	if (known) {
-		walk_again(&match, known, 0, known->own);
-		walk_again(&match, known, known->own, known->all);
+		struct routed r = *known; /* nothing in the table is held while others are called */
+
+		walk_again(&match, &r, 0, r.own);
+		walk_again(&match, &r, r.own, r.all);
 	} else {
 		walk(&match, own, trusted);
 	}

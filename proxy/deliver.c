@@ -213,7 +213,8 @@ static bool to_worker(struct uplink *u, const struct link_deliver *d)
 bool deliver(struct uplink *u, struct link_deliver *frame)
 {
 	struct worker *w = u->worker;
-	struct delivery d;
+	/* written by begin(), the rest before it is read: not cleared for each message */
+	struct delivery d __attribute__((uninitialized));
 
 	if (!begin(&d, w, frame))
 		return false;

@@ -124,9 +124,28 @@ unsigned gate_props(const struct proxy_config *f, const struct mqtt_props *p)
 	return bytes > (size_t)f->user_properties_bytes ? RC_PACKET_TOO_LARGE : RC_SUCCESS;
 }
 
-unsigned gate_publish(const struct badge *b, struct str topic)
+/* An ACL never changes, and neither does its answer about a name: what a client may publish, and
+ * what its neighbours with the same rights may receive, is worked out once and then looked up. */
+enum { PUBLISH = 1, RECEIVE = 4, MAY = 2 }; /* asked; and MAY times it: the answer was yes */
+
+static bool may(struct worker *w, const struct acl *a, struct str topic, uint64_t what,
+                bool (*ask)(const struct acl *a, struct str topic))
 {
-	return acl_may_publish(b->acl, topic) ? RC_SUCCESS : RC_NOT_AUTHORIZED;
+	const uint64_t *known = memo_find(&w->rights, acl_stamp(a), 0, topic);
+	uint64_t answers = known ? *known : 0, *keep;
+
+	if (answers & what)
+		return answers & what * MAY;
+	answers |= what | (ask(a, topic) ? what * MAY : 0);
+	keep = memo_put(&w->rights, acl_stamp(a), 0, topic);
+	if (keep)
+		*keep = answers;
+	return answers & what * MAY;
+}
+
+unsigned gate_publish(struct worker *w, const struct badge *b, struct str topic)
+{
+	return may(w, b->acl, topic, PUBLISH, acl_may_publish) ? RC_SUCCESS : RC_NOT_AUTHORIZED;
 }
 
 /* Many clients with one token get the same message: the token's rights are asked once. */
@@ -134,7 +153,7 @@ bool gate_deliver(struct worker *w, struct badge *b, struct str name)
 {
 	if (b->memo_serial != w->deliver_serial) {
 		b->memo_serial = w->deliver_serial;
-		b->memo = acl_may_receive(b->acl, name);
+		b->memo = may(w, b->acl, name, RECEIVE, acl_may_receive);
 	}
 	return b->memo;
 }

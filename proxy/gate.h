@@ -30,9 +30,10 @@ extern const struct feed_ops gate_ops;
 bool gate_topic_fits(const struct proxy_config *f, struct str topic);
 /* RC_SUCCESS, 0x95, 0x97 (attack R08) */
 unsigned gate_props(const struct proxy_config *f, const struct mqtt_props *p);
+/* Both ask the ACL, and remember its answer for the name (w->rights). */
 /* RC_SUCCESS or 0x87 */
-unsigned gate_publish(const struct badge *b, struct str topic);
-/* remembered for worker->deliver_serial */
+unsigned gate_publish(struct worker *w, const struct badge *b, struct str topic);
+/* remembered for worker->deliver_serial too */
 bool gate_deliver(struct worker *w, struct badge *b, struct str name);
 
 /* ---- Handlers ---- */
@@ -54,8 +55,8 @@ void in_subscribe_regrant(struct conn *c);
 /* the core answered */
 void in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
 /* A message of a client as it crosses the link: names mapped into the customer's space, properties
- * in the link's form. Built in w->scratch, which is the caller's until the next such call. False:
- * no memory. */
+ * in the link's form. It borrows space, topic, p, payload, and w->scratch, which is the caller's
+ * until the next such call. False: no memory. */
 bool in_publish_msg(struct worker *w, const struct space *space, struct str topic,
                     const struct mqtt_props *p, struct str payload,
                     struct link_msg *out) MUST_CHECK;

@@ -81,7 +81,8 @@ static unsigned admit(struct conn *c, const struct token_info *info, const char 
 		reason = admit_rate(c, info, say);
 	if (!reason)
 		reason = admit_count(c, info, say);
-	if (!reason && will->present && gate_publish(c->badge, will->topic)) { /* attack C01 */
+	if (!reason && will->present &&
+	    gate_publish(c->worker, c->badge, will->topic)) { /* attack C01 */
 		*say = "Will topic not allowed";
 		reason = RC_NOT_AUTHORIZED;
 	}

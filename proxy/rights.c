@@ -40,7 +40,7 @@ static void change_conn(struct conn *c)
 
 	if (!c->channel || !uplink_up(c->link))
 		return;
-	if (will.n && gate_publish(c->badge, will)) { /* attack C02 */
+	if (will.n && gate_publish(c->worker, c->badge, will)) { /* attack C02 */
 		LOG_INFO(conn_name(c), "will-dropped", "topic=%s", log_esc(will));
 		link_bare_write(uplink_out(c->link), LINK_WILL_DROP, c->channel, c->generation);
 		mem_free(c->will_topic);

@@ -202,6 +202,7 @@ int worker_new(struct worker **out, struct crew *crew, unsigned index)
 	w->crew = crew;
 	w->config = crew->config;
 	w->auth = crew->auth;
+	w->rights.value = sizeof(uint64_t);
 	list_init(&w->conns);
 	list_init(&w->dirty);
 	timer_init(&w->stop_timer, stop_now);
@@ -264,6 +265,7 @@ void worker_free(struct worker **slot)
 	map_free(&w->badges);
 	for (unsigned i = 0; i < w->spares; i++)
 		buf_free(&w->spare[i]);
+	memo_free(&w->rights);
 	buf_free(&w->scratch);
 	buf_free(&w->encoded);
 	buf_free(&w->sink);

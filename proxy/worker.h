@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/inbox.h"
+#include "base/memo.h"
 #include "proxy/auth.h"
 #include "proxy/config.h"
 #include "proxy/door.h"
@@ -90,6 +91,7 @@ struct worker {
 	/* what is written for somebody who is gone; never read */
 	struct buf sink;
 	uint64_t deliver_serial;
+	struct memo rights;        /* gate.c: what ACLs said, by name */
 	struct event_rate blocked; /* events.c: of tokens that have no badge */
 	struct worker_counters n;
 };

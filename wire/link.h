@@ -124,6 +124,9 @@ void link_bare_write(struct buf *b, enum link_type type, uint32_t channel, uint1
 struct link_msg {
 	struct str topic, response_topic, props, payload;
 	uint32_t expiry_s; /* seconds left; LINK_NO_EXPIRY */
+	/* for writing: stands before both topics, so that nobody has to put them together first.
+	 * What was read has none */
+	struct str prefix;
 };
 #define LINK_NO_EXPIRY UINT32_MAX
 

@@ -221,6 +221,7 @@ static bool msg_take(struct take *t, struct link_msg *m)
 	    !take_bytes(t, response_n, &m->response_topic) || !take_bytes(t, props_n, &m->props))
 		return false;
 	m->payload = rest_of(t);
+	m->prefix = STR_NONE;
 	return m->props.n == 0 || props_ok(m->props);
 }
 

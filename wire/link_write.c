@@ -82,19 +82,27 @@ static uint8_t *start(struct buf *b, struct to to, size_t body)
 	return put32(w, to.channel);
 }
 
+static struct str response_prefix(const struct link_msg *m)
+{
+	return m->response_topic.n ? m->prefix : STR_NONE;
+}
+
 static size_t msg_size(const struct link_msg *m)
 {
-	return MSG_FIXED + m->topic.n + m->response_topic.n + m->props.n + m->payload.n;
+	return MSG_FIXED + m->prefix.n + m->topic.n + response_prefix(m).n + m->response_topic.n +
+	       m->props.n + m->payload.n;
 }
 
 static uint8_t *put_msg(uint8_t *w, const struct link_msg *m)
 {
+	struct str before = response_prefix(m);
+
 	w = put32(w, m->expiry_s);
-	w = put32(w, (uint32_t)m->topic.n);
-	w = put32(w, (uint32_t)m->response_topic.n);
+	w = put32(w, (uint32_t)(m->prefix.n + m->topic.n));
+	w = put32(w, (uint32_t)(before.n + m->response_topic.n));
 	w = put32(w, (uint32_t)m->props.n);
-	w = put_text(w, m->topic);
-	w = put_text(w, m->response_topic);
+	w = put_text(put_text(w, m->prefix), m->topic);
+	w = put_text(put_text(w, before), m->response_topic);
 	w = put_text(w, m->props);
 	return put_text(w, m->payload);
 }

@@ -145,11 +145,31 @@ static void the_answer_for_one_message_is_remembered_and_no_longer(void)
 static void nobody_publishes_to_reserved_names(void)
 {
 	struct badge b = { .acl = acl_of("{\"type\":1}") };
+	struct worker w = { .rights.value = sizeof(uint64_t) };
 
-	IS(gate_publish(&b, STR("a/b")), RC_SUCCESS);
-	IS(gate_publish(&b, STR("flespi/state/x")), RC_NOT_AUTHORIZED);
-	IS(gate_publish(&b, STR("$SYS/x")), RC_NOT_AUTHORIZED);
+	IS(gate_publish(&w, &b, STR("a/b")), RC_SUCCESS);
+	IS(gate_publish(&w, &b, STR("flespi/state/x")), RC_NOT_AUTHORIZED);
+	IS(gate_publish(&w, &b, STR("$SYS/x")), RC_NOT_AUTHORIZED);
 	acl_put(&b.acl);
+	memo_free(&w.rights);
+}
+
+static void what_is_remembered_of_an_acl_is_not_taken_for_anothers(void)
+{
+	struct badge wide = { .acl = acl_of("{\"type\":1}") },
+		     narrow = { .acl = acl_of("{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":"
+		                              "\"a/#\",\"actions\":[\"subscribe\"]}]}") };
+	struct worker w = { .rights.value = sizeof(uint64_t), .deliver_serial = 1 };
+
+	for (unsigned again = 0; again < 3; again++, w.deliver_serial++) {
+		IS(gate_publish(&w, &wide, STR("a/b")), RC_SUCCESS);
+		IS(gate_publish(&w, &narrow, STR("a/b")), RC_NOT_AUTHORIZED);
+		YES(gate_deliver(&w, &wide, STR("a/b")));
+		YES(gate_deliver(&w, &narrow, STR("a/b")));
+	}
+	acl_put(&wide.acl);
+	acl_put(&narrow.acl);
+	memo_free(&w.rights);
 }
 
 RUN(greeting_takes_connect_and_nothing_else, nothing_is_legal_before_the_verdict_or_after_the_end,
@@ -157,4 +177,5 @@ RUN(greeting_takes_connect_and_nothing_else, nothing_is_legal_before_the_verdict
     packets_of_servers_are_protocol_errors, reserved_types_are_malformed,
     what_is_legal_somewhere_has_a_handler_and_a_name, a_topic_may_have_so_many_bytes_and_levels,
     user_properties_are_bounded_in_number_and_bytes,
-    the_answer_for_one_message_is_remembered_and_no_longer, nobody_publishes_to_reserved_names)
+    the_answer_for_one_message_is_remembered_and_no_longer, nobody_publishes_to_reserved_names,
+    what_is_remembered_of_an_acl_is_not_taken_for_anothers)

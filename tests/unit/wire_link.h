@@ -6,9 +6,12 @@
 #include "wire/link.h"
 #include "wire/topic.h"
 
-static const struct link_msg small_msg = { STR_INIT("customer/7/a"), STR_INIT("customer/7/answer"),
-	                                   STR_INIT("\x01\x01\x26\x00\x01k\x00\x01v"), STR_INIT(""),
-	                                   60 };
+static const struct link_msg small_msg = { STR_INIT("customer/7/a"),
+	                                   STR_INIT("customer/7/answer"),
+	                                   STR_INIT("\x01\x01\x26\x00\x01k\x00\x01v"),
+	                                   STR_INIT(""),
+	                                   60,
+	                                   STR_INIT("") };
 
 /* ---- One frame of each kind; none ends in bytes that may be cut without notice ---- */
 

@@ -244,6 +244,28 @@ static void a_frame_over_the_limit_breaks_the_buffer_and_touches_nothing(void)
 	buf_free(&b);
 }
 
+static void a_prefix_stands_before_both_topics_and_is_not_seen_apart(void)
+{
+	struct buf whole = { 0 }, parts = { 0 };
+	struct link_publish p = { 0, small_msg };
+
+	link_publish_write(&whole, 9, 3, 0, &p);
+	p.msg.prefix = STR("customer/7/");
+	p.msg.topic = STR("a");
+	p.msg.response_topic = STR("answer");
+	link_publish_write(&parts, 9, 3, 0, &p);
+	IS_BYTES(buf_str(&parts), buf_str(&whole));
+	buf_reset(&parts);
+	p.msg.response_topic = STR_NONE;
+	link_publish_write(&parts, 9, 3, 0, &p);
+	YES(link_publish_read(str_skip(buf_str(&parts), LINK_HEAD), 0, &p));
+	IS_STR(p.msg.topic, "customer/7/a");
+	IS(p.msg.response_topic.n, 0);
+	IS(p.msg.prefix.n, 0);
+	buf_free(&whole);
+	buf_free(&parts);
+}
+
 /* ---- Homes ---- */
 
 static void a_customer_has_the_same_home_in_every_release(void)
@@ -279,4 +301,5 @@ RUN(a_head_is_read_as_it_was_written, a_frame_that_is_not_whole_asks_for_more,
     without_memory_the_buffer_is_broken_and_can_be_rolled_back,
     more_items_than_a_count_can_say_break_the_buffer,
     a_frame_over_the_limit_breaks_the_buffer_and_touches_nothing,
+    a_prefix_stands_before_both_topics_and_is_not_seen_apart,
     a_customer_has_the_same_home_in_every_release, customers_are_spread_over_the_homes)

@@ -88,6 +88,10 @@ static void levels_are_counted_with_the_empty_ones(void)
 	IS(topic_levels(STR("a")), 1);
 	IS(topic_levels(STR("/")), 2);
 	IS(topic_levels(STR("a//b/")), 4);
+	/* eight at a time, and what is left; neighbours of '/' and bytes over 0x7f are none */
+	IS(topic_levels(STR("////////")), 9);
+	IS(topic_levels(STR("/a/b/c/d/e/f/g/h/")), 10);
+	IS(topic_levels(STR("./0.\xaf\xff/\x80\x2e/1/")), 5);
 }
 
 static void the_system_tree_is_the_exact_word(void)
