@@ -188,7 +188,9 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 		conn_break(c, reason);
 		return;
 	}
-	if (!conn_pace(c, PACE_FILTERS, s.count)) /* attack R14 */
+	/* attack R14; the others cost nothing */
+	if (!conn_pace(c, PACE_FILTERS,
+	               size_min(s.count, (size_t)c->worker->config->filters_per_subscribe)))
 		return;
 	again = s;
 	frame = link_subscribe_begin(out, LINK_SUBSCRIBE, c->channel, c->generation, s.packet_id,
