@@ -12,6 +12,7 @@
 #define DAY(n)    SEC((int64_t)(n)*86400)
 
 static const char *const key_forms[] = { "mbus", "any", NULL };
+static const char *const forwarded_headers[] = { "x-forwarded-for", "x-real-ip", NULL };
 /* enum log_level */
 static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
 
@@ -22,6 +23,10 @@ static const struct opt table[] = {
 	  "addresses of the plain TCP door, host:port with commas; [::] = both families", false },
 	{ "mqtts", OPT_TEXT, AT(mqtts), NULL, 0, 0, NULL,
 	  "addresses of the TLS door, host:port with commas; needs tls_cert and tls_key", false },
+	{ "ws", OPT_TEXT, AT(ws), NULL, 0, 0, NULL,
+	  "addresses of the WebSocket door, host:port with commas", false },
+	{ "wss", OPT_TEXT, AT(wss), NULL, 0, 0, NULL,
+	  "addresses of the door for WebSocket over TLS; needs tls_cert and tls_key", false },
 	{ "tls_cert", OPT_TEXT, AT(tls_cert), NULL, 0, 0, NULL,
 	  "PEM files, each a certificate and what stands behind it, with commas; chosen by the "
 	  "name "
@@ -38,6 +43,24 @@ static const struct opt table[] = {
 	  "PEM file of the revocation lists of all of tls_client_ca", false },
 	{ "tls_client_required", OPT_BOOL, AT(tls_client_required), "on", 0, 0, NULL,
 	  "with tls_client_ca: refuse clients without a certificate", false },
+	{ "ws_path", OPT_TEXT, AT(ws_path), NULL, 0, 0, NULL,
+	  "the only path of a WebSocket, such as /mqtt; unset = any", false },
+	{ "ws_origins", OPT_TEXT, AT(ws_origins), "*", 0, 0, NULL,
+	  "whose pages may connect, such as https://console.example.com, with commas; * = all (a "
+	  "token is always needed, cookies never count)",
+	  false },
+	{ "ws_token_header", OPT_BOOL, AT(ws_token_header), "off", 0, 0, NULL,
+	  "a CONNECT without user name and password may take its token from Authorization", false },
+	{ "ws_token_query", OPT_BOOL, AT(ws_token_query), "off", 0, 0, NULL,
+	  "the same from ?token= of the address; such addresses end up in logs of others", false },
+	{ "proxy_protocol_from", OPT_TEXT, AT(proxy_protocol_from), NULL, 0, 0, NULL,
+	  "networks of load balancers, 10.0.0.0/8 with commas, that begin each connection with a "
+	  "PROXY header (version 1 or 2), and must",
+	  false },
+	{ "forwarded_from", OPT_TEXT, AT(forwarded_from), NULL, 0, 0, NULL,
+	  "networks of HTTP proxies whose forwarded_header counts on the WebSocket doors", false },
+	{ "forwarded_header", OPT_ENUM, AT(forwarded_header), "x-forwarded-for", 0, 0,
+	  forwarded_headers, "which header they set", false },
 	{ "core_dir", OPT_TEXT, AT(core_dir), "/run/mbus", 0, 0, NULL,
 	  "folder of the core's sockets (link-0.sock ...)", false },
 
@@ -178,8 +201,8 @@ int config_check(const struct proxy_config *c, const char **why)
 		*why = "core_dir is empty: name the folder of the core's sockets";
 		return -E_INVALID;
 	}
-	if (is_set(c->mqtts) && !is_set(c->tls_cert)) {
-		*why = "mqtts needs tls_cert and tls_key";
+	if ((is_set(c->mqtts) || is_set(c->wss)) && !is_set(c->tls_cert)) {
+		*why = "mqtts and wss need tls_cert and tls_key";
 		return -E_INVALID;
 	}
 	if (is_set(c->tls_client_crl) && !is_set(c->tls_client_ca)) {

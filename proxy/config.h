@@ -8,12 +8,21 @@ struct proxy_config {
 	/* doors: "host:port, host:port", unset = none */
 	char *mqtt;  /* plain TCP */
 	char *mqtts; /* TLS */
+	char *ws;    /* WebSocket */
+	char *wss;   /* WebSocket over TLS */
 	/* PEM files, "a, b": as many of both; the n-th key belongs to the n-th certificate */
 	char *tls_cert, *tls_key;
 	/* authorities of client certificates, unset = none are asked for; their revocations */
 	char *tls_client_ca, *tls_client_crl;
 	bool tls_client_required; /* else a client may also show none */
-	char *core_dir;           /* folder of the core's sockets: link-0.sock ... */
+	/* WebSocket: the only path, "" = any; Origins with commas, "*" = any */
+	char *ws_path, *ws_origins;
+	/* a CONNECT without user name and password may have brought its token in the request */
+	bool ws_token_header, ws_token_query;
+	/* networks in front of us whose word about a client's address counts (front.h) */
+	char *proxy_protocol_from, *forwarded_from;
+	int forwarded_header; /* enum upgrade_source */
+	char *core_dir;       /* folder of the core's sockets: link-0.sock ... */
 	/* authentication */
 	/* http://127.0.0.1:9005/auth/info or https://... ; unix:PATH is allowed too */
 	char *auth_url;

@@ -13,6 +13,7 @@
 #include "proxy/events.h"
 #include "proxy/greet.h"
 #include "proxy/inflight.h"
+#include "proxy/reauth.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
@@ -92,7 +93,7 @@ void conn_new(struct door *d, int fd, const struct sock_addr *peer, struct cap *
 	c->since = c->heard = loop_now(w->loop);
 	c->state = CONN_GREETING;
 	c->watch.fd = fd;
-	c->transport.ops = d->kind->transport;
+	c->transport.ops = d->kind->transport == &transport_tcp ? door_base(c) : d->kind->transport;
 	c->packet_limit = (uint32_t)w->config->packet_max;
 	c->problem_info = true;
 	list_init(&c->todo);
@@ -102,6 +103,21 @@ void conn_new(struct door *d, int fd, const struct sock_addr *peer, struct cap *
 	w->conn_count++;
 	w->n.accepted++;
 	conn_io_start(c);
+}
+
+int conn_bring(struct conn *c, struct str token)
+{
+	conn_forget_brought(c);
+	c->brought = str_dup_z(token);
+	return c->brought ? 0 : -E_NOMEM;
+}
+
+void conn_forget_brought(struct conn *c)
+{
+	if (c->brought)
+		mem_wipe(c->brought, strlen(c->brought));
+	mem_free(c->brought);
+	c->brought = NULL;
 }
 
 void conn_free(struct conn *c)
@@ -118,6 +134,7 @@ void conn_free(struct conn *c)
 	alias_free(&c->aliases);
 	inflight_free(&c->inflight);
 	buf_free(&c->filters);
+	conn_forget_brought(c);
 	mem_free(c->client_id);
 	mem_free(c->will_topic);
 	mem_free(c);
@@ -215,6 +232,7 @@ void conn_close_with(struct conn *c, enum conn_end end, unsigned reason, const c
 		                   row->word);
 	tell_core(c, was, row->flags);
 	badge_drop(c);
+	reauth_forget(c);
 	greet_free(c);
 	w->n.closed++;
 	if (row->flags & END_ERROR)

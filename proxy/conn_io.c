@@ -489,6 +489,9 @@ void conn_io_start(struct conn *c)
 void conn_io_closing(struct conn *c)
 {
 	c->hold |= HOLD_END;
+	if (c->transport.ops->lingers && c->transport.settled && !c->transport.over &&
+	    c->end != END_GONE && c->end != END_SOCKET)
+		c->said_end = true;
 	c->transport.ending = true;
 	c->transport.reason = c->end_reason;
 	list_del(&c->stalled);

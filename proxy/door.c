@@ -7,6 +7,7 @@
 #include "base/sock.h"
 #include "proxy/caps.h"
 #include "proxy/conn.h"
+#include "proxy/front.h"
 #include "proxy/rates.h"
 #include "proxy/transport_tls.h"
 #include "proxy/worker.h"
@@ -16,6 +17,8 @@ enum { ACCEPTS = 64, PAUSE_MS = 100 }; /* of one turn; when descriptors ran out 
 const struct door_kind door_kinds[DOOR_KINDS] = {
 	{ "tcp", "mqtt", offsetof(struct proxy_config, mqtt), &transport_tcp, false, NULL },
 	{ "tls", "mqtts", offsetof(struct proxy_config, mqtts), &transport_tls, true, "mqtt" },
+	{ "ws", "ws", offsetof(struct proxy_config, ws), &transport_ws, false, NULL },
+	{ "wss", "wss", offsetof(struct proxy_config, wss), &transport_ws, true, "http/1.1" },
 };
 
 /* Attack R06: looked at before anything of the connection costs more than accept did. */
@@ -27,10 +30,8 @@ static int admit_rate(struct worker *w, const struct sock_addr *peer)
 	                       loop_now(w->loop));
 }
 
-static void admit(struct door *d, int fd, const struct sock_addr *peer)
+static int count_peer(struct worker *w, const struct sock_addr *peer, struct cap **cap)
 {
-	struct worker *w = d->worker;
-	struct cap *cap = NULL;
 	int err = admit_rate(w, peer);
 	char text[SOCK_TEXT];
 
@@ -38,16 +39,59 @@ static void admit(struct door *d, int fd, const struct sock_addr *peer)
 		w->n.refused_rate++;
 	} else {
 		err = caps_enter_peer(w->crew->caps, peer, w->config->connections_max,
-		                      w->config->connections_per_ip, &cap);
+		                      w->config->connections_per_ip, cap);
 		w->n.refused_full += err != 0;
 	}
-	if (!err) {
-		conn_new(d, fd, peer, cap);
-		return;
+	if (err) {
+		sock_text(peer, text);
+		LOG_WARN("", "not-accepted", "peer=%s why=\"%s\"", text, err_text(err));
 	}
-	sock_text(peer, text);
-	LOG_WARN("", "not-accepted", "peer=%s why=\"%s\"", text, err_text(err));
-	sock_close(&fd);
+	return err;
+}
+
+/* Who speaks for many is not counted as one of them, only as a connection. */
+static bool speaks_for_others(const struct door *d, const struct sock_addr *peer)
+{
+	const struct front *f = d->worker->crew->front;
+
+	return peers_hold(&f->proxy_protocol, peer) ||
+	       (d->kind->transport == &transport_ws && peers_hold(&f->forwarded, peer));
+}
+
+static void admit(struct door *d, int fd, const struct sock_addr *peer)
+{
+	struct worker *w = d->worker;
+	struct cap *cap = NULL;
+	int err;
+
+	if (unlikely(speaks_for_others(d, peer)))
+		err = caps_enter_peer(w->crew->caps, peer, w->config->connections_max, 0, &cap);
+	else
+		err = count_peer(w, peer, &cap);
+	if (err)
+		sock_close(&fd);
+	else
+		conn_new(d, fd, peer, cap);
+}
+
+const struct transport_ops *door_base(const struct conn *c)
+{
+	const struct front *f = c->worker->crew->front;
+
+	return peers_hold(&f->proxy_protocol, &c->peer) ? &transport_front : &transport_tcp;
+}
+
+int door_came_from(struct conn *c, const struct sock_addr *peer)
+{
+	struct cap *cap = NULL;
+	int err = count_peer(c->worker, peer, &cap);
+
+	if (err)
+		return err;
+	caps_leave(c->worker->crew->caps, &c->peer_cap);
+	c->peer_cap = cap;
+	c->peer = *peer;
+	return 0;
 }
 
 static void come(struct watch *watch, unsigned events)

@@ -3,6 +3,8 @@
 #pragma once
 #include "base/loop.h"
 
+struct conn;
+struct sock_addr;
 struct transport_ops;
 struct worker;
 
@@ -15,7 +17,7 @@ struct door_kind {
 	bool tls;
 	const char *alpn; /* the only protocol a client may name inside TLS */
 };
-enum { DOOR_KINDS = 2 };
+enum { DOOR_KINDS = 4 };
 extern const struct door_kind door_kinds[DOOR_KINDS];
 
 struct door {
@@ -31,3 +33,10 @@ struct door {
 void door_init(struct door *d, struct worker *w, const struct door_kind *kind, int fd);
 int door_open(struct door *d) MUST_CHECK; /* starts accepting */
 void door_close(struct door *d);          /* stops; twice is fine */
+
+/* What stands right on the socket of c: TCP, or the PROXY protocol of a peer that has to speak it.
+ */
+const struct transport_ops *door_base(const struct conn *c);
+/* A peer in front of us has told whose connection it is: counted as that address from here on. 0,
+ * or -E_LIMIT, -E_NOMEM as if it had come itself. */
+int door_came_from(struct conn *c, const struct sock_addr *peer) MUST_CHECK;

@@ -18,6 +18,7 @@
 #include "proxy/badge.h"
 #include "proxy/caps.h"
 #include "proxy/certs.h"
+#include "proxy/front.h"
 #include "proxy/listen.h"
 #include "proxy/rates.h"
 #include "proxy/worker.h"
@@ -29,7 +30,8 @@ enum {
 };
 
 static struct proxy_config config;
-static struct crew crew = { .config = &config };
+static struct front front;
+static struct crew crew = { .config = &config, .front = &front };
 static struct worker *workers[WORKERS_MAX];
 static struct listen listeners;
 static struct certs certs;
@@ -139,7 +141,9 @@ static int start_all(void)
 		err = rates_new(&crew.rates);
 	if (err)
 		return fail("start", err_text(err));
-	err = listen_read(&listeners, &config, &what, &why);
+	err = front_read(&front, &config, &what, &why);
+	if (!err)
+		err = listen_read(&listeners, &config, &what, &why);
 	if (!err)
 		err = listen_open(&listeners, crew.workers, &what, &why);
 	if (err)

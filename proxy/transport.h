@@ -38,6 +38,7 @@ struct transport {
 };
 
 struct transport_ops {
+	bool lingers; /* the peer answers our goodbye, and is waited for */
 	/* A connection begins: 0 or -E_*. c outlives the layer. */
 	int (*open)(struct transport *t, struct conn *c);
 	/* 0 and *plain (borrowed from room, which has TRANSPORT_ROOM bytes at least), -E_AGAIN,
@@ -53,4 +54,4 @@ struct transport_ops {
 	    struct transport *t); /* frees the layer; harmless if open failed or never was */
 };
 
-extern const struct transport_ops transport_tcp;
+extern const struct transport_ops transport_tcp, transport_front, transport_ws;

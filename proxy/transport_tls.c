@@ -40,7 +40,6 @@ struct tls_side { /* worker's thread */
 	struct buf scratch; /* what is being sent */
 	int64_t spent_us;   /* on handshakes in this turn */
 	struct hook end_of_turn;
-	struct tls_counters n;
 };
 
 struct tls { /* one connection */
@@ -190,11 +189,6 @@ void tls_side_take(struct tls_side *side, struct tls_context *x)
 	side->context = x;
 }
 
-const struct tls_counters *tls_side_counters(const struct tls_side *side)
-{
-	return &side->n;
-}
-
 /* ---- A connection begins and ends ---- */
 
 static int tls_open(struct transport *t, struct conn *c)
@@ -206,7 +200,7 @@ static int tls_open(struct transport *t, struct conn *c)
 	t->layer = l;
 	l->side = c->worker->tls;
 	l->conn = c;
-	l->under.ops = &transport_tcp;
+	l->under.ops = door_base(c);
 	return l->under.ops->open(&l->under, c);
 }
 
@@ -238,7 +232,6 @@ static bool begin(struct tls *l)
 	BIO_set_data(bio, l);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(l->ssl, bio, bio);
-	l->side->n.begun++;
 	return true;
 }
 
@@ -247,7 +240,7 @@ static bool begin(struct tls *l)
 static int failed(struct tls *l, const char *why)
 {
 	l->broken = true;
-	l->side->n.failed++;
+	l->conn->worker->n.handshakes_failed += !SSL_is_init_finished(l->ssl);
 	LOG_INFO(conn_name(l->conn), "tls", "why=\"%s\"", why);
 	return -E_INVALID;
 }
@@ -276,9 +269,9 @@ static int64_t now_us(void)
 static void settle(struct transport *t, struct tls *l)
 {
 	t->settled = true;
-	l->side->n.done++;
+	l->conn->worker->n.handshakes++;
 	if (SSL_session_reused(l->ssl))
-		l->side->n.resumed++;
+		l->conn->worker->n.handshakes_resumed++;
 	LOG_DEBUG(conn_name(l->conn), "tls", "version=%s suite=%s resumed=%d",
 	          SSL_get_version(l->ssl), SSL_get_cipher_name(l->ssl), SSL_session_reused(l->ssl));
 }
@@ -333,11 +326,11 @@ static int tls_read(struct transport *t, int fd, uint8_t *room, struct str *plai
 	if (t->over) /* only so that the peer can read our last words */
 		return l->under.ops->read(&l->under, fd, room, &side->in);
 	if (!t->settled && side->spent_us >= TURN_US) {
-		side->n.postponed++;
+		l->conn->worker->n.handshakes_postponed++;
 		return 0;
 	}
 	err = l->under.ops->read(&l->under, fd, room + TRANSPORT_PLAIN, &side->in);
-	if (err)
+	if (err || side->in.n == 0)
 		return err;
 	side->out = &l->kept;
 	if (!t->settled)

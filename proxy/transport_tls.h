@@ -17,9 +17,4 @@ struct tls_ring *tls_side_ring(struct tls_side *side);
  * before it runs. */
 void tls_side_take(struct tls_side *side, struct tls_context *x);
 
-struct tls_counters {
-	uint64_t begun, done, resumed, failed, postponed;
-};
-const struct tls_counters *tls_side_counters(const struct tls_side *side);
-
 extern const struct transport_ops transport_tls;

@@ -14,6 +14,7 @@
 #include "wire/link.h"
 
 struct caps;
+struct front;
 struct rates;
 struct thread;
 struct tls_seed;
@@ -32,6 +33,7 @@ struct crew {
 	const struct proxy_config *config;
 	struct auth *auth;
 	struct caps *caps;
+	const struct front *front;
 	struct rates *rates;
 	const struct tls_seed *tls_seed; /* until the workers are made; NULL: no TLS */
 	unsigned workers;
@@ -42,12 +44,14 @@ struct crew {
 
 /* clang-format off */
 #define WORKER_COUNTERS(C) \
+	C(handshakes) C(handshakes_resumed) C(handshakes_failed) C(handshakes_postponed) \
+	C(upgrades) C(upgrades_refused) \
 	C(accepted) C(refused_full) C(refused_rate) C(rate_pauses) C(accept_pauses) C(connects) C(connacks) C(refusals) C(closed) C(errors) \
 	C(packets_in) C(publishes_in) C(publishes_refused) \
 	C(deliveries) C(deliveries_denied) C(deliveries_dropped) C(layouts) \
 	C(bytes_in) C(bytes_out) C(sends) C(recvs) \
 	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) \
-	C(events) C(events_dropped) C(revoked) C(regrants)
+	C(events) C(events_dropped) C(revoked) C(regrants) C(reauths)
 /* clang-format on */
 struct worker_counters {
 #define C(name) uint64_t name;

@@ -201,7 +201,10 @@ static const struct status {
 	unsigned status;
 	const char *phrase, *headers;
 } statuses[] = {
-	{ 200, "OK", "" },
+	/* a page of ours needs nothing but itself, and stands in nobody's frame */
+	{ 200, "OK",
+	  "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+	  "Referrer-Policy: no-referrer\r\n" },
 	{ 302, "Found", "" },
 	{ 400, "Bad Request", "" },
 	{ 403, "Forbidden", "" },

@@ -10,7 +10,7 @@ import struct
 from stack import SLOW
 
 KEYS = {"tcp": "mqtt", "tls": "mqtts", "ws": "ws", "wss": "wss"}     # door -> key of ready.json
-ALL = tuple(d for d in os.environ.get("MBUS_DOORS", "tcp,tls").split(",") if d)
+ALL = tuple(d for d in os.environ.get("MBUS_DOORS", "tcp,tls,ws,wss").split(",") if d)
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

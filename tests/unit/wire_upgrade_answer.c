@@ -229,6 +229,9 @@ static void a_page_has_its_length_and_for_head_no_body(void)
 				   "Connection: close\r\n"
 				   "Cache-Control: no-store\r\n"
 				   "X-Content-Type-Options: nosniff\r\n"
+				   "Content-Security-Policy: default-src 'none'; "
+				   "frame-ancestors 'none'\r\n"
+				   "Referrer-Policy: no-referrer\r\n"
 				   "Content-Type: text/html\r\n"
 				   "Content-Length: 5\r\n"
 				   "\r\n";
