@@ -210,7 +210,9 @@ static void home_main(void *arg)
 {
 	struct home *h = arg;
 
+	msg_spares_keep();
 	loop_run(h->loop);
+	msg_spares_free();
 }
 
 int home_run(struct home *h)

@@ -30,6 +30,9 @@ struct msg {
  * out of memory. */
 struct msg *msg_new(const struct link_msg *src, uint8_t qos, bool retain, uint64_t token,
                     struct session *from, int64_t wall_ms);
+/* The calling thread keeps memory of messages for reuse, until msg_spares_free(). */
+void msg_spares_keep(void);
+void msg_spares_free(void);
 static inline struct msg *msg_get(struct msg *m)
 {
 	atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);

@@ -135,7 +135,44 @@ static void without_memory_there_is_no_message(void)
 	NO(msg_new(&src, 0, false, 0, NULL, 0));
 }
 
+/* Of all sizes around the steps, made and ended in another order: none is given out twice, none is
+ * smaller than it should be. */
+static void memory_of_messages_is_used_again_and_never_twice(void)
+{
+	static char payload[700];
+	struct msg *m[64];
+
+	memset(payload, 'p', sizeof(payload));
+	msg_spares_keep();
+	for (size_t size = 0; size < sizeof(payload); size += 9) {
+		struct link_msg src = { .topic = STR("customer/7/a"),
+			                .payload = str_make(payload, size),
+			                .expiry_s = LINK_NO_EXPIRY };
+
+		for (unsigned i = 0; i < ARRAY_LEN(m); i++) {
+			m[i] = msg_new(&src, 0, false, 1, NULL, 1000);
+			YES(m[i]);
+			memset(m[i]->bytes + src.topic.n, (int)i, size);
+			for (unsigned k = 0; k < i; k++)
+				YES(m[k] != m[i]);
+		}
+		for (unsigned i = 0; i < ARRAY_LEN(m); i++) {
+			unsigned k = (i * 37 + 5) % ARRAY_LEN(m);
+
+			for (size_t n = 0; n < size; n++)
+				YES((unsigned char)m[k]->m.payload.p[n] == k);
+			msg_put(&m[k]);
+			m[k] = msg_new(&src, 0, false, 1, NULL, 1000);
+			memset(m[k]->bytes + src.topic.n, (int)k, size);
+		}
+		for (unsigned i = 0; i < ARRAY_LEN(m); i++)
+			msg_put(&m[i]);
+	}
+	msg_spares_free();
+}
+
 RUN(a_message_is_a_copy_of_all_its_parts, a_name_under_customer_belongs_to_that_customer,
     other_names_belong_to_the_trusted_world, the_system_tree_is_marked, the_last_reference_frees,
     without_expiry_a_message_never_ends, what_is_left_counts_down_to_one,
-    a_clock_set_back_does_not_make_a_message_eternal, without_memory_there_is_no_message)
+    a_clock_set_back_does_not_make_a_message_eternal,
+    memory_of_messages_is_used_again_and_never_twice, without_memory_there_is_no_message)
