@@ -51,6 +51,8 @@ void session_pause(struct port *p);
 void session_resume(struct port *p);
 void session_drained(struct port *p); /* *full went false */
 void session_will_drop(struct port *p);
+/* what it says from now on, its Will too, is said by this token */
+void session_token(struct port *p, const struct link_token *t);
 /* flags: LINK_CLOSE_*; the port is free afterwards, no closed() call */
 void session_close(struct port *p, uint8_t flags, uint32_t session_expiry_s);
 /* its link broke: as an abnormal end, but the Will waits so long for the client to come back */

@@ -442,6 +442,19 @@ bool session_open(struct home *h, struct port *p, uint8_t flags, const struct li
 	return true;
 }
 
+void session_token(struct port *p, const struct link_token *t)
+{
+	struct session *s = p->session;
+	const struct core_config *config = session_home(s)->config;
+
+	s->token = t->token;
+	s->rights_until = t->rights_until;
+	s->queue_messages_max = limit_of(t->queue_messages, config->queue_messages);
+	s->queue_bytes_max = limit_of(t->queue_bytes, config->queue_bytes);
+	s->subscriptions_max = limit_of(t->subscriptions, config->subscriptions);
+	will_change_token(s);
+}
+
 /* ---- Flow ---- */
 void session_pause(struct port *p)
 {

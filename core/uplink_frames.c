@@ -104,6 +104,19 @@ static bool on_flow(struct link *l, struct channel *c, const struct link_head *h
 	return true;
 }
 
+static bool on_token(struct link *l, struct channel *c, const struct link_head *head,
+                     struct str body)
+{
+	struct link_token t;
+
+	(void)l;
+	(void)head;
+	if (!link_token_read(body, &t))
+		return false;
+	session_token(&c->port, &t);
+	return true;
+}
+
 /* ---- Messages ---- */
 static bool on_publish(struct link *l, struct channel *c, const struct link_head *head,
                        struct str body)
@@ -159,6 +172,7 @@ static const struct rule {
 	[LINK_PONG] = { on_ping, false },        [LINK_RIGHTS] = { on_rights, false },
 	[LINK_OPEN] = { on_open, false },        [LINK_CLOSE] = { on_close, true },
 	[LINK_WILL_DROP] = { on_flow, true },    [LINK_PAUSE] = { on_flow, true },
+	[LINK_TOKEN] = { on_token, true },
 	[LINK_RESUME] = { on_flow, true },       [LINK_PUBLISH] = { on_publish, true },
 	[LINK_ACK] = { on_ack, true },           [LINK_SUBSCRIBE] = { on_subscribe, true },
 	[LINK_REGRANT] = { on_subscribe, true }, [LINK_UNSUBSCRIBE] = { on_unsubscribe, true },

@@ -77,6 +77,25 @@ void will_fire(struct session *s)
 	msg_put(&m);
 }
 
+/* Without memory for it the Will is dropped: under its old token it would be judged by rights that
+ * are no longer its client's. */
+void will_change_token(struct session *s)
+{
+	struct home *h = session_home(s);
+	struct msg *m;
+
+	if (!s->will || s->will->token == s->token)
+		return;
+	m = msg_new(&s->will->m, s->will->qos, s->will->retain, s->token, NULL, home_wall(h));
+	if (!m) {
+		h->counters.wills_dropped++;
+		will_forget(s);
+		return;
+	}
+	msg_put(&s->will);
+	will_set(s, m, s->will_delay_s);
+}
+
 void session_will_drop(struct port *p)
 {
 	if (p->session->will)

@@ -36,6 +36,7 @@
  *   CLOSED (core)       Take-over, administrative end: the proxy tells the client and forgets the
  *                       channel. No answer.
  *   WILL_DROP (proxy)   The Will of this channel is no longer allowed: forget it.
+ *   TOKEN (proxy)       The client has another token of the same customer now.
  *   RIGHTS (proxy)      A token was revoked or narrowed: what it may still publish. The core drops
  *                       what waits of it elsewhere: delayed Wills of ended connections, and (if
  *                       configured) hides its retained messages.
@@ -48,7 +49,7 @@
 
 enum {
 	LINK_MAJOR = 1,
-	LINK_MINOR = 0,
+	LINK_MINOR = 1,
 	LINK_HEAD = 12,
 	LINK_FRAME_MAX = 272 << 20,
 	LINK_CHANNELS_MAX = 1 << 24,
@@ -65,6 +66,7 @@ enum link_type {
 	LINK_CLOSE,
 	LINK_CLOSED,
 	LINK_WILL_DROP,
+	LINK_TOKEN,
 	LINK_PUBLISH = 20,
 	LINK_DELIVER,
 	LINK_ACK,
@@ -86,7 +88,7 @@ struct link_head {
 };
 /* MORE: fewer than LINK_HEAD bytes, or body not whole. BAD: length < LINK_HEAD or > LINK_FRAME_MAX,
  * unknown type, flags that the type does not have, channel > LINK_CHANNELS_MAX, a client's frame
- * (OPEN, OPENED, CLOSE, CLOSED, WILL_DROP, REGRANT, PAUSE, RESUME) on channel 0, the link's own
+ * (OPEN, OPENED, CLOSE, CLOSED, WILL_DROP, TOKEN, REGRANT, PAUSE, RESUME) on channel 0, the link's own
  * frame (HELLO, PING, PONG, DELIVER, RIGHTS) on another channel, a generation on channel 0, a body
  * on a frame that has none. */
 enum parse link_head_read(struct str bytes, struct link_head *out);
@@ -173,6 +175,15 @@ void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint
                       uint32_t session_expiry_s);
 bool link_closed_read(struct str body, uint8_t *reason);
 void link_closed_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t reason);
+
+struct link_token { /* as in link_open */
+	uint64_t token;
+	int64_t rights_until;
+	uint32_t queue_messages, queue_bytes, subscriptions;
+};
+bool link_token_read(struct str body, struct link_token *out);
+void link_token_write(struct buf *b, uint32_t channel, uint16_t generation,
+                      const struct link_token *t);
 
 struct link_publish {
 	/* 0 with QoS 0; QoS, retain and dup stand in the head's flags */

@@ -29,6 +29,7 @@ static const struct type_rule {
 	[LINK_CLOSE] = { "CLOSE", LINK_CLOSE_WILL | LINK_CLOSE_EXPIRY, ON_CHANNEL, false },
 	[LINK_CLOSED] = { "CLOSED", 0, ON_CHANNEL, false },
 	[LINK_WILL_DROP] = { "WILL_DROP", 0, ON_CHANNEL, true },
+	[LINK_TOKEN] = { "TOKEN", 0, ON_CHANNEL, false },
 	[LINK_PUBLISH] = { "PUBLISH", LINK_QOS | LINK_RETAIN | LINK_DUP, ON_BOTH, false },
 	[LINK_DELIVER] = { "DELIVER", 0, ON_LINK, false },
 	[LINK_ACK] = { "ACK", 0x07, ON_BOTH, false },
@@ -400,6 +401,21 @@ bool link_opened_next(struct link_opened *o, struct link_sub *sub)
 	if (!sub_take(&t, sub))
 		return false;
 	o->subs = rest_of(&t);
+	return true;
+}
+
+bool link_token_read(struct str body, struct link_token *out)
+{
+	struct take t = take_from(body.p, body.n);
+	struct link_token v;
+	uint64_t until;
+
+	if (!take_le64(&t, &v.token) || !take_le64(&t, &until) ||
+	    !take_le32(&t, &v.queue_messages) || !take_le32(&t, &v.queue_bytes) ||
+	    !take_le32(&t, &v.subscriptions) || until > INT64_MAX || !at_end(&t))
+		return false;
+	v.rights_until = (int64_t)until;
+	*out = v;
 	return true;
 }
 

@@ -231,6 +231,20 @@ void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint
 	buf_commit(b, LINK_HEAD + body);
 }
 
+void link_token_write(struct buf *b, uint32_t channel, uint16_t generation,
+                      const struct link_token *t)
+{
+	enum { BODY = 8 + 8 + 4 + 4 + 4 };
+	uint8_t *w = start(b, (struct to){ LINK_TOKEN, 0, generation, channel }, BODY);
+
+	if (!w)
+		return;
+	MUST(t->rights_until >= 0);
+	w = put64(put64(w, t->token), (uint64_t)t->rights_until);
+	put32(put32(put32(w, t->queue_messages), t->queue_bytes), t->subscriptions);
+	buf_commit(b, LINK_HEAD + BODY);
+}
+
 void link_closed_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t reason)
 {
 	uint8_t *w = start(b, (struct to){ LINK_CLOSED, 0, generation, channel }, 1);

@@ -64,6 +64,16 @@ static inline bool copy_close(const struct link_copying *c)
 	return true;
 }
 
+static inline bool copy_token(const struct link_copying *c)
+{
+	struct link_token t;
+
+	if (!link_token_read(c->body, &t))
+		return false;
+	link_token_write(c->out, c->h.channel, c->h.generation, &t);
+	return true;
+}
+
 static inline bool copy_closed(const struct link_copying *c)
 {
 	uint8_t reason;
@@ -194,7 +204,7 @@ static inline bool link_copy(struct link_head h, struct str frame, struct buf *o
 		[LINK_SUBACK] = copy_suback,   [LINK_UNSUBSCRIBE] = copy_unsubscribe,
 		[LINK_UNSUBACK] = copy_suback, [LINK_REGRANT] = copy_subscribe,
 		[LINK_PAUSE] = copy_bare,      [LINK_RESUME] = copy_bare,
-		[LINK_RIGHTS] = copy_rights,
+		[LINK_RIGHTS] = copy_rights,   [LINK_TOKEN] = copy_token,
 	};
 	struct link_copying c = { h, str_make(frame.p + LINK_HEAD, h.length - LINK_HEAD), out };
 

@@ -428,6 +428,55 @@ static void retained_messages_of_a_revoked_token_are_hidden(void)
 	end();
 }
 
+static void with_another_token_only_that_one_counts(void)
+{
+	struct link_token nine = { .token = 9, .rights_until = 0 };
+
+	begin();
+	OPEN(&a, .id = "x", .will = "w", .token = 8, .rights_until = 1);
+	PUB(&a, "r/8", "1", LINK_RETAIN, 0);
+	session_token(&a.port, &nine);
+	PUB(&a, "r/9", "2", LINK_RETAIN, 0);
+	w.n = 0;
+	YES(rights(8, NULL));
+	IS(retained_count(customer_find(home, 7)->retained), 1);
+	session_close(&a.port, LINK_CLOSE_WILL, 0);
+	SAID(&w, "w=bye q0");
+	YES(rights(9, NULL));
+	IS(retained_count(customer_find(home, 7)->retained), 0);
+	end();
+}
+
+static void another_token_brings_its_limits(void)
+{
+	struct link_token small = { .token = 9, .subscriptions = 1 }, any = { .token = 10 };
+
+	begin();
+	OPEN(&a, .id = "x", .token = 8);
+	SUBBED(&a, "a");
+	session_token(&a.port, &small);
+	SUB(&a, "b");
+	SAID(&a, "suback#7 97");
+	session_token(&a.port, &any);
+	SUB(&a, "b");
+	SAID(&a, "suback#7 00");
+	end();
+}
+
+static void a_will_that_finds_no_memory_for_its_new_token_is_dropped(void)
+{
+	struct link_token nine = { .token = 9 };
+
+	begin();
+	OPEN(&a, .id = "x", .will = "w", .token = 8);
+	mem_fail_at(1, false);
+	session_token(&a.port, &nine);
+	mem_fail_at(0, false);
+	YES(!a.port.session->will);
+	IS(home->counters.wills_dropped, 1);
+	end();
+}
+
 static void rights_outside_the_customer_are_nonsense(void)
 {
 	begin();
@@ -525,7 +574,9 @@ RUN(a_new_session_is_not_present, a_session_without_expiry_ends_with_its_connect
     after_a_lost_link_a_will_waits_for_the_grace, whoever_comes_back_within_the_grace_sends_no_will,
     a_session_without_expiry_and_will_is_gone_with_its_link, a_ghost_keeps_nothing_but_its_will,
     waiting_wills_of_a_revoked_token_are_dropped, a_waiting_will_that_is_still_allowed_stays,
-    retained_messages_of_a_revoked_token_are_hidden, rights_outside_the_customer_are_nonsense,
+    retained_messages_of_a_revoked_token_are_hidden, with_another_token_only_that_one_counts,
+    another_token_brings_its_limits, a_will_that_finds_no_memory_for_its_new_token_is_dropped,
+    rights_outside_the_customer_are_nonsense,
     nothing_is_left_of_a_customer_that_left, many_sessions_that_end_at_once_are_ended_in_slices,
     running_out_of_memory_refuses_and_leaves_nothing,
     running_out_of_memory_leaves_the_old_session_alone)

@@ -80,6 +80,11 @@ static inline void write_close_with_expiry(struct buf *b)
 	link_close_write(b, 9, 3, LINK_CLOSE_EXPIRY, 77);
 }
 
+static inline void write_token(struct buf *b)
+{
+	link_token_write(b, 9, 3, &(struct link_token){ 42, 1700000000, 10, 20, 30 });
+}
+
 static inline void write_closed(struct buf *b)
 {
 	link_closed_write(b, 9, 3, RC_SESSION_TAKEN_OVER);
@@ -178,6 +183,7 @@ static const struct sample {
 	{ write_unsuback, LINK_UNSUBACK, true },
 	{ write_unsubscribe, LINK_UNSUBSCRIBE, false },
 	{ write_rights, LINK_RIGHTS, false },
+	{ write_token, LINK_TOKEN, false },
 };
 
 static inline struct str frame_of(struct buf *b, const struct sample *s)
