@@ -35,5 +35,8 @@ int badge_take(struct worker *w, struct conn *c, struct token *token,
                const struct verdict *v) MUST_CHECK;
 void badge_drop(struct conn *c); /* harmless without one */
 
+/* c has other rights than before: its Will, its subscriptions */
+void rights_changed(struct conn *c);
+
 /* auth_notice_fn of the workers: what a token is worth has changed */
 void rights_notice(struct auth_notice *n);

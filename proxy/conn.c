@@ -13,6 +13,7 @@
 #include "proxy/events.h"
 #include "proxy/greet.h"
 #include "proxy/inflight.h"
+#include "proxy/reauth.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
@@ -231,6 +232,7 @@ void conn_close_with(struct conn *c, enum conn_end end, unsigned reason, const c
 		                   row->word);
 	tell_core(c, was, row->flags);
 	badge_drop(c);
+	reauth_forget(c);
 	greet_free(c);
 	w->n.closed++;
 	if (row->flags & END_ERROR)

@@ -15,6 +15,7 @@
 #include "wire/mqtt_read.h"
 
 struct alias_table;
+struct auth_ask;
 struct badge;
 struct cap;
 struct door;
@@ -64,6 +65,8 @@ enum {
 	E(SLOW_SENDER, "slow-sender", 0x83, 131, END_ERROR | END_WILL) \
 	E(MEMORY, "out-of-memory", 0x83, 5, END_WILL) \
 	E(REVOKED, "revoked", 0x87, 14, 0) \
+	E(REAUTH, "reauth-refused", 0x87, 135, END_WILL) \
+	E(AUTH_METHOD, "auth-method", 0x8C, 140, END_ERROR | END_WILL) \
 	E(UNSURE, "rights-unknown", 0x89, 137, 0) \
 	E(CORE_LOST, "core-lost", 0x8B, 139, END_SILENT) \
 	E(SHUTDOWN, "shutdown", 0x8B, 7, END_SILENT) \
@@ -138,6 +141,8 @@ struct conn {
 	char *brought; /* a token that came before CONNECT, for one that names none; owned, wiped */
 	struct badge *badge;
 	struct list badge_node;
+	struct auth_ask *reauth; /* AUTH under way (reauth.c) */
+	bool auth_method;        /* CONNECT named "token" */
 	struct sock_addr peer;
 	char *client_id;  /* owned, not NUL-terminated */
 	char *will_topic; /* owned, of a Will that may still be sent */

@@ -12,8 +12,7 @@
 #define ALL        (V3 | V(V5))
 
 /* A type that a client may not send at all has no handler; its row is there so that the table is
- * whole. AUTH has none either: we offer no method [MQTT-4.12.0-6], and CONNECT with one is refused
- * (attack A21). */
+ * whole. */
 static const struct gate_row rows[16] = {
 	/* a second one is a protocol error [MQTT-3.1.0-2] */
 	[MQTT_CONNECT] = { "CONNECT", IN(GREETING), ALL, greet_connect },
@@ -30,7 +29,7 @@ static const struct gate_row rows[16] = {
 	[MQTT_PINGREQ] = { "PINGREQ", IN(OPEN), ALL, in_pingreq },
 	[MQTT_PINGRESP] = { "PINGRESP", 0, 0, NULL },
 	[MQTT_DISCONNECT] = { "DISCONNECT", IN(OPEN), ALL, in_disconnect },
-	[MQTT_AUTH] = { "AUTH", 0, V(V5), NULL },
+	[MQTT_AUTH] = { "AUTH", IN(OPEN), V(V5), in_auth },
 };
 
 const struct gate_row *gate_row(unsigned type)
@@ -46,10 +45,9 @@ unsigned gate_judge(unsigned type, enum conn_state state, uint8_t version)
 	if (type >= ARRAY_LEN(rows) || !rows[type].name)
 		return RC_MALFORMED_PACKET;
 	row = &rows[type];
-	if (!row->handle) /* MQTT 3.1.1 knows no type 15 at all (attack P05) */
-		return type == MQTT_AUTH && version < MQTT_V5 ? RC_MALFORMED_PACKET
-		                                              : RC_PROTOCOL_ERROR;
-	if (!(row->states & 1u << state))
+	if (type == MQTT_AUTH && version < MQTT_V5) /* MQTT 3.1.1 knows no type 15 (attack P05) */
+		return RC_MALFORMED_PACKET;
+	if (!row->handle || !(row->states & 1u << state))
 		return RC_PROTOCOL_ERROR;
 	return version == 0 || row->versions & 1u << version ? RC_SUCCESS : RC_MALFORMED_PACKET;
 }

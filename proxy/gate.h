@@ -44,6 +44,8 @@ void in_publish(struct conn *c, const struct mqtt_head *h, struct str body);
 /* in_subscribe.c */
 void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body);
 void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body);
+/* reauth.c */
+void in_auth(struct conn *c, const struct mqtt_head *h, struct str body);
 /* in_other.c */
 void in_ack(struct conn *c, const struct mqtt_head *h, struct str body);
 void in_pingreq(struct conn *c, const struct mqtt_head *h, struct str body);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "proxy/events.h"
 #include "proxy/gate.h"
+#include "proxy/reauth.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
 #include "wire/token.h"
@@ -117,7 +118,8 @@ static unsigned judge(const struct conn *c, const struct mqtt_connect *m, const 
 	const struct proxy_config *f = c->worker->config;
 	unsigned reason;
 
-	if (mqtt_has(&m->props, PROP_AUTH_METHOD)) /* [MQTT-4.12.0-1] */
+	if (mqtt_has(&m->props, PROP_AUTH_METHOD) &&
+	    !str_eq(m->props.auth_method, REAUTH_METHOD)) /* [MQTT-4.12.0-1], attack A21 */
 		return RC_BAD_AUTHENTICATION_METHOD;
 	if (m->client_id.n > (size_t)f->client_id_max || has_wildcard(m->client_id)) {
 		*say = m->client_id.n > (size_t)f->client_id_max
@@ -142,6 +144,7 @@ static void remember(struct conn *c, const struct mqtt_connect *m)
 	const struct mqtt_props *p = &m->props;
 
 	c->packet_most = mqtt_has(p, PROP_MAXIMUM_PACKET_SIZE) ? p->maximum_packet_size : 0;
+	c->auth_method = mqtt_has(p, PROP_AUTH_METHOD);
 	c->problem_info = !mqtt_has(p, PROP_REQUEST_PROBLEM_INFO) || p->request_problem_info;
 }
 
@@ -188,6 +191,17 @@ static void ask_for(struct conn *c, const struct credential *credential)
 		auth_ask(w->auth, c->greet->ask);
 	else
 		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
+}
+
+/* With the method "token" the data is the credential, and nothing else is. */
+static void present_data(struct mqtt_connect *m)
+{
+	wipe(m->username);
+	wipe(m->password);
+	m->username = STR_NONE;
+	m->has_username = false;
+	m->password = m->props.auth_data;
+	m->has_password = true;
 }
 
 static bool keep_client_id(struct conn *c, struct str id)
@@ -256,6 +270,8 @@ void greet_connect(struct conn *c, const struct mqtt_head *h, struct str body)
 	if (!reason) {
 		remember(c, &g->connect);
 		reason = judge(c, &g->connect, &say);
+		if (c->auth_method)
+			present_data(&g->connect);
 	}
 	if (reason)
 		greet_refuse(c, reason, say);

@@ -16,6 +16,7 @@
 #include "proxy/filters.h"
 #include "proxy/gate.h"
 #include "proxy/rates.h"
+#include "proxy/reauth.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
@@ -28,12 +29,17 @@ static int64_t lower(int64_t ours,
 	return tokens && (ours == 0 || tokens < ours) ? tokens : ours;
 }
 
-static unsigned admit_peer(const struct conn *c, const struct token_info *info, const char **say)
+bool opened_peer_fits(const struct conn *c, const struct token_info *info)
 {
 	char peer[SOCK_TEXT];
 
 	sock_text(&c->peer, peer);
-	if (token_ips_allow(info->ips, str_c(peer)))
+	return token_ips_allow(info->ips, str_c(peer));
+}
+
+static unsigned admit_peer(const struct conn *c, const struct token_info *info, const char **say)
+{
+	if (opened_peer_fits(c, info))
 		return RC_SUCCESS;
 	*say = "address not allowed for this token";
 	return RC_NOT_AUTHORIZED;
@@ -53,12 +59,18 @@ static unsigned admit_rate(struct conn *c, const struct token_info *info, const 
 	return err == -E_LIMIT ? RC_CONNECTION_RATE_EXCEEDED : RC_SERVER_UNAVAILABLE;
 }
 
-static unsigned admit_count(struct conn *c, const struct token_info *info, const char **say)
+int opened_cap(struct conn *c, const struct token_info *info, struct cap **out)
 {
 	struct worker *w = c->worker;
 	int64_t limit =
 	    info->limits.connections ? info->limits.connections : w->config->connections_per_token;
-	int err = caps_enter_token(w->crew->caps, info->customer, info->id, limit, &c->token_cap);
+
+	return caps_enter_token(w->crew->caps, info->customer, info->id, limit, out);
+}
+
+static unsigned admit_count(struct conn *c, const struct token_info *info, const char **say)
+{
+	int err = opened_cap(c, info, &c->token_cap);
 
 	if (!err)
 		return RC_SUCCESS;
@@ -89,6 +101,16 @@ static unsigned admit(struct conn *c, const struct token_info *info, const char 
 	return reason;
 }
 
+void opened_rates(struct conn *c)
+{
+	const struct proxy_config *f = c->worker->config;
+
+	c->pace[PACE_MESSAGES].per_second =
+	    (uint32_t)lower(f->publish_rate, c->badge->limits.publish_per_second);
+	c->pace[PACE_BYTES].per_second = (uint32_t)f->publish_bytes;
+	c->pace[PACE_FILTERS].per_second = (uint32_t)f->subscribe_rate;
+}
+
 static void agree(struct conn *c)
 {
 	const struct proxy_config *f = c->worker->config;
@@ -109,10 +131,7 @@ static void agree(struct conn *c)
 	/* [MQTT-3.1.2-22] */
 	c->keep_alive_ms = keep * 1500;
 	c->packet_limit = (uint32_t)lower(f->packet_max, limits->packet_bytes);
-	c->pace[PACE_MESSAGES].per_second =
-	    (uint32_t)lower(f->publish_rate, limits->publish_per_second);
-	c->pace[PACE_BYTES].per_second = (uint32_t)f->publish_bytes;
-	c->pace[PACE_FILTERS].per_second = (uint32_t)f->subscribe_rate;
+	opened_rates(c);
 }
 
 /* MQTT5 3.1.3.1: we name who does not name himself. */
@@ -173,22 +192,42 @@ static uint16_t window(const struct conn *c, const struct mqtt_connect *m)
 	return (uint16_t)most;
 }
 
-static bool send_open(struct conn *c)
+static struct link_token terms_of(const struct conn *c)
 {
 	const struct proxy_config *f = c->worker->config;
-	const struct mqtt_connect *m = &c->greet->connect;
 	const struct badge *b = c->badge;
-	char peer[SOCK_TEXT];
-	struct link_open o = {
-		.version = m->version,
-		.receive_maximum = window(c, m),
-		.customer = b->customer,
+
+	return (struct link_token){
 		.token = b->id,
-		.session_expiry_s = c->greet->session_expiry,
 		.rights_until = b->expire,
 		.queue_messages = (uint32_t)lower(f->queue_messages, b->limits.queue_messages),
 		.queue_bytes = (uint32_t)lower(f->queue_bytes, b->limits.queue_bytes),
 		.subscriptions = (uint32_t)lower(f->subscriptions_max, b->limits.subscriptions),
+	};
+}
+
+void opened_tell_token(struct conn *c)
+{
+	struct link_token terms = terms_of(c);
+
+	link_token_write(uplink_out(c->link), c->channel, c->generation, &terms);
+}
+
+static bool send_open(struct conn *c)
+{
+	const struct mqtt_connect *m = &c->greet->connect;
+	struct link_token terms = terms_of(c);
+	char peer[SOCK_TEXT];
+	struct link_open o = {
+		.version = m->version,
+		.receive_maximum = window(c, m),
+		.customer = c->badge->customer,
+		.token = terms.token,
+		.session_expiry_s = c->greet->session_expiry,
+		.rights_until = terms.rights_until,
+		.queue_messages = terms.queue_messages,
+		.queue_bytes = terms.queue_bytes,
+		.subscriptions = terms.subscriptions,
 		.client_id = conn_client_id(c),
 	};
 
@@ -311,6 +350,10 @@ static void connack_props(struct conn *c, struct mqtt_props *p)
 	p->receive_maximum = (uint16_t)f->receive_maximum;
 	set(p, PROP_MAXIMUM_PACKET_SIZE);
 	p->maximum_packet_size = c->packet_limit;
+	if (c->auth_method) { /* [MQTT-4.12.0-5] */
+		set(p, PROP_AUTH_METHOD);
+		p->auth_method = REAUTH_METHOD;
+	}
 	if (g->assigned) {
 		set(p, PROP_ASSIGNED_CLIENT_ID);
 		p->assigned_client_id = conn_client_id(c);

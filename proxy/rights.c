@@ -34,7 +34,7 @@ static struct badge *find(const struct worker *w, const struct token *token)
 
 /* ---- Change ---- */
 
-static void change_conn(struct conn *c)
+void rights_changed(struct conn *c)
 {
 	struct str will = str_make(c->will_topic, c->will_topic_size);
 
@@ -64,7 +64,7 @@ static void change(struct badge *b, struct acl *acl)
 	if (same)
 		return;
 	list_each(c, &b->conns, struct conn, badge_node)
-		change_conn(c);
+		rights_changed(c);
 }
 
 /* An endpoint that was silent for too long is no proof against the token, but fails closed too; the

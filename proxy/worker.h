@@ -51,7 +51,7 @@ struct crew {
 	C(deliveries) C(deliveries_denied) C(deliveries_dropped) C(layouts) \
 	C(bytes_in) C(bytes_out) C(sends) C(recvs) \
 	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) \
-	C(events) C(events_dropped) C(revoked) C(regrants)
+	C(events) C(events_dropped) C(revoked) C(regrants) C(reauths)
 /* clang-format on */
 struct worker_counters {
 #define C(name) uint64_t name;
