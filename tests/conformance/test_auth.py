@@ -1,4 +1,4 @@
-"""Chapters 3.15 and 4.12: AUTH and enhanced authentication. No method is offered, so that every exchange is refused with its code."""
+"""Chapters 3.15 and 4.12: AUTH and enhanced authentication. Any method but `token` (tests/flow/test_reauth.py) is refused with its code."""
 import pytest
 from proofs import AUTH_DATA, AUTH_METHOD, ended, proves, refused
 from rawmqtt import AUTH, CONNACK, PUBLISH, Raw, connect, open_client, packet, props, publish
