@@ -168,14 +168,21 @@ static const struct rule {
 	            struct str body);
 	bool live; /* c is the channel, and has a session */
 } rules[] = {
-	[LINK_HELLO] = { on_hello, false },      [LINK_PING] = { on_ping, false },
-	[LINK_PONG] = { on_ping, false },        [LINK_RIGHTS] = { on_rights, false },
-	[LINK_OPEN] = { on_open, false },        [LINK_CLOSE] = { on_close, true },
-	[LINK_WILL_DROP] = { on_flow, true },    [LINK_PAUSE] = { on_flow, true },
+	[LINK_HELLO] = { on_hello, false },
+	[LINK_PING] = { on_ping, false },
+	[LINK_PONG] = { on_ping, false },
+	[LINK_RIGHTS] = { on_rights, false },
+	[LINK_OPEN] = { on_open, false },
+	[LINK_CLOSE] = { on_close, true },
+	[LINK_WILL_DROP] = { on_flow, true },
+	[LINK_PAUSE] = { on_flow, true },
 	[LINK_TOKEN] = { on_token, true },
-	[LINK_RESUME] = { on_flow, true },       [LINK_PUBLISH] = { on_publish, true },
-	[LINK_ACK] = { on_ack, true },           [LINK_SUBSCRIBE] = { on_subscribe, true },
-	[LINK_REGRANT] = { on_subscribe, true }, [LINK_UNSUBSCRIBE] = { on_unsubscribe, true },
+	[LINK_RESUME] = { on_flow, true },
+	[LINK_PUBLISH] = { on_publish, true },
+	[LINK_ACK] = { on_ack, true },
+	[LINK_SUBSCRIBE] = { on_subscribe, true },
+	[LINK_REGRANT] = { on_subscribe, true },
+	[LINK_UNSUBSCRIBE] = { on_unsubscribe, true },
 };
 
 /* A number without a channel, or of another generation: the core closed it while the frame was on

@@ -88,9 +88,9 @@ struct link_head {
 };
 /* MORE: fewer than LINK_HEAD bytes, or body not whole. BAD: length < LINK_HEAD or > LINK_FRAME_MAX,
  * unknown type, flags that the type does not have, channel > LINK_CHANNELS_MAX, a client's frame
- * (OPEN, OPENED, CLOSE, CLOSED, WILL_DROP, TOKEN, REGRANT, PAUSE, RESUME) on channel 0, the link's own
- * frame (HELLO, PING, PONG, DELIVER, RIGHTS) on another channel, a generation on channel 0, a body
- * on a frame that has none. */
+ * (OPEN, OPENED, CLOSE, CLOSED, WILL_DROP, TOKEN, REGRANT, PAUSE, RESUME) on channel 0, the link's
+ * own frame (HELLO, PING, PONG, DELIVER, RIGHTS) on another channel, a generation on channel 0, a
+ * body on a frame that has none. */
 enum parse link_head_read(struct str bytes, struct link_head *out);
 const char *link_type_name(unsigned type);
 

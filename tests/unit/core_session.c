@@ -576,7 +576,7 @@ RUN(a_new_session_is_not_present, a_session_without_expiry_ends_with_its_connect
     waiting_wills_of_a_revoked_token_are_dropped, a_waiting_will_that_is_still_allowed_stays,
     retained_messages_of_a_revoked_token_are_hidden, with_another_token_only_that_one_counts,
     another_token_brings_its_limits, a_will_that_finds_no_memory_for_its_new_token_is_dropped,
-    rights_outside_the_customer_are_nonsense,
-    nothing_is_left_of_a_customer_that_left, many_sessions_that_end_at_once_are_ended_in_slices,
+    rights_outside_the_customer_are_nonsense, nothing_is_left_of_a_customer_that_left,
+    many_sessions_that_end_at_once_are_ended_in_slices,
     running_out_of_memory_refuses_and_leaves_nothing,
     running_out_of_memory_leaves_the_old_session_alone)
