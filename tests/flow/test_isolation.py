@@ -49,7 +49,7 @@ def test_retained_messages_of_one_customer_are_not_seen_by_another(stack, custom
     assert mosquitto_pub(stack.port, customer.token(), "state", "mine", retain=True, qos=1)[0] == 0
     with open_client(stack.port, other.token()) as b:
         b.subscribe("#")
-        assert b.sync() == []
+        assert b.settled() == []
     with open_client(stack.port, customer.token()) as a:
         a.subscribe("#")
         p = a.expect(PUBLISH)

@@ -208,9 +208,9 @@ class Closed(Exception):
 class Raw:
     """One connection through the door that port stands for (a plain number: TCP). version is how answers are read."""
 
-    def __init__(self, port, version=4, host="127.0.0.1"):
+    def __init__(self, port, version=4, host="127.0.0.1", sock=None):
         self.version = version
-        self.sock = connect_door(port, host)
+        self.sock = sock or connect_door(port, host)
         self.data = b""
 
     def send(self, data):
@@ -286,6 +286,10 @@ class Raw:
             if p.kind == UNSUBACK and p.pid == 65535:
                 return packets
             packets.append(p)
+
+    def settled(self):
+        """As sync(), twice: retained messages begin in the turn after SUBACK, so that one round trip may overtake them."""
+        return self.sync() + self.sync()
 
     def subscribe(self, *filters, **more):
         self.send(subscribe(*filters, version=self.version, **more))
