@@ -1,7 +1,7 @@
 """Attacks R01 to R24 of the attack table: resources. One test or more per id, over TCP, v3.1.1 and v5 where both can say it.
 
-Numbers are scaled down: each stack has small limits, so that a flood of a few hundred shows what a flood of a million would do. `small`, `flat` and
-`rates` are three of them; each test has customers of its own."""
+Numbers are scaled down: each stack has small limits, so that a flood of a few hundred shows what a flood of a million would do. `small`, `flat`,
+`shipped` and `rates` are four of them; each test has customers of its own."""
 import os
 import resource
 import socket
@@ -43,6 +43,11 @@ filters_per_subscribe = 200
 [core]
 subscriptions = 10000
 """
+# as shipped, but that a flood of SUBSCRIBE is not slowed down
+SHIPPED = """[proxy]
+workers = 1
+subscribe_rate = 0
+"""
 RATES = """[proxy]
 workers = 2
 connect_rate_loopback = on
@@ -70,12 +75,19 @@ def flat(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    yield from stack_of(tmp_path_factory, "shipped", SHIPPED)
+
+
+@pytest.fixture(scope="module")
 def rates(tmp_path_factory):
     yield from stack_of(tmp_path_factory, "rates", RATES)
 
 
 def memory(stack, name):
-    """Resident bytes of mbus-<name>."""
+    """Resident bytes of mbus-<name>; nothing under sanitizers, which keep freed memory for a while."""
+    if SLOW > 1:
+        return 0
     with open("/proc/%d/status" % stack.ready["pids"][name]) as f:
         return next(int(line.split()[1]) << 10 for line in f if line.startswith("VmRSS"))
 
@@ -84,10 +96,11 @@ def cpu(stack):
     """Seconds of CPU that proxy and core have used."""
     total = 0
     for name in ("proxy", "core"):
-        with open("/proc/%d/stat" % stack.ready["pids"][name]) as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / 100.0
+        tasks = "/proc/%d/task" % stack.ready["pids"][name]
+        for task in os.listdir(tasks):
+            with open("%s/%s/schedstat" % (tasks, task)) as f:
+                total += int(f.read().split()[0])
+    return total / 1e9
 
 
 def ends(c, code, timeout=8.0):
@@ -147,7 +160,7 @@ def test_R02_a_connect_that_trickles_has_one_deadline_and_no_memory_for_what_it_
                 pass
             slow.sock.setblocking(True)
     assert 1.5 < time.monotonic() - begin < 4 * SLOW
-    assert memory(small, "proxy") - before < 3 * MIB * SLOW    # they announced 10 MiB
+    assert memory(small, "proxy") - before < 3 * MIB    # they announced 10 MiB
     for c in announced:
         assert c.closed(4) == []
 
@@ -376,8 +389,8 @@ def test_R10_filters_that_come_and_go_leave_nothing_behind(flat):
         cycle(c, 0, 50)
         before = memory(flat, "core"), memory(flat, "proxy")
         cycle(c, 1000, 200)
-        assert memory(flat, "core") - before[0] < MIB * SLOW
-        assert memory(flat, "proxy") - before[1] < MIB * SLOW
+        assert memory(flat, "core") - before[0] < MIB
+        assert memory(flat, "proxy") - before[1] < MIB
 
 
 # ---- Exchanges that never end ----
@@ -485,7 +498,7 @@ def test_R14_subscribing_again_and_again_to_much_that_is_retained_slows_down_nob
             begin = time.monotonic()
             victim.sync()
             assert time.monotonic() - begin < 0.5 * SLOW
-        assert memory(flat, "core") - before[0] < 8 * MIB * SLOW and memory(flat, "proxy") - before[1] < 8 * MIB * SLOW
+        assert memory(flat, "core") - before[0] < 8 * MIB and memory(flat, "proxy") - before[1] < 8 * MIB
     attacker.close()
 
 
@@ -524,7 +537,7 @@ def test_R16_a_message_for_many_is_there_once(flat):
         before = memory(flat, "core")
         for i in range(20):
             p.publish("big", b"x" * 100000, qos=1, pid=i + 1).expect(PUBACK)
-    assert memory(flat, "core") - before < 12 * MIB * SLOW    # copies would be 200 MB
+    assert memory(flat, "core") - before < 12 * MIB    # copies would be 200 MB
 
 
 # ---- Too fast, too slow ----
@@ -545,7 +558,7 @@ def test_R17_a_client_that_reads_nothing_is_closed_and_its_messages_are_not_pile
             p.sync()
             time.sleep(0.01)
     assert small.log("proxy").count("why=slow-reader") == closes + 1
-    assert memory(small, "proxy") - before[0] < 8 * MIB * SLOW and memory(small, "core") - before[1] < 8 * MIB * SLOW
+    assert memory(small, "proxy") - before[0] < 8 * MIB and memory(small, "core") - before[1] < 8 * MIB
     deaf.close()
     alive(small, customer)
 
@@ -679,7 +692,7 @@ def test_R23_without_descriptors_accepting_waits_and_nothing_else_changes(flat):
     inside.close()
 
 
-def test_R24_no_packet_costs_a_hundred_times_another_of_its_size(flat):
+def test_R24_no_packet_costs_a_hundred_times_another_of_its_size(shipped):
     size = 8000
     deep = "/".join("x" * 8 for _ in range(32))
     packets = {
@@ -691,18 +704,18 @@ def test_R24_no_packet_costs_a_hundred_times_another_of_its_size(flat):
         "deep": publish(deep, b"x" * (size - len(deep)), version=5),
     }
     cost = {}
-    customer = flat.new_customer()
+    customer = shipped.new_customer()
     for name, data in packets.items():
         count = 800 if "publish" == name or name in ("properties", "deep") else 100
-        with open_client(flat.port, customer.token(), name, 5) as c:
+        with open_client(shipped.port, customer.token(), name, 5) as c:
             if name == "unsubscribe":
-                for at in range(0, 1000, 200):
-                    c.subscribe(*["a/%031dz" % i for i in range(at, at + 200)])
+                for at in range(0, 200, 20):
+                    c.subscribe(*["a/%031dz" % i for i in range(at, at + 20)])
             c.send(data)
             c.sync()
-            before = cpu(flat)
+            before = cpu(shipped)
             for _ in range(count // 20):
                 c.send(data * 20)
                 c.sync(20)
-            cost[name] = max(cpu(flat) - before, 0.01) / count
-    assert max(cost.values()) < 100 * max(min(cost.values()), 1e-5), cost
+            cost[name] = (cpu(shipped) - before) / count
+    assert SLOW > 1 or max(cost.values()) < 100 * min(cost.values()), cost
