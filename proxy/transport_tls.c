@@ -57,6 +57,12 @@ struct tls { /* one connection */
 
 /* ---- OpenSSL's side: bytes from and to memory ---- */
 
+static bool too_long(const struct tls *l)
+{
+	return l->hello >
+	       (SSL_get_verify_mode(l->ssl) == SSL_VERIFY_NONE ? HELLO_MAX : HELLO_CERTS_MAX);
+}
+
 static int bio_read(BIO *b, char *to, int n)
 {
 	struct tls *l = BIO_get_data(b);
@@ -68,10 +74,13 @@ static int bio_read(BIO *b, char *to, int n)
 		BIO_set_retry_read(b);
 		return -1;
 	}
+	if (!SSL_is_init_finished(l->ssl)) {
+		l->hello += (uint32_t)take;
+		if (too_long(l))
+			return -1;
+	}
 	memcpy(to, in->p, take);
 	*in = str_skip(*in, take);
-	if (!SSL_is_init_finished(l->ssl))
-		l->hello += (uint32_t)take;
 	return (int)take;
 }
 
@@ -254,7 +263,7 @@ static int answer_of(struct tls *l, int result)
 	case SSL_ERROR_ZERO_RETURN:
 		return -E_CLOSED;
 	default:
-		return failed(l, tls_error());
+		return failed(l, too_long(l) ? "handshake too long" : tls_error());
 	}
 }
 
@@ -290,9 +299,6 @@ static int shake_hands(struct transport *t, struct tls *l)
 		settle(t, l);
 	else
 		err = answer_of(l, result);
-	if (!err && l->hello > (SSL_get_verify_mode(l->ssl) == SSL_VERIFY_NONE ? HELLO_MAX
-	                                                                       : HELLO_CERTS_MAX))
-		err = failed(l, "handshake too long");
 	side->spent_us += now_us() - since;
 	loop_at_end(side->loop, &side->end_of_turn);
 	return err;
