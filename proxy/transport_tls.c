@@ -26,7 +26,8 @@ enum {
 	/* attack W02 */
 	KEY_UPDATES = 32,
 	KEY_UPDATES_MS = 60000,
-	/* most plain bytes that are encrypted before a send has shown that the socket takes them */
+	/* most that is encrypted before a send has shown that the socket takes it; the heads of its
+	 * records come on top */
 	CHUNK = TRANSPORT_READ - (1 << 10),
 };
 
@@ -307,18 +308,22 @@ static int shake_hands(struct transport *t, struct tls *l)
 /* All that can be decrypted of what came; *got grows. */
 static int decrypt(struct tls *l, uint8_t *room, size_t *got)
 {
-	int n;
+	int n = 0, err = 0;
 
 	while (*got < TRANSPORT_PLAIN) {
 		ERR_clear_error();
 		n = SSL_read(l->ssl, room + *got, (int)(TRANSPORT_PLAIN - *got));
 		if (n <= 0)
-			return answer_of(l, n);
+			break;
 		*got += (size_t)n;
 		if (l->side->in.n == 0 && SSL_pending(l->ssl) == 0)
 			break;
 	}
-	return l->key_updates > KEY_UPDATES ? failed(l, "too many changes of keys") : 0;
+	if (n <= 0)
+		err = answer_of(l, n);
+	if (!err && l->key_updates > KEY_UPDATES)
+		err = failed(l, "too many changes of keys");
+	return err;
 }
 
 static int tls_read(struct transport *t, int fd, uint8_t *room, struct str *plain)
@@ -352,10 +357,8 @@ static int tls_read(struct transport *t, int fd, uint8_t *room, struct str *plai
 
 /* ---- Writing ---- */
 
-static int encrypt(struct tls *l, struct buf *out)
+static int encrypt(struct tls *l, struct buf *out, size_t left)
 {
-	size_t left = CHUNK;
-
 	while (buf_len(out) && left) {
 		int n;
 
@@ -378,7 +381,7 @@ static int say(struct transport *t, struct tls *l, struct buf *out, struct buf *
 	if (!t->settled || l->broken)
 		buf_reset(out); /* nobody can hear it */
 	else if (buf_len(to) < CHUNK)
-		err = encrypt(l, out);
+		err = encrypt(l, out, CHUNK - buf_len(to));
 	if (!err && t->ending && t->settled && !l->broken && !l->said_bye && buf_len(out) == 0) {
 		l->said_bye = true;
 		ERR_clear_error();
