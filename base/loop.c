@@ -1,6 +1,6 @@
-/* loop.c - the event loop. Level-triggered: a callback that leaves bytes unread is called again,
- * nothing is ever missed. In steady state a turn costs one system call, epoll_wait; the clocks come
- * from the vDSO. */
+/* loop.c - the event loop. Level-triggered unless asked otherwise: a callback that leaves bytes
+ * unread is called again, nothing is ever missed. In steady state a turn costs one system call,
+ * epoll_wait; the clocks come from the vDSO. */
 #include "base/base.h"
 #include "base/loop.h"
 
@@ -21,7 +21,8 @@ struct loop {
 	/* The loop's thread */
 	int epoll;
 	int64_t now, wall;
-	int fetched, at; /* events[at] is being handled, those up to fetched will be */
+	int fetched, at;       /* events[at] is being handled, those up to fetched will be */
+	struct watch *handled; /* of events[at], while it is watched */
 	struct epoll_event events[LOOP_EVENTS];
 	struct list hooks;
 	struct wheel wheel;
@@ -34,7 +35,13 @@ struct loop {
 /* ---- File descriptors ---- */
 static uint32_t to_epoll(unsigned events)
 {
-	return (events & LOOP_READ ? EPOLLIN : 0u) | (events & LOOP_WRITE ? EPOLLOUT : 0u);
+	uint32_t asked =
+	    (events & LOOP_READ ? EPOLLIN : 0u) | (events & LOOP_WRITE ? EPOLLOUT : 0u);
+
+	/* RDHUP: an end that came before the bytes were read will be no new edge */
+	if (events & LOOP_EDGE)
+		asked |= EPOLLET | (events & LOOP_READ ? EPOLLRDHUP : 0u);
+	return asked;
 }
 
 static int watch_error(int number)
@@ -77,10 +84,20 @@ void loop_rewatch(struct loop *l, struct watch *w, unsigned events)
 	MUST(epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &e) == 0);
 }
 
+void loop_again(struct loop *l, struct watch *w)
+{
+	struct epoll_event e = { .events = to_epoll(w->events), .data.ptr = w };
+
+	if (w->ready)
+		MUST(epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &e) == 0);
+}
+
 void loop_unwatch(struct loop *l, struct watch *w)
 {
 	if (!w->ready)
 		return;
+	if (l->handled == w)
+		l->handled = NULL;
 	(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
 	w->ready = NULL;
 	/* w may be freed now, and its memory may become another watch: no event of this turn may
@@ -91,7 +108,7 @@ void loop_unwatch(struct loop *l, struct watch *w)
 	}
 }
 
-static void handle_event(const struct epoll_event *e)
+static void handle_event(struct loop *l, const struct epoll_event *e)
 {
 	struct watch *w = e->data.ptr;
 	unsigned events = 0;
@@ -106,8 +123,14 @@ static void handle_event(const struct epoll_event *e)
 		events |= LOOP_WRITE & w->events;
 	if (e->events & (EPOLLHUP | EPOLLERR))
 		events |= LOOP_HANGUP | LOOP_READ;
-	if (events)
-		w->ready(w, events);
+	if (!events)
+		return;
+	l->handled = w;
+	w->ready(w, events);
+	if ((e->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && l->handled == w &&
+	    (w->events & LOOP_EDGE))
+		loop_again(l, w);
+	l->handled = NULL;
 }
 
 /* ---- Timers ---- */
@@ -210,7 +233,7 @@ void loop_turn(struct loop *l, int64_t most_ms)
 	l->fetched = wait_events(l, most_ms);
 	read_clocks(l);
 	for (l->at = 0; l->at < l->fetched; l->at++)
-		handle_event(&l->events[l->at]);
+		handle_event(l, &l->events[l->at]);
 	l->fetched = 0;
 	fire_timers(l);
 	run_hooks(l);

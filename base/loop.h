@@ -10,8 +10,12 @@
 struct loop;
 
 /* ---- File descriptors ---- */
-/* HANGUP is always reported, with READ set too */
-enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
+/* HANGUP is always reported, with READ set too.
+ *
+ * EDGE, asked for beside READ: readiness is told when it comes and not again while it lasts, which
+ * saves the kernel a look at every socket that was just emptied. Who did not empty it (what a read
+ * gave filled the room) says loop_again(). The end of the stream needs no such care. */
+enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4, LOOP_EDGE = 8 };
 
 struct watch { /* embedded in the owner; the owner closes fd itself */
 	void (*ready)(struct watch *w, unsigned events);
@@ -23,6 +27,8 @@ int loop_watch(struct loop *l, struct watch *w, int fd, unsigned events,
                void (*ready)(struct watch *, unsigned)) MUST_CHECK; /* 0 or -E_* */
 /* no system call when nothing changes */
 void loop_rewatch(struct loop *l, struct watch *w, unsigned events);
+/* what is ready now is told (again) next turn; one system call */
+void loop_again(struct loop *l, struct watch *w);
 /* safe inside any callback; events already fetched are dropped; twice is fine */
 void loop_unwatch(struct loop *l, struct watch *w);
 

@@ -27,6 +27,19 @@ static int64_t now_of(const struct conn *c)
 	return loop_now(c->worker->loop);
 }
 
+/* Plain bytes are the socket's own: what was read tells whether it is empty. */
+static bool bare(const struct conn *c)
+{
+	return c->transport.ops == &transport_tcp;
+}
+
+/* A read that filled the room has left something. */
+static void read_on(struct conn *c, struct str plain)
+{
+	if (bare(c) && unlikely(plain.n == TRANSPORT_READ))
+		loop_again(c->worker->loop, &c->watch);
+}
+
 static void watch_again(struct conn *c)
 {
 	unsigned events = 0;
@@ -37,6 +50,8 @@ static void watch_again(struct conn *c)
 		events |= LOOP_READ;
 	if (c->writing)
 		events |= LOOP_WRITE;
+	if (bare(c))
+		events |= LOOP_EDGE;
 	loop_rewatch(c->worker->loop, &c->watch, events);
 }
 
@@ -271,6 +286,7 @@ static void read_some(struct conn *c)
 		read_failed(c, err);
 		return;
 	}
+	read_on(c, plain);
 	w->n.recvs++;
 	w->n.bytes_in += plain.n;
 	if (plain.n == 0)
@@ -301,6 +317,8 @@ static void linger(struct conn *c)
 
 	if (err && err != -E_AGAIN)
 		finish(c);
+	else
+		read_on(c, plain);
 }
 
 static void ready(struct watch *w, unsigned events)
@@ -477,7 +495,7 @@ void conn_io_start(struct conn *c)
 	timer_init(&c->timer, fired);
 	c->watch.fd = -1;
 	if (c->transport.ops->open(&c->transport, c) ||
-	    loop_watch(w->loop, &c->watch, fd, LOOP_READ, ready)) {
+	    loop_watch(w->loop, &c->watch, fd, LOOP_READ | (bare(c) ? LOOP_EDGE : 0), ready)) {
 		c->watch.fd = fd;
 		c->done = true;
 		conn_close(c, END_SOCKET);

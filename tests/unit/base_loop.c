@@ -372,6 +372,91 @@ static void a_signal_handler_stops_a_loop(void)
 	close_loop();
 }
 
+/* ---- Edges ---- */
+static void an_edge_is_told_once_and_again_when_asked_for(void)
+{
+	struct side s;
+	int pair[2];
+
+	open_loop();
+	start(&s, pair, LOOP_READ | LOOP_EDGE);
+	IS(write(pair[1], "x", 1), 1);
+	loop_turn(loop, 0);
+	loop_turn(loop, 0);
+	IS(s.calls, 1); /* though the byte is still there */
+	loop_again(loop, &s.watch);
+	loop_turn(loop, 0);
+	loop_turn(loop, 0);
+	IS(s.calls, 2);
+	IS(write(pair[1], "y", 1), 1);
+	loop_turn(loop, 0);
+	IS(s.calls, 3);
+	loop_unwatch(loop, &s.watch);
+	loop_again(loop, &s.watch); /* harmless */
+	finish(pair);
+	close_loop();
+}
+
+static void what_came_while_an_edge_was_paused_is_told_afterwards(void)
+{
+	struct side s;
+	int pair[2];
+
+	open_loop();
+	start(&s, pair, LOOP_READ | LOOP_EDGE);
+	IS(write(pair[1], "x", 1), 1);
+	loop_rewatch(loop, &s.watch, LOOP_EDGE);
+	loop_turn(loop, 0);
+	IS(s.calls, 0);
+	loop_rewatch(loop, &s.watch, LOOP_READ | LOOP_EDGE);
+	loop_turn(loop, 0);
+	IS(s.calls, 1);
+	loop_unwatch(loop, &s.watch);
+	finish(pair);
+	close_loop();
+}
+
+/* The owner reads once per call and takes what is there: the end that came with the bytes is told
+ * all the same. */
+static void an_end_that_came_behind_the_bytes_is_told(void)
+{
+	struct side s;
+	int pair[2];
+
+	open_loop();
+	for (int whole = 0; whole < 2; whole++) {
+		start(&s, pair, LOOP_READ | LOOP_EDGE);
+		s.read_it = true;
+		IS(write(pair[1], "x", 1), 1);
+		IS(shutdown(pair[1], whole ? SHUT_RDWR : SHUT_WR), 0);
+		loop_turn(loop, 0);
+		IS(s.calls, 1);
+		s.end_it = true;
+		loop_turn(loop, 0);
+		IS(s.calls, 2);
+		loop_turn(loop, 0);
+		IS(s.calls, 2);
+		finish(pair);
+	}
+	close_loop();
+}
+
+static void an_edge_that_ends_itself_is_not_looked_at_again(void)
+{
+	struct side s;
+	int pair[2];
+
+	open_loop();
+	start(&s, pair, LOOP_READ | LOOP_EDGE);
+	s.end_it = true;
+	IS(shutdown(pair[1], SHUT_WR), 0);
+	loop_turn(loop, 0);
+	loop_turn(loop, 0);
+	IS(s.calls, 1);
+	finish(pair);
+	close_loop();
+}
+
 static void an_open_that_runs_out_of_memory_leaves_nothing_behind(void)
 {
 	each_alloc_failure(n)
@@ -395,4 +480,7 @@ RUN(bytes_left_unread_are_reported_again, only_what_is_asked_for_is_reported,
     a_hook_runs_once_a_turn_however_often_it_is_asked_for,
     a_hook_asked_for_by_a_hook_runs_in_the_same_turn_after_the_others,
     the_loop_reads_both_clocks_once_a_turn, another_thread_stops_a_loop_that_sleeps,
-    a_signal_handler_stops_a_loop, an_open_that_runs_out_of_memory_leaves_nothing_behind)
+    a_signal_handler_stops_a_loop, an_edge_is_told_once_and_again_when_asked_for,
+    what_came_while_an_edge_was_paused_is_told_afterwards,
+    an_end_that_came_behind_the_bytes_is_told, an_edge_that_ends_itself_is_not_looked_at_again,
+    an_open_that_runs_out_of_memory_leaves_nothing_behind)
