@@ -70,7 +70,9 @@ class Stack:
             self.process = subprocess.Popen(
                 [os.path.join(ROOT, "scripts", "stack"), "--build", BUILD, "--state", self.state, "--port-offset", str(port_offset),
                  "--workers", str(self.workers), "--homes", str(self.homes)],
-                stdout=self.output, stderr=subprocess.STDOUT, start_new_session=True)
+                stdout=self.output, stderr=subprocess.STDOUT, start_new_session=True,
+                # a test run in the background was told to ignore Ctrl-C; a shell cannot take that back for its children
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
             path = os.path.join(self.state, "ready.json")
             try:
                 wait_for(lambda: os.path.exists(path) or self.process.poll() is not None, 40)
