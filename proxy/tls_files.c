@@ -158,27 +158,34 @@ static bool copy_path(char to[PATH_MOST], struct str path)
 	return true;
 }
 
+static unsigned count_paths(struct str list)
+{
+	struct str path;
+	unsigned count = 0;
+
+	while (listen_next(&list, &path))
+		count++;
+	return count;
+}
+
 static int read_pairs(struct tls_files *f, const struct proxy_config *config, char why[TLS_WHY])
 {
 	struct str certs = str_c(config->tls_cert), keys = str_c(config->tls_key), cert, key;
 	char cert_path[PATH_MOST], key_path[PATH_MOST];
-	bool more, more_keys;
+	unsigned count = count_paths(certs);
 
-	for (;;) {
-		more = listen_next(&certs, &cert);
-		more_keys = listen_next(&keys, &key);
-		if (!more && !more_keys)
-			return f->pairs ? 0 : say(why, "tls_cert", "names no file");
-		if (more != more_keys)
-			return say(why, "tls_key", "needs as many files as tls_cert");
-		if (f->pairs == TLS_PAIRS_MAX)
-			return say(why, "tls_cert", "names more than 16 files");
+	if (count == 0 || count > TLS_PAIRS_MAX)
+		return say(why, "tls_cert", "names no file, or more than 16");
+	if (count_paths(keys) != count)
+		return say(why, "tls_key", "needs as many files as tls_cert");
+	while (listen_next(&certs, &cert) && listen_next(&keys, &key)) {
 		if (!copy_path(cert_path, cert) || !copy_path(key_path, key))
 			return say(why, "tls_cert, tls_key", "an empty or too long name");
 		f->pairs++;
 		if (read_pair(&f->pair[f->pairs - 1], cert_path, key_path, why))
 			return -E_INVALID;
 	}
+	return 0;
 }
 
 static int read_clients(struct tls_files *f, const struct proxy_config *config, char why[TLS_WHY])

@@ -11,6 +11,7 @@ import time
 
 import pytest
 from certs import Authority
+from clients import MqttJs, Paho, mosquitto_pub
 from doors import WebSocket, context, dial, port, read_all, tls
 from rawmqtt import CONNACK, PINGRESP, Closed, Raw, connect, open_client, packet
 from stack import SLOW, Stack, wait_for
@@ -350,6 +351,19 @@ def test_W10_tickets_allow_no_early_data_and_a_resumed_session_is_judged_again(s
         r.send(connect("c", token))
         assert r.expect(CONNACK).code in (4, 5)
     first.close()
+
+
+@TLS_DOORS
+def test_who_does_not_know_the_authority_does_not_speak_to_us(stack, customer, where):
+    token, p = customer.token(), port(stack.ready, where)
+    p.ca = "/etc/ssl/certs/ca-certificates.crt"
+    if where == "tls":
+        assert mosquitto_pub(p, token, "a", "x")[0] != 0
+    with MqttJs(p, token, "js") as j:
+        assert j.first["event"] == "error" and "certificate" in j.first["text"]
+    with pytest.raises(ssl.SSLError, match="certificate"):
+        Paho(p, token, "paho")
+    assert token not in stack.log("proxy")
 
 
 def test_tickets_are_good_on_every_worker(tmp_path):
