@@ -206,16 +206,22 @@ static void say_pong(struct web *w, struct str payload)
 	buf_bytes(&w->say, frame, ws_pong_put(frame, payload));
 }
 
-/* Attack W17: frames that cost work and bring nothing. */
-static bool too_many(struct web *w, size_t plain)
+/* Before a batch is taken apart: counted afterwards, a flood that is the first of its second would
+ * be forgotten with the second before it. */
+static void count_anew(struct web *w)
 {
 	int64_t second = loop_now(w->conn->worker->loop) / 1000;
 
-	if (second != w->second) {
-		w->second = second;
-		w->ws.frames = w->ws.pings = w->ws.pongs = 0;
-		w->bytes = 0;
-	}
+	if (second == w->second)
+		return;
+	w->second = second;
+	w->ws.frames = w->ws.pings = w->ws.pongs = 0;
+	w->bytes = 0;
+}
+
+/* Attack W17: frames that cost work and bring nothing. */
+static bool too_many(struct web *w, size_t plain)
+{
 	w->bytes += plain;
 	return w->ws.pings + w->ws.pongs > WEB_CONTROLS ||
 	       w->ws.frames > WEB_EMPTY_FRAMES + w->bytes / 2;
@@ -234,6 +240,7 @@ static int unframe(struct web *w, uint8_t *room, size_t n, struct str *plain)
 	struct ws_feed f;
 	int over = 0;
 
+	count_anew(w);
 	ws_feed_start(&f, room, n);
 	for (;;) {
 		switch (ws_next(&w->ws, &f)) {
