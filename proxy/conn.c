@@ -133,7 +133,7 @@ void conn_free(struct conn *c)
 	caps_leave(w->crew->caps, &c->peer_cap);
 	alias_free(&c->aliases);
 	inflight_free(&c->inflight);
-	buf_free(&c->filters);
+	filters_free(&c->filters);
 	conn_forget_brought(c);
 	mem_free(c->client_id);
 	mem_free(c->will_topic);

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/loop.h"
 #include "base/sock.h"
+#include "proxy/filters.h"
 #include "proxy/pace.h"
 #include "proxy/transport.h"
 #include "wire/mqtt_read.h"
@@ -163,8 +164,7 @@ struct conn {
 	/* what it did: in_*.c */
 	struct alias_table *aliases; /* made when first used */
 	struct inflight *inflight;
-	struct buf filters; /* filters.h */
-	uint32_t filter_count;
+	struct filters filters; /* what its session is subscribed to */
 	struct pace pace[PACE_KINDS];
 	/* counters for the last line */
 	uint64_t msgs_in, msgs_out, bytes_in, bytes_out;

@@ -1,58 +1,67 @@
-/* filters.c - a compact set of filters (filters.h). Looked through from the start: it has few
- * members, or changes rarely. */
+/* filters.c - a set of filters (filters.h). Hashed: UNSUBSCRIBE may name as many as there are, and
+ * must not cost the square of that (attack R24). */
 #include "base/base.h"
 #include "proxy/filters.h"
 
-bool filters_next(struct str *walk, struct str *filter)
-{
-	struct take t = take_from(walk->p, walk->n);
-	uint16_t n;
+#include "base/mem.h"
 
-	if (!take_le16(&t, &n) || !take_bytes(&t, n, filter))
+struct entry {
+	struct map_node node;
+	uint16_t size;
+	char text[];
+};
+
+struct str filters_text(const struct map_node *node)
+{
+	const struct entry *e = container_of(node, struct entry, node);
+
+	return str_make(e->text, e->size);
+}
+
+static struct map_node *find(const struct filters *set, struct str filter)
+{
+	struct map_node *n = map_first(&set->map, hash_bytes(filter.p, filter.n));
+
+	while (n && !str_eq(filters_text(n), filter))
+		n = map_next(n);
+	return n;
+}
+
+bool filters_has(const struct filters *set, struct str filter)
+{
+	return filters_count(set) && find(set, filter);
+}
+
+bool filters_add(struct filters *set, struct str filter)
+{
+	struct entry *e = mem_zalloc(sizeof(*e) + filter.n);
+
+	MUST(filter.n <= UINT16_MAX);
+	if (!e)
 		return false;
-	*walk = str_make(t.p, take_left(&t));
+	e->size = (uint16_t)filter.n;
+	memcpy(e->text, filter.p, filter.n);
+	if (!map_add(&set->map, &e->node, hash_bytes(filter.p, filter.n)))
+		return true;
+	mem_free(e);
+	return false;
+}
+
+bool filters_del(struct filters *set, struct str filter)
+{
+	struct map_node *n = find(set, filter);
+
+	if (!n)
+		return false;
+	map_del(&set->map, n);
+	mem_free(container_of(n, struct entry, node));
+	map_trim(&set->map);
 	return true;
 }
 
-bool filters_has(const struct buf *set, struct str filter)
+void filters_free(struct filters *set)
 {
-	struct str walk = buf_str(set), have;
-
-	while (filters_next(&walk, &have)) {
-		if (str_eq(have, filter))
-			return true;
-	}
-	return false;
-}
-
-bool filters_add(struct buf *set, struct str filter)
-{
-	size_t before = buf_len(set);
-
-	MUST(filter.n <= UINT16_MAX);
-	buf_le16(set, (uint16_t)filter.n);
-	buf_str_add(set, filter);
-	if (buf_ok(set))
-		return true;
-	buf_cut(set, before);
-	return false;
-}
-
-bool filters_del(struct buf *set, struct str filter)
-{
-	struct str walk = buf_str(set), have;
-
-	while (filters_next(&walk, &have)) {
-		uint8_t *at;
-
-		if (!str_eq(have, filter))
-			continue;
-		at = set->p + (have.p - (const char *)set->p) - 2;
-		memmove(at, walk.p, walk.n);
-		buf_cut(set, buf_len(set) - 2 - have.n);
-		if (buf_len(set) == 0)
-			buf_free(set);
-		return true;
-	}
-	return false;
+	map_each(n, &set->map)
+		mem_free(container_of(n, struct entry, node));
+	map_free(&set->map);
 }

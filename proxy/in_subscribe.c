@@ -93,19 +93,18 @@ static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct st
 
 void in_subscribe_regrant(struct conn *c)
 {
-	struct str walk = buf_str(&c->filters), text;
 	struct buf *out = uplink_out(c->link);
 	size_t frame = 0, start = 0;
 	bool begun = false;
 
-	while (filters_next(&walk, &text)) {
+	map_each(n, &c->filters.map) {
 		if (!begun) {
 			start = buf_len(out);
 			frame = link_subscribe_begin(out, LINK_REGRANT, c->channel, c->generation,
 			                             0, 0);
 			begun = true;
 		}
-		regrant_one(c, out, frame, text);
+		regrant_one(c, out, frame, filters_text(n));
 		if (buf_len(out) - start < REGRANT_FRAME)
 			continue;
 		link_end(out, frame);
@@ -136,12 +135,9 @@ static unsigned admit(struct conn *c, struct str text)
 {
 	if (filters_has(&c->filters, text))
 		return RC_SUCCESS;
-	if (c->filter_count >= (uint64_t)limit_of(c))
+	if (filters_count(&c->filters) >= (size_t)limit_of(c))
 		return RC_QUOTA_EXCEEDED; /* attack R09 */
-	if (!filters_add(&c->filters, text))
-		return RC_UNSPECIFIED_ERROR;
-	c->filter_count++;
-	return RC_SUCCESS;
+	return filters_add(&c->filters, text) ? RC_SUCCESS : RC_UNSPECIFIED_ERROR;
 }
 
 static unsigned judge(struct conn *c, struct str text, unsigned nth)
@@ -232,9 +228,7 @@ void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 		link_unsubscribe_add(out, frame, on_link(text));
 	link_end(out, frame);
 	while (mqtt_unsubscribe_next(&again, &text)) {
-		if (!filters_del(&c->filters, text))
-			continue;
-		c->filter_count--;
-		event_subscription(c, EVENT_UNSUBSCRIBED, text, 0);
+		if (filters_del(&c->filters, text))
+			event_subscription(c, EVENT_UNSUBSCRIBED, text, 0);
 	}
 }

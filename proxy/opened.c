@@ -413,7 +413,6 @@ static bool resume_filters(struct conn *c, struct link_opened o)
 	while (link_opened_next(&o, &sub)) {
 		if (!filters_add(&c->filters, sub.filter))
 			return false;
-		c->filter_count++;
 	}
 	return true;
 }
@@ -438,7 +437,7 @@ void opened_answer(struct conn *c, bool present, const struct link_opened *o)
 	}
 	conn_enter(c, CONN_OPEN);
 	w->n.connacks++;
-	if (c->filter_count)
+	if (filters_count(&c->filters))
 		in_subscribe_regrant(c);
 	link_bare_write(uplink_out(c->link), LINK_RESUME, c->channel, c->generation);
 	LOG_INFO(conn_name(c), "open",

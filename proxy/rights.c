@@ -47,7 +47,7 @@ void rights_changed(struct conn *c)
 		c->will_topic = NULL;
 		c->will_topic_size = 0;
 	}
-	if (c->state == CONN_OPEN && c->filter_count)
+	if (c->state == CONN_OPEN && filters_count(&c->filters))
 		/* in OPENING it is done when OPENED comes */
 		in_subscribe_regrant(c);
 }

@@ -4,6 +4,8 @@
 #include "proxy/feed.h"
 #include "proxy/filters.h"
 #include "proxy/inflight.h"
+#include <stdio.h>
+
 #include "tests/kit/kit.h"
 
 /* ---- Cutting: frames are one byte of length and so many bytes; 0xff is nonsense ---- */
@@ -126,7 +128,7 @@ static void missing_memory_is_told(void)
 
 static void a_filter_is_there_until_it_is_removed(void)
 {
-	struct buf set = { 0 };
+	struct filters set = { 0 };
 
 	NO(filters_has(&set, STR("a")));
 	YES(filters_add(&set, STR("a")));
@@ -138,27 +140,48 @@ static void a_filter_is_there_until_it_is_removed(void)
 	YES(filters_has(&set, STR("$share/g/a")));
 	NO(filters_has(&set, STR("a/b")));
 	NO(filters_has(&set, STR("$share/g/")));
-	buf_free(&set);
+	IS(filters_count(&set), 2);
+	filters_free(&set);
+}
+
+static void a_thousand_filters_come_and_go_in_any_order(void)
+{
+	struct filters set = { 0 };
+	char text[16];
+
+	for (unsigned i = 0; i < 1000; i++) {
+		(void)snprintf(text, sizeof(text), "a/%u", i);
+		YES(filters_add(&set, str_c(text)));
+	}
+	for (unsigned i = 0; i < 1000; i++) {
+		(void)snprintf(text, sizeof(text), "a/%u", i * 7 % 1000);
+		YES(filters_del(&set, str_c(text)));
+		NO(filters_has(&set, str_c(text)));
+		IS(filters_count(&set), 999 - i);
+	}
+	YES(!set.map.bucket);
 }
 
 static void an_emptied_set_holds_no_memory(void)
 {
-	struct buf set = { 0 };
+	struct filters set = { 0 };
 
 	YES(filters_add(&set, STR("a")));
 	YES(filters_del(&set, STR("a")));
-	YES(!set.p);
+	YES(!set.map.bucket);
 }
 
 static void a_filter_that_finds_no_memory_is_not_there(void)
 {
-	struct buf set = { 0 };
+	for (unsigned nth = 1; nth <= 2; nth++) {
+		struct filters set = { 0 };
 
-	mem_fail_at(1, true);
-	NO(filters_add(&set, STR("a")));
-	mem_fail_at(0, false);
-	NO(filters_has(&set, STR("a")));
-	buf_free(&set);
+		mem_fail_at(nth, false);
+		NO(filters_add(&set, STR("a")));
+		mem_fail_at(0, false);
+		NO(filters_has(&set, STR("a")));
+		filters_free(&set);
+	}
 }
 
 /* ---- In flight ---- */
@@ -266,9 +289,9 @@ static void every_event_has_its_word(void)
 RUN(frames_come_out_whole_wherever_the_stream_is_cut, single_bytes_are_enough,
     what_follows_a_hold_waits, nonsense_ends_it_after_what_came_before,
     memory_grows_with_bytes_and_not_with_what_is_announced, missing_memory_is_told,
-    a_filter_is_there_until_it_is_removed, an_emptied_set_holds_no_memory,
-    a_filter_that_finds_no_memory_is_not_there, a_repeated_id_counts_once,
-    beyond_the_limit_nothing_is_taken, answers_nobody_waits_for_change_nothing,
-    an_alias_means_what_it_was_last_set_to, tables_survive_missing_memory,
-    a_client_id_becomes_exactly_one_level, events_stand_in_the_customers_own_tree,
-    every_event_has_its_word)
+    a_filter_is_there_until_it_is_removed, a_thousand_filters_come_and_go_in_any_order,
+    an_emptied_set_holds_no_memory, a_filter_that_finds_no_memory_is_not_there,
+    a_repeated_id_counts_once, beyond_the_limit_nothing_is_taken,
+    answers_nobody_waits_for_change_nothing, an_alias_means_what_it_was_last_set_to,
+    tables_survive_missing_memory, a_client_id_becomes_exactly_one_level,
+    events_stand_in_the_customers_own_tree, every_event_has_its_word)
