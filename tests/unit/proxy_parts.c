@@ -1,11 +1,11 @@
 /* The pure parts: cutting streams, sets of filters, messages in flight and aliases, names of
  * events. */
+#include <stdio.h>
+
 #include "proxy/events.h"
 #include "proxy/feed.h"
 #include "proxy/filters.h"
 #include "proxy/inflight.h"
-#include <stdio.h>
-
 #include "tests/kit/kit.h"
 
 /* ---- Cutting: frames are one byte of length and so many bytes; 0xff is nonsense ---- */
