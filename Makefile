@@ -72,7 +72,8 @@ $(BUILD)/mbus-proxy: $(BUILD)/proxy/main.o $(PROXY_O) $(BASE_O)
 $(BUILD)/mbus-admin: $(BUILD)/admin/main.o $(ADMIN_O) $(BASE_O)
 $(BUILD)/mbusctl: $(CTL_O) $(BASE_O)
 $(BUILD)/mbus-bench: $(BENCH_O) $(BASE_O)
-$(BUILD)/mbus-core $(BUILD)/mbus-bench: LIBS = $(LIBS_BASE)
+$(BUILD)/mbus-core: LIBS = $(LIBS_BASE)
+$(BUILD)/mbus-bench: LIBS = -lssl $(LIBS_BASE)
 $(BUILD)/mbus-proxy: LIBS = -lssl -lcurl $(LIBS_BASE)
 $(BUILD)/mbus-admin: LIBS = -lwebsockets -lsqlite3 -lssl $(LIBS_BASE)
 $(BUILD)/mbusctl: LIBS = -lcurl $(LIBS_BASE)
@@ -130,6 +131,7 @@ bench: ## load scenarios against mosquitto in the same run; writes docs/performa
 	@scripts/deps bench
 	@$(MAKE) --no-print-directory -j$$(nproc) programs bench-tool
 	@tests/bench/run --build "$(BUILD)" $(BENCH_ARGS)
+	@tests/bench/doors --build "$(BUILD)" $(DOORS_ARGS)
 
 deps: ## install what building and running need
 	@scripts/deps run

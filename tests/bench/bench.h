@@ -5,21 +5,32 @@
  * second opinion are the flow tests with other people's clients. */
 #pragma once
 #include "base/bytes.h"
+#include "tests/bench/transport.h"
 #include "wire/mqtt_write.h"
 
 enum { BENCH_PIDS = 8, BENCH_PAYLOAD_MIN = 32, BENCH_BUCKETS = 64 * 16 };
 
-enum bench_scenario { BENCH_PAIRS, BENCH_FANIN, BENCH_FANOUT, BENCH_TELEMATICS };
+enum bench_scenario {
+	BENCH_PAIRS,
+	BENCH_FANIN,
+	BENCH_FANOUT,
+	BENCH_TELEMATICS,
+	BENCH_HANDSHAKES,
+};
 
 struct bench_options {
 	const char *host, *user;
 	int port, version, qos, payload, inflight, connections, subscribers, rate, seconds, warmup;
 	enum bench_scenario scenario;
+	enum bench_door door;
+	const char *key; /* TLS: which certificate: "ecdsa", "rsa" or NULL */
+	bool resume;
 	int pid[BENCH_PIDS], pids;
 };
 
 struct bench_conn {
 	int fd;
+	struct bench_pipe *pipe; /* NULL: plain TCP */
 	bool publisher, subscriber, ready, closed;
 	uint32_t index; /* among publishers, or among subscribers */
 	uint16_t next_pid;
@@ -45,6 +56,9 @@ struct bench_counts {
 	uint64_t latency[BENCH_BUCKETS];
 };
 
+/* main.c: the words of --door */
+extern const char *const bench_doors[];
+
 /* measure.c */
 uint64_t bench_now(void); /* monotonic ns */
 /* user + system seconds of these processes, from /proc/PID/stat */
@@ -61,3 +75,6 @@ bool bench_payload_read(struct str payload, uint32_t *publisher, uint64_t *seq, 
 /* run.c */
 /* exit code: 0 the run counts, 1 it does not (the JSON line says why), 2 could not run */
 int bench_run(const struct bench_options *o);
+
+/* handshakes.c: the same codes */
+int bench_handshakes(const struct bench_options *o);

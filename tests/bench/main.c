@@ -10,7 +10,8 @@
 static const char help[] =
     "mbus-bench: load on an MQTT server, every message verified; prints one JSON line\n"
     "  --host ADDR (127.0.0.1)  --port N (1883)  --user TOKEN  --version 3|4|5 (4)\n"
-    "  --scenario pairs|fan-in|fan-out|telematics\n"
+    "  --scenario pairs|fan-in|fan-out|telematics|handshakes\n"
+    "  --door tcp|tls|ws|wss (tcp)  --key ecdsa|rsa (which certificate)  --resume (handshakes)\n"
     "  --connections N (100)    publishers (pairs: as many subscribers)\n"
     "  --subscribers N (500)    of fan-out and telematics\n"
     "  --qos 0|1  --payload BYTES (100)  --inflight N (1)  per publisher\n"
@@ -30,15 +31,18 @@ static int number(const char *text, const char *option)
 	return (int)n;
 }
 
-static enum bench_scenario scenario(const char *text)
-{
-	static const char *const names[] = { "pairs", "fan-in", "fan-out", "telematics" };
+static const char *const scenarios[] = { "pairs",      "fan-in",     "fan-out",
+	                                 "telematics", "handshakes", NULL };
+static const char *const keys[] = { "ecdsa", "rsa", NULL };
+const char *const bench_doors[] = { "tcp", "tls", "ws", "wss", NULL };
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+static unsigned word(const char *const *names, const char *text, const char *option)
+{
+	for (unsigned i = 0; names[i]; i++) {
 		if (strcmp(names[i], text) == 0)
-			return (enum bench_scenario)i;
+			return i;
 	}
-	fprintf(stderr, "mbus-bench: unknown scenario %s\n", text);
+	fprintf(stderr, "mbus-bench: --%s %s is not known (see --help)\n", option, text);
 	exit(2);
 }
 
@@ -50,7 +54,9 @@ static const struct option options[] = {
 	{ "payload", 1, NULL, 'l' },  { "inflight", 1, NULL, 'i' },
 	{ "rate", 1, NULL, 'r' },     { "seconds", 1, NULL, 't' },
 	{ "warmup", 1, NULL, 'w' },   { "pid", 1, NULL, 'P' },
-	{ "help", 0, NULL, 'H' },     { NULL, 0, NULL, 0 },
+	{ "door", 1, NULL, 'd' },     { "key", 1, NULL, 'k' },
+	{ "resume", 0, NULL, 'R' },   { "help", 0, NULL, 'H' },
+	{ NULL, 0, NULL, 0 },
 };
 
 /* The field that an option with a number fills, or NULL. */
@@ -94,7 +100,13 @@ static void parse(struct bench_options *o, int argc, char **argv)
 		} else if (c == 'u') {
 			o->user = optarg;
 		} else if (c == 's') {
-			o->scenario = scenario(optarg);
+			o->scenario = (enum bench_scenario)word(scenarios, optarg, "scenario");
+		} else if (c == 'd') {
+			o->door = (enum bench_door)word(bench_doors, optarg, "door");
+		} else if (c == 'k') {
+			o->key = keys[word(keys, optarg, "key")];
+		} else if (c == 'R') {
+			o->resume = true;
 		} else if (c == 'P' && o->pids < BENCH_PIDS) {
 			o->pid[o->pids++] = number(optarg, "pid");
 		} else {
@@ -128,5 +140,5 @@ int main(int argc, char **argv)
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
 	signal(SIGPIPE, SIG_IGN);
-	return bench_run(&o);
+	return o.scenario == BENCH_HANDSHAKES ? bench_handshakes(&o) : bench_run(&o);
 }

@@ -220,7 +220,8 @@ static size_t take_packets(struct bench *b, struct bench_conn *c, struct str byt
 
 static void on_readable(struct bench *b, struct bench_conn *c)
 {
-	ssize_t n = recv(c->fd, b->in, sizeof(b->in), 0);
+	ssize_t n = c->pipe ? bench_pipe_recv(c->pipe, b->in, sizeof(b->in))
+	                    : recv(c->fd, b->in, sizeof(b->in), 0);
 	size_t done;
 
 	if (n <= 0) {
@@ -239,22 +240,28 @@ static void on_readable(struct bench *b, struct bench_conn *c)
 	}
 }
 
+static size_t waiting(const struct bench_conn *c)
+{
+	return buf_len(&c->out) + (c->pipe ? bench_pipe_kept(c->pipe) : 0);
+}
+
 static void flush_one(struct bench *b, struct bench_conn *c)
 {
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
 	ssize_t n;
 
 	c->queued = false;
-	if (c->closed || buf_len(&c->out) == 0)
+	if (c->closed || waiting(c) == 0)
 		return;
-	n = send(c->fd, buf_data(&c->out), buf_len(&c->out), MSG_NOSIGNAL);
+	n = c->pipe ? bench_pipe_send(c->pipe, &c->out)
+	            : send(c->fd, buf_data(&c->out), buf_len(&c->out), MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN) {
 		closed(b, c);
 		return;
 	}
-	if (n > 0)
+	if (n > 0 && !c->pipe)
 		buf_consume(&c->out, (size_t)n);
-	if (buf_len(&c->out)) {
+	if (waiting(c)) {
 		e.events |= EPOLLOUT;
 		epoll_ctl(b->epoll, EPOLL_CTL_MOD, c->fd, &e);
 		c->sent = 1;
@@ -272,8 +279,11 @@ static void turn(struct bench *b, int wait_ms)
 	for (int i = 0; i < n; i++) {
 		struct bench_conn *c = e[i].data.ptr;
 
-		if (!c->closed && (e[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-			on_readable(b, c);
+		if (!c->closed && (e[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
+			do {
+				on_readable(b, c);
+			} while (c->pipe && !c->closed && bench_pipe_more(c->pipe));
+		}
 		if (!c->closed && (e[i].events & EPOLLOUT))
 			want_flush(b, c);
 	}
@@ -300,6 +310,8 @@ static int dial(struct bench *b, struct bench_conn *c)
 	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		return -E_IO;
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (b->o->door != BENCH_TCP && bench_pipe_open(&c->pipe, c->fd, b->o->door, b->o->key))
+		return -E_IO;
 	snprintf(id, sizeof(id), "bench-%c%u", c->publisher ? 'p' : 's', c->index);
 	k.client_id = str_c(id);
 	if (b->o->user) {
@@ -332,6 +344,8 @@ static void name_topics(struct bench *b, struct bench_conn *c)
 		         c->publisher ? "bench/gw/channels/1/%08u" : "bench/gw/channels/1/+",
 		         35000000u + c->index);
 		break;
+	case BENCH_HANDSHAKES:
+		break; /* handshakes.c */
 	}
 }
 
@@ -385,6 +399,7 @@ static void tear_down(struct bench *b)
 	for (size_t i = 0; b->conn && i < b->conns; i++) {
 		struct bench_conn *c = &b->conn[i];
 
+		bench_pipe_free(&c->pipe);
 		if (c->fd > 0)
 			close(c->fd);
 		buf_free(&c->in);
@@ -457,14 +472,16 @@ static void print(const struct bench *b, const struct window *w)
 	bool limited =
 	    o->pids && w->own_cpu > 0.97 * w->seconds && w->server_cpu < 0.80 * w->seconds;
 
-	printf("{\"scenario\":\"%s\",\"connections\":%zu,\"qos\":%d,\"payload\":%d,\"inflight\":%d,"
+	printf("{\"scenario\":\"%s\",\"door\":\"%s\",\"connections\":%zu,\"qos\":%d,\"payload\":%d,"
+	       "\"inflight\":%d,"
 	       "\"rate\":%d,\"seconds\":%.3f,\"published\":%llu,\"delivered\":%llu,"
 	       "\"per_second\":%.0f,\"server_cpu_us\":%.4f,\"server_cpu\":%.3f,\"generator_cpu_"
 	       "us\":%.4f,\"generator_cpu\":%.3f,\"p50_us\":%.1f,\"p99_us\":%.1f,"
 	       "\"p999_us\":%.1f,\"lost\":%llu,\"duplicated\":%llu,\"corrupted\":%llu,\"generator_"
 	       "limited\":%s,\"valid\":%s,\"why\":\"%s\"}\n",
-	       names[o->scenario], b->conns, o->qos, o->payload, o->inflight, o->rate, w->seconds,
-	       (unsigned long long)b->counts.published, (unsigned long long)w->delivered,
+	       names[o->scenario], bench_doors[o->door], b->conns, o->qos, o->payload, o->inflight,
+	       o->rate, w->seconds, (unsigned long long)b->counts.published,
+	       (unsigned long long)w->delivered,
 	       w->seconds > 0 ? (double)w->delivered / w->seconds : 0, w->server_cpu * per,
 	       w->seconds > 0 ? w->server_cpu / w->seconds : 0, w->own_cpu * per,
 	       w->seconds > 0 ? w->own_cpu / w->seconds : 0, bench_latency_us(&b->counts, 0.5),
