@@ -239,6 +239,9 @@ static int read_identity(const struct reading *r, struct token_info *t)
 	if (json_object_get(r->object, "blocked") &&
 	    !json_get_bool(r->object, "blocked", &t->customer_blocked))
 		return complain(r, "blocked must be true or false");
+	if (json_object_get(r->object, "flespi_extensions") &&
+	    !json_get_bool(r->object, "flespi_extensions", &t->flespi_extensions))
+		return complain(r, "flespi_extensions must be true or false");
 	t->id = (uint64_t)id;
 	t->customer = (uint64_t)cid;
 	return 0;

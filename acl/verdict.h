@@ -21,17 +21,20 @@ struct token_info {
 	int64_t expire;
 	struct acl *acl; /* one reference, owned */
 	struct token_limits limits;
+	/* its customer wants filters read with flespi's extensions (docs/filters.md) */
+	bool flespi_extensions;
 	/* "10.0.*,192.168.1.?" or NULL = any; owned */
 	char *ips;
 };
 
 /* object:
- * {"id":..,"cid":..,"enabled":..,"blocked":..,"expire":..,"ttl":..,"accessed":..,"created":..,"access":{..},"ips":"..","limits":{..}}.
+ * {"id":..,"cid":..,"enabled":..,"blocked":..,"expire":..,"ttl":..,"accessed":..,"created":..,"access":{..},"ips":"..","limits":{..},"flespi_extensions":..}.
  * Unknown keys are ignored here (other endpoints add their own), missing ones of the needed (cid,
  * enabled, access) and any wrongly typed one (null is one) are -E_INVALID. blocked: bool, of the
- * customer. ips "" = any. ttl needs accessed or created. limits: mqtt_session_messages,
- * mqtt_session_storage (bytes), mqtt_subscriptions, mqtt_sessions, mqtt_packet_size, mqtt_messages
- * (per second); -1 (flespi's "unlimited") and 0 = not set. */
+ * customer. flespi_extensions: bool, false if it is not there. ips "" = any. ttl needs accessed or
+ * created. limits: mqtt_session_messages, mqtt_session_storage (bytes), mqtt_subscriptions,
+ * mqtt_sessions, mqtt_packet_size, mqtt_messages (per second); -1 (flespi's "unlimited") and 0 =
+ * not set. */
 int token_info_read(struct token_info *out, const json_t *object, char *why,
                     size_t why_size) MUST_CHECK;
 /* Whole body of an endpoint: {"result":[{...}]} with exactly one element, no errors beside it, at

@@ -8,8 +8,20 @@
 #include "base/clock.h"
 
 #define COLUMNS \
-	"c.id, c.cid, c.level, c.name, c.enabled, c.blocked, c.created, c.limits, c.metadata"
-enum { C_ID, C_CID, C_LEVEL, C_NAME, C_ENABLED, C_BLOCKED, C_CREATED, C_LIMITS, C_METADATA };
+	"c.id, c.cid, c.level, c.name, c.enabled, c.blocked, c.created, c.limits, c.metadata, " \
+	"c.flespi_extensions"
+enum {
+	C_ID,
+	C_CID,
+	C_LEVEL,
+	C_NAME,
+	C_ENABLED,
+	C_BLOCKED,
+	C_CREATED,
+	C_LIMITS,
+	C_METADATA,
+	C_EXTENSIONS
+};
 #define SCOPED "FROM customer_branch b JOIN customer c ON c.id = b.descendant WHERE b.ancestor = ?1"
 
 /* ---- Fields ---- */
@@ -23,6 +35,7 @@ static const struct field own[] = {
 	{ "created", FIELD_INT, 0, 0, 0, NULL, NULL },
 	{ "limits", FIELD_OBJECT, FIELD_UPDATE, 0, 0, NULL, fields_check_limits },
 	{ "metadata", FIELD_OBJECT, FIELD_UPDATE, 0, 0, NULL, fields_check_metadata },
+	{ "flespi_extensions", FIELD_BOOL, FIELD_UPDATE, 0, 0, NULL, NULL },
 	{ "counters", FIELD_OBJECT, 0, 0, 0, NULL, NULL },
 };
 
@@ -39,6 +52,7 @@ static const struct field below[] = {
 	{ "created", FIELD_INT, 0, 0, 0, "c.created", NULL },
 	{ "limits", FIELD_OBJECT, BOTH, 0, 0, NULL, fields_check_limits },
 	{ "metadata", FIELD_OBJECT, BOTH, 0, 0, NULL, fields_check_metadata },
+	{ "flespi_extensions", FIELD_BOOL, BOTH, 0, 0, "c.flespi_extensions", NULL },
 };
 
 const struct field_table subaccount_fields = {
@@ -70,6 +84,7 @@ static json_t *row_object(struct db_q *q, const struct customer_row *r)
 	bad |= json_object_set_new(o, "created", json_integer(db_get_int(q, C_CREATED)));
 	bad |= json_object_set_new(o, "limits", fields_stored(db_get_text(q, C_LIMITS)));
 	bad |= json_object_set_new(o, "metadata", fields_stored(db_get_text(q, C_METADATA)));
+	bad |= json_object_set_new(o, "flespi_extensions", json_boolean(r->flespi_extensions));
 	if (!bad)
 		return o;
 	json_decref(o);
@@ -84,6 +99,7 @@ static int row_read(struct db_q *q, struct customer_row *out)
 		.level = (unsigned)db_get_int(q, C_LEVEL),
 		.enabled = db_get_int(q, C_ENABLED) != 0,
 		.blocked = db_get_int(q, C_BLOCKED),
+		.flespi_extensions = db_get_int(q, C_EXTENSIONS) != 0,
 	};
 
 	r.object = row_object(q, &r);
@@ -116,7 +132,8 @@ static int bind_row(struct db_q *q, struct buf texts[2], const json_t *fields, c
 	const char *const names[2] = { "limits", "metadata" };
 	struct str name = STR("");
 	const json_t *enabled = json_object_get(fields, "enabled"),
-		     *blocked = json_object_get(fields, "blocked");
+		     *blocked = json_object_get(fields, "blocked"),
+		     *extensions = json_object_get(fields, "flespi_extensions");
 
 	for (int i = 0; i < 2; i++) {
 		const json_t *v = json_object_get(fields, names[i]);
@@ -133,11 +150,13 @@ static int bind_row(struct db_q *q, struct buf texts[2], const json_t *fields, c
 		(void)json_get_str(old, "name", &name);
 	enabled = enabled ? enabled : json_object_get(old, "enabled");
 	blocked = blocked ? blocked : json_object_get(old, "blocked");
+	extensions = extensions ? extensions : json_object_get(old, "flespi_extensions");
 	db_text(q, name);
 	db_bool(q, !enabled || json_is_true(enabled));
 	db_int(q, json_integer_value(blocked));
 	db_text(q, buf_str(&texts[0]));
 	db_text(q, buf_str(&texts[1]));
+	db_bool(q, json_is_true(extensions));
 	return 0;
 }
 
@@ -157,8 +176,8 @@ static int insert(struct db *db, uint64_t parent, unsigned level, const json_t *
 	struct buf texts[2] = { 0 };
 	struct db_q q = db_start(
 	    db,
-	    "INSERT INTO customer (name, enabled, blocked, limits, metadata, created, level, cid) "
-	    "VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, 0))");
+	    "INSERT INTO customer (name, enabled, blocked, limits, metadata, flespi_extensions, "
+	    "created, level, cid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0))");
 	int err = bind_row(&q, texts, fields, NULL);
 
 	db_int(&q, clock_wall_ms() / 1000);
@@ -208,8 +227,9 @@ int customers_update(struct db *db, const struct customer_row *old, const json_t
                      struct customer_row *out)
 {
 	struct buf texts[2] = { 0 };
-	struct db_q q = db_start(db, "UPDATE customer SET name = ?, enabled = ?, blocked = ?, "
-	                             "limits = ?, metadata = ? WHERE id = ?");
+	struct db_q q =
+	    db_start(db, "UPDATE customer SET name = ?, enabled = ?, blocked = ?, "
+	                 "limits = ?, metadata = ?, flespi_extensions = ? WHERE id = ?");
 	int err = bind_row(&q, texts, fields, old->object);
 
 	db_int(&q, (int64_t)old->id);
@@ -333,4 +353,17 @@ int customers_cap_limits(struct db *db, uint64_t id, json_t *limits)
 	}
 	err2 = db_end(&q);
 	return err2 ? err2 : err;
+}
+
+int customers_extensions(struct db *db, uint64_t id, bool *out)
+{
+	struct db_q q = db_start(db, "SELECT flespi_extensions FROM customer WHERE id = ?");
+	int64_t v;
+	int err;
+
+	db_int(&q, (int64_t)id);
+	err = one_number(&q, &v);
+	if (!err)
+		*out = v != 0;
+	return err;
 }

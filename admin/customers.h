@@ -12,7 +12,8 @@ struct customer_row {
 	unsigned level;
 	bool enabled;
 	int64_t blocked; /* 0 = no, else flespi's code of why */
-	json_t *object;  /* as `GET /platform/subaccounts` shows it; owned */
+	bool flespi_extensions;
+	json_t *object; /* as `GET /platform/subaccounts` shows it; owned */
 };
 void customer_row_free(struct customer_row *c);
 
@@ -38,6 +39,8 @@ int customers_count(struct db *db, uint64_t id, uint64_t *subaccounts) MUST_CHEC
 int customers_within(struct db *db, uint64_t ancestor, uint64_t id) MUST_CHECK;
 /* Is it, or anything above it, disabled or blocked? -E_NOTFOUND: no such customer. */
 int customers_blocked(struct db *db, uint64_t id, bool *out) MUST_CHECK;
+/* Does it want flespi's filter extensions? -E_NOTFOUND: no such customer. */
+int customers_extensions(struct db *db, uint64_t id, bool *out) MUST_CHECK;
 /* The branch of `id` from the given one on, ascending; for telling proxies about all of it. */
 int customers_branch(struct db *db, uint64_t id, void (*visit)(void *arg, uint64_t cid),
                      void *arg) MUST_CHECK;

@@ -61,6 +61,7 @@ static const char *const steps[] = {
 	"CREATE INDEX token_by_cid ON token(cid);"
 	"CREATE INDEX token_by_end ON token(ends) WHERE ends > 0;"
 	"CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;",
+	"ALTER TABLE customer ADD COLUMN flespi_extensions INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int say(char *why, size_t why_size, int err, const char *format, ...) PRINTF_LIKE(4, 5);

@@ -175,9 +175,14 @@ void events_push_token(struct events *e, uint64_t cid, uint64_t id, const json_t
 
 void events_push_customer(struct events *e, uint64_t cid)
 {
-	char topic[64], payload[64];
+	/* Each change is another text: proxies hear it once per worker, and take the same text
+	 * within a moment for the same change. Service thread. */
+	static uint64_t changes;
+	char topic[64], payload[96];
 	int n = snprintf(topic, sizeof(topic), "mbus/customer/%" PRIu64, cid);
-	int m = snprintf(payload, sizeof(payload), "{\"cid\":%" PRIu64 "}", cid);
+	int m = snprintf(payload, sizeof(payload),
+	                 "{\"cid\":%" PRIu64 ",\"at\":%" PRId64 ",\"change\":%" PRIu64 "}", cid,
+	                 clock_wall_ms(), ++changes);
 
 	pack(e, str_make(topic, (size_t)n), str_make(payload, (size_t)m));
 }

@@ -88,7 +88,7 @@ int rest_judge(struct rest *r, const struct token_row *t, const char **why) MUST
 bool rest_may(const struct token_row *t, const char *uri, const char *submodule,
               const char *method);
 /* The object of /auth/info and of pushes: limits are the lowest of token, customer and all above
- * it; `blocked` tells about the customer. */
+ * it; `blocked` and `flespi_extensions` tell about the customer. */
 int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out) MUST_CHECK;
 
 int rest_push_branch(struct call *c,

@@ -69,7 +69,7 @@ int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out)
 {
 	json_t *object = json_copy(t->object),
 	       *limits = json_copy(json_object_get(t->object, "limits"));
-	bool blocked = true;
+	bool blocked = true, extensions = false;
 	int err = -E_NOMEM;
 
 	/* takes limits, also when it fails or object is NULL */
@@ -79,6 +79,10 @@ int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out)
 	if (!err)
 		err = customers_blocked(r->db, t->cid, &blocked);
 	if (!err && json_object_set_new(object, "blocked", json_boolean(blocked)))
+		err = -E_NOMEM;
+	if (!err)
+		err = customers_extensions(r->db, t->cid, &extensions);
+	if (!err && json_object_set_new(object, "flespi_extensions", json_boolean(extensions)))
 		err = -E_NOMEM;
 	if (err)
 		goto fail;

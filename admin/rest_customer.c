@@ -60,7 +60,7 @@ static int update_own(struct call *c, uint64_t id, const json_t *fields, json_t 
 		err = customers_update(c->rest->db, &old, fields, &row);
 	if (!err)
 		err = shown_own(c, row.object, shown);
-	if (!err && limits)
+	if (!err && (limits || old.flespi_extensions != row.flespi_extensions))
 		err = rest_push_branch(c, c->scope);
 	/* Its own log goes to the customer itself, who does not see whom it is under. */
 	(void)json_object_del(old.object, "cid");

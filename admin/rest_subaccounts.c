@@ -78,6 +78,7 @@ static int update(struct call *c, uint64_t id, const json_t *fields, json_t **sh
 		return err;
 	err = customers_update(c->rest->db, &old, fields, &row);
 	if (!err && (old.enabled != row.enabled || old.blocked != row.blocked ||
+	             old.flespi_extensions != row.flespi_extensions ||
 	             !json_equal(json_object_get(old.object, "limits"),
 	                         json_object_get(row.object, "limits"))))
 		err = rest_push_branch(c, id);

@@ -12,8 +12,11 @@ static const struct ctl_column token_columns[] = {
 	{ "IPS", "ips", CTL_PLAIN },
 };
 static const struct ctl_column customer_columns[] = {
-	{ "ID", "id", CTL_PLAIN },          { "PARENT", "cid", CTL_PLAIN },
-	{ "NAME", "name", CTL_PLAIN },      { "BLOCKED", "blocked", CTL_PLAIN },
+	{ "ID", "id", CTL_PLAIN },
+	{ "PARENT", "cid", CTL_PLAIN },
+	{ "NAME", "name", CTL_PLAIN },
+	{ "BLOCKED", "blocked", CTL_PLAIN },
+	{ "EXTENSIONS", "flespi_extensions", CTL_PLAIN },
 	{ "CREATED", "created", CTL_TIME },
 };
 
@@ -298,6 +301,33 @@ static int customer_delete(const struct ctl_args *a)
 	return select_call(a, "DELETE", "/platform/subaccounts", NULL, 0);
 }
 
+/* Without a selector it is the own account. */
+static int customer_update(const struct ctl_args *a)
+{
+	json_t *customer = json_object();
+	char path[1024] = "/platform/customer";
+	int code = CTL_OK;
+
+	if (a->extensions && strcmp(a->extensions, "on") != 0 && strcmp(a->extensions, "off") != 0)
+		code = usage("--flespi-extensions is on or off, not", a->extensions);
+	else if (a->extensions)
+		json_object_set_new(customer, "flespi_extensions",
+		                    json_boolean(strcmp(a->extensions, "on") == 0));
+	if (a->enable || a->disable)
+		json_object_set_new(customer, "enabled", json_boolean(a->enable));
+	if (code == CTL_OK && json_object_size(customer) == 0)
+		code =
+		    usage("nothing to change: give --flespi-extensions, --enable or", "--disable");
+	if (code == CTL_OK && a->words > 2 &&
+	    !path_of(path, sizeof(path), "/platform/subaccounts", a->word[2]))
+		code = usage("the selector is too long", a->word[2]);
+	if (code != CTL_OK) {
+		json_decref(customer);
+		return code;
+	}
+	return call(a, "PUT", path, customer, customer_columns, ARRAY_LEN(customer_columns), NULL);
+}
+
 static int customer_show(const struct ctl_args *a)
 {
 	return call(a, "GET", "/platform/customer", NULL, customer_columns,
@@ -351,6 +381,8 @@ const struct ctl_command ctl_commands[] = {
 	  customer_create },
 	{ "customer", "list", "[SELECTOR]", "your subaccounts", 1, 0, customer_list },
 	{ "customer", "show", "", "your own account", 0, 0, customer_show },
+	{ "customer", "update", "[SELECTOR]",
+	  "change what the options name; without SELECTOR your own", 1, 0, customer_update },
 	{ "customer", "delete", "SELECTOR", "delete subaccounts with all that is theirs", 1, 1,
 	  customer_delete },
 	{ "log", "follow", "", "what happens in your account, live, until Ctrl-C", 0, 0,

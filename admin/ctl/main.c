@@ -8,14 +8,23 @@
 #include "base/opts.h"
 
 static const struct option options[] = {
-	{ "api", required_argument, NULL, 'a' },    { "token-file", required_argument, NULL, 'f' },
-	{ "state", required_argument, NULL, 's' },  { "cid", required_argument, NULL, 'c' },
-	{ "info", required_argument, NULL, 'i' },   { "type", required_argument, NULL, 't' },
-	{ "acl", required_argument, NULL, 'g' },    { "ttl", required_argument, NULL, 'l' },
-	{ "expire", required_argument, NULL, 'e' }, { "ips", required_argument, NULL, 'p' },
-	{ "json", no_argument, NULL, 'j' },         { "help", no_argument, NULL, 'h' },
-	{ "enable", no_argument, NULL, 'E' },       { "disable", no_argument, NULL, 'D' },
-	{ "version", no_argument, NULL, 'V' },      { NULL, 0, NULL, 0 },
+	{ "api", required_argument, NULL, 'a' },
+	{ "token-file", required_argument, NULL, 'f' },
+	{ "state", required_argument, NULL, 's' },
+	{ "cid", required_argument, NULL, 'c' },
+	{ "info", required_argument, NULL, 'i' },
+	{ "type", required_argument, NULL, 't' },
+	{ "acl", required_argument, NULL, 'g' },
+	{ "ttl", required_argument, NULL, 'l' },
+	{ "expire", required_argument, NULL, 'e' },
+	{ "ips", required_argument, NULL, 'p' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "enable", no_argument, NULL, 'E' },
+	{ "disable", no_argument, NULL, 'D' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "flespi-extensions", required_argument, NULL, 'x' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void help(FILE *to)
@@ -49,6 +58,9 @@ static void help(FILE *to)
 	    "  --ips 10.0.*,192.168.1.?           only from these addresses\n"
 	    "  --enable, --disable                switch it on, off\n"
 	    "  --info TEXT                        a name for people\n"
+	    "\nFields of a customer\n"
+	    "  --flespi-extensions on|off         its clients may subscribe to 1,2,3 and "
+	    "$filter/...\n"
 	    "\nOutput\n  --json                             the server's answer, for programs\n"
 	    "\nA SELECTOR is 7, or 1,2,3, or all, or field=value.\n",
 	    to);
@@ -90,6 +102,9 @@ static bool parse(struct ctl_args *a, int argc, char **argv)
 			break;
 		case 'h':
 			a->help = true;
+			break;
+		case 'x':
+			a->extensions = optarg;
 			break;
 		case 'E':
 			a->enable = true;

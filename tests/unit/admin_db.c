@@ -112,8 +112,25 @@ static void a_database_of_a_newer_version_is_left_alone(void)
 	set_version("PRAGMA user_version = 99");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), -E_VERSION);
 	CONTAINS(why, "newer");
-	set_version("PRAGMA user_version = 1");
+	set_version("PRAGMA user_version = 2");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), 0);
+	db_close(&db);
+}
+
+static void a_database_of_the_first_version_is_brought_up_to_date(void)
+{
+	struct db *db = NULL;
+	struct db_q q;
+	bool there;
+
+	world_open(&w);
+	world_close(&w);
+	set_version("ALTER TABLE customer DROP COLUMN flespi_extensions; PRAGMA user_version = 1");
+	IS(db_open(&db, w.dir, 50, why, sizeof(why)), 0);
+	q = db_start(db, "SELECT flespi_extensions FROM customer WHERE id = 1");
+	there = db_row(&q);
+	YES(there && db_get_int(&q, 0) == 0);
+	IS(db_end(&q), 0);
 	db_close(&db);
 }
 
@@ -343,8 +360,10 @@ static void a_key_that_cannot_be_written_makes_no_customer(void)
 RUN(folder_and_files_are_private_whatever_the_umask, what_was_made_readable_is_made_private_again,
     a_second_program_on_the_same_folder_is_turned_away, a_database_that_is_a_link_is_refused,
     a_new_database_says_so_and_an_old_one_keeps_its_rows,
-    a_database_of_a_newer_version_is_left_alone, a_database_of_another_program_is_left_alone,
-    a_damaged_database_is_told_of_and_left_as_it_is, a_missing_or_foreign_pepper_ends_the_start,
+    a_database_of_a_newer_version_is_left_alone,
+    a_database_of_the_first_version_is_brought_up_to_date,
+    a_database_of_another_program_is_left_alone, a_damaged_database_is_told_of_and_left_as_it_is,
+    a_missing_or_foreign_pepper_ends_the_start,
     a_locked_database_is_503_for_writers_while_readers_go_on,
     a_database_locked_at_the_start_is_one_clear_line, a_full_disk_is_503_and_loses_nothing,
     the_first_customer_is_made_exactly_once, a_key_that_cannot_be_written_makes_no_customer)

@@ -114,6 +114,26 @@ static void a_blocked_subaccount_is_pushed_for_all_of_its_branch(void)
 	world_close(&w);
 }
 
+/* A proxy takes the same push within a moment for the same change, heard twice. */
+static void two_changes_of_a_customer_are_two_pushes(void)
+{
+	json_t *first, *second;
+
+	world_open(&w);
+	IS(ASK(&w, HTTP_PUT, "/platform/customer", w.key[GAMMA],
+	       .body = "{\"flespi_extensions\":true}"),
+	   200);
+	IS_STR(sent(0, &first), "mbus/customer/3");
+	IS(ASK(&w, HTTP_PUT, "/platform/customer", w.key[GAMMA],
+	       .body = "{\"flespi_extensions\":false}"),
+	   200);
+	IS_STR(sent(w.sent_count - 2, &second), "mbus/customer/3");
+	NO(json_equal(first, second));
+	json_decref(first);
+	json_decref(second);
+	world_close(&w);
+}
+
 static void a_new_name_needs_no_push(void)
 {
 	json_t *o;
@@ -161,5 +181,6 @@ static void a_refused_change_tells_nothing(void)
 
 RUN(a_created_token_is_a_record_and_a_push_in_its_customers_name, an_update_tells_before_and_after,
     a_deletion_tells_that_it_is_gone, a_blocked_subaccount_is_pushed_for_all_of_its_branch,
-    a_new_name_needs_no_push, limits_of_the_own_account_are_pushed_for_the_whole_branch,
+    two_changes_of_a_customer_are_two_pushes, a_new_name_needs_no_push,
+    limits_of_the_own_account_are_pushed_for_the_whole_branch,
     a_deleted_subaccount_is_pushed_for_all_that_went_with_it, a_refused_change_tells_nothing)
