@@ -68,10 +68,6 @@ static const struct opt table[] = {
 	  "Wills of one customer sent per second, with a burst of ten seconds; the rest is "
 	  "dropped; 0 = no limit",
 	  false },
-	{ "flespi_extensions", OPT_BOOL, AT(flespi_extensions), "off", 0, 0, NULL,
-	  "$share/group:count/... and $share/group:from:count/... are sticky groups; off: such a "
-	  "name is a name like any other",
-	  false },
 	{ "retained_of_revoked", OPT_ENUM, AT(retained_of_revoked), "hide", 0, 0, revoked_words,
 	  "what becomes of a token's retained messages when it may no longer publish there",
 	  false },

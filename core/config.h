@@ -24,8 +24,6 @@ struct core_config {
 	    retained_bytes;
 	int64_t will_rate;       /* Wills sent per second, 0 = any number */
 	int retained_of_revoked; /* enum core_revoked */
-	/* filters $share/group:count/... are flespi's sticky ones */
-	bool flespi_extensions;
 	/* ms after a link was lost before the Wills of its clients fire */
 	int64_t will_grace;
 	/* per home; bytes waiting on a link before its clients count as paused */

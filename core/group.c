@@ -38,8 +38,6 @@ static struct group *group_new(struct customer *c, struct str key, uint64_t hash
 		return NULL;
 	g->customer = c;
 	list_init(&g->members);
-	if (c->home->config->flespi_extensions)
-		g->sticky = sticky_of(str_make(key.p, name_size(key)));
 	g->key_len = (uint16_t)key.n;
 	memcpy(g->key, key.p, key.n);
 	if (map_add(&c->groups, &g->node, hash)) {
@@ -47,6 +45,13 @@ static struct group *group_new(struct customer *c, struct str key, uint64_t hash
 		return NULL;
 	}
 	return g;
+}
+
+void group_read(struct group *g, bool extended)
+{
+	struct str key = str_make(g->key, g->key_len);
+
+	g->sticky = extended ? sticky_of(str_make(key.p, name_size(key))) : (struct sticky){ 0, 0 };
 }
 
 int group_join(struct subscription *sub, struct str key)
@@ -59,6 +64,7 @@ int group_join(struct subscription *sub, struct str key)
 		g = group_new(c, key, hash);
 	if (!g)
 		return -E_NOMEM;
+	group_read(g, sub->opts & LINK_EXTENDED);
 	sub->group = g;
 	sub->chosen = ++c->home->chosen; /* a newcomer's turn comes after those who wait */
 	list_add_tail(&g->members, &sub->member);

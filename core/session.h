@@ -125,10 +125,16 @@ struct subscription {
 	struct replay *replay;         /* retained messages on their way */
 	uint32_t id;
 	uint16_t filter_len;
-	uint8_t opts;  /* MQTT's options byte */
+	uint8_t opts;  /* MQTT's options byte, and LINK_EXTENDED */
 	char filter[]; /* as the client wrote it */
 };
-enum { SUB_QOS = 0x03, SUB_NO_LOCAL = 0x04, SUB_AS_PUBLISHED = 0x08, SUB_HANDLING = 4 /* shift */ };
+enum {
+	SUB_QOS = 0x03,
+	SUB_NO_LOCAL = 0x04,
+	SUB_AS_PUBLISHED = 0x08,
+	SUB_HANDLING = 4, /* shift, and two bits */
+	SUB_HANDLING_MASK = 3
+};
 enum { INNER_MAX = 1024 }; /* filters in one set */
 
 /* $share/<group>/<filter> of one customer: the key is what stands behind "$share/" */
@@ -193,6 +199,8 @@ void subs_clear(struct session *s);
 
 /* ---- group.c ---- */
 int group_join(struct subscription *sub, struct str key) MUST_CHECK; /* 0 or -E_NOMEM */
+/* its name is read as its members' filters are */
+void group_read(struct group *g, bool extended);
 /* what waits for it goes to others; sent_too: what was sent with QoS 1 as well */
 void group_leave(struct subscription *sub, bool sent_too);
 bool group_give(struct group *g, struct msg *m); /* to one of hits */

@@ -211,6 +211,7 @@ static int sub_new(struct subscription **out, struct session *s, const struct li
 	if (!sub)
 		return err;
 	sub->session = s;
+	sub->opts = item->opts;
 	sub->filter_len = (uint16_t)item->filter.n;
 	memcpy(sub->filter, item->filter.p, item->filter.n);
 	list_init(&sub->member);
@@ -242,7 +243,7 @@ static bool subscribe_one(struct session *s, uint32_t id, const struct link_item
                           uint8_t *code)
 {
 	struct subscription *sub = sub_find(s, item->filter);
-	unsigned handling = item->opts >> SUB_HANDLING;
+	unsigned handling = item->opts >> SUB_HANDLING & SUB_HANDLING_MASK;
 	bool fresh = !sub;
 	struct share share;
 	size_t bytes;
@@ -261,6 +262,8 @@ static bool subscribe_one(struct session *s, uint32_t id, const struct link_item
 		return true;
 	sub->id = id;
 	sub->opts = item->opts;
+	if (sub->group)
+		group_read(sub->group, sub->opts & LINK_EXTENDED);
 	if (s->durable)
 		store_sub_put(session_home(s)->store, s->customer->id, session_id(s),
 		              &(struct link_sub){ item->filter, item->opts, id });
@@ -330,6 +333,22 @@ bool session_unsubscribe(struct port *p, struct link_unsubscribe *u)
 }
 
 /* ---- REGRANT ---- */
+
+/* Its customer's filters may be read with flespi's extensions now, or not any more. */
+static void read_as(struct subscription *sub, uint8_t opts)
+{
+	struct session *s = sub->session;
+
+	if (!((sub->opts ^ opts) & LINK_EXTENDED))
+		return;
+	sub->opts ^= LINK_EXTENDED;
+	if (sub->group)
+		group_read(sub->group, sub->opts & LINK_EXTENDED);
+	if (s->durable)
+		store_sub_put(session_home(s)->store, s->customer->id, session_id(s),
+		              &(struct link_sub){ sub_filter(sub), sub->opts, sub->id });
+}
+
 bool session_regrant(struct port *p, struct link_subscribe *r)
 {
 	struct session *s = p->session;
@@ -339,11 +358,17 @@ bool session_regrant(struct port *p, struct link_subscribe *r)
 	size_t bytes;
 
 	while (link_subscribe_next(r, &item)) {
+		bool same;
+
 		if (!set_measure(s->customer, item, &bytes))
 			return false;
 		sub = sub_find(s, item.filter);
-		if (!sub || set_same(sub, item))
-			continue; /* unsubscribed meanwhile, or nothing new */
+		if (!sub)
+			continue; /* unsubscribed meanwhile */
+		same = set_same(sub, item);
+		read_as(sub, item.opts);
+		if (same)
+			continue;
 		h->counters.regranted++;
 		s->sweep = true;
 		if (item.count > INNER_MAX || set_change(sub, item, bytes)) {

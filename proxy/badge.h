@@ -20,6 +20,8 @@ struct badge {
 	uint64_t customer, id;
 	int64_t expire; /* unix seconds, 0 = never */
 	struct token_limits limits;
+	/* filters of its clients are read with flespi's extensions */
+	bool extended;
 	struct list conns; /* conn.badge_node */
 	/* gate: the answer for the message being delivered (worker->deliver_serial) */
 	uint64_t memo_serial;

@@ -13,6 +13,8 @@
 
 static const char *const key_forms[] = { "mbus", "any", NULL };
 static const char *const forwarded_headers[] = { "x-forwarded-for", "x-real-ip", NULL };
+/* enum config_extensions */
+static const char *const extensions[] = { "off", "customer", "on", NULL };
 /* enum log_level */
 static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
 
@@ -169,6 +171,10 @@ static const struct opt table[] = {
 	  false },
 	{ "packet_grace", OPT_MSEC, AT(packet_grace), "10s", 100, SEC(600), NULL,
 	  "a packet that takes longer must come at 1 KiB/s", false },
+	{ "flespi_extensions", OPT_ENUM, AT(flespi_extensions), "customer", 0, 0, extensions,
+	  "whose filters may hold lists (1,2,3), $filter/ and sticky groups: of customers with "
+	  "flespi_extensions, all, none (off); for the others they are plain MQTT",
+	  false },
 	{ "user_properties", OPT_BOOL, AT(user_properties), "off", 0, 0, NULL,
 	  "add flespi's timestamp and cid to deliveries to MQTT 5 clients", false },
 	{ "events", OPT_BOOL, AT(events), "on", 0, 0, NULL,

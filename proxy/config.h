@@ -54,11 +54,16 @@ struct proxy_config {
 	int64_t connect_rate_per_ip, connect_rate_per_customer;
 	bool connect_rate_loopback; /* addresses of this machine too */
 	int64_t packet_grace;       /* ms that a packet may come at any speed */
+	int flespi_extensions;      /* enum config_extensions */
 	/* MQTT 5 deliveries carry flespi's `timestamp` and `cid` */
 	bool user_properties;
 	bool events; /* publish flespi/log/mqtt/... */
 	int log_level;
 };
+
+/* Whose filters are read with flespi's extensions: nobody's, of customers that want it, everybody's
+ */
+enum config_extensions { EXTENSIONS_OFF, EXTENSIONS_CUSTOMER, EXTENSIONS_ON };
 
 extern const struct opt_set proxy_opts; /* .config is set by main and tests */
 

@@ -1,6 +1,7 @@
 /* in_subscribe.c - SUBSCRIBE and UNSUBSCRIBE. One filter of a client becomes a set of inner
  * filters: its intersection with what the token may receive, mapped (design section 3). Each filter
- * is judged on its own (attack C08); the bare filter, without its share (attack C09). */
+ * is judged on its own (attack C08); the bare filter, without its share (attack C09). A list in a
+ * level (flespi's, wire/lists.h) makes several filters of one before they meet the rights. */
 #include "base/base.h"
 #include "proxy/gate.h"
 
@@ -10,10 +11,18 @@
 #include "proxy/filters.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
+#include "wire/lists.h"
 
 enum { REGRANT_FRAME = 64 << 10 }; /* about so long; then another one */
 
 /* ---- One filter ---- */
+
+static unsigned judge_lists(struct str bare)
+{
+	int n = lists_count(bare);
+
+	return n > 0 ? RC_SUCCESS : n == -E_LIMIT ? RC_QUOTA_EXCEEDED : RC_TOPIC_FILTER_INVALID;
+}
 
 static unsigned judge_filter(const struct conn *c, struct str text, struct share *share)
 {
@@ -25,13 +34,14 @@ static unsigned judge_filter(const struct conn *c, struct str text, struct share
 	if (share->filter.p[0] == '$')
 		/* attack T06: no such word means anything here */
 		return RC_NOT_AUTHORIZED;
-	return RC_SUCCESS;
+	return c->badge->extended ? judge_lists(share->filter) : RC_SUCCESS;
 }
 
 /* The inner filters of one item, collected in worker->encoded: u8 system, le32 length, bytes. */
 struct granting {
 	struct buf *set;
 	const struct space *space;
+	int count; /* or -E_* */
 };
 
 static void collect(void *arg, struct filter f)
@@ -43,19 +53,51 @@ static void collect(void *arg, struct filter f)
 	space_map(g->space, f.text, g->set);
 }
 
+static void grant_plain(const struct conn *c, struct granting *g, struct str plain)
+{
+	int n = acl_intersect(c->badge->acl, plain, collect, g);
+
+	g->count = n < 0 ? n : g->count + n;
+	if (g->count > ACL_RESULT_MAX)
+		g->count = -E_LIMIT;
+}
+
+/* Words of a list are different, so what its filters are granted does not overlap. */
+static void grant_list(struct conn *c, struct granting *g, struct str bare)
+{
+	struct buf *room = &c->worker->scratch;
+	struct lists l;
+	struct str plain;
+
+	buf_reset(room);
+	if (!buf_reserve(room, bare.n)) {
+		buf_free(room);
+		g->count = -E_NOMEM;
+		return;
+	}
+	for (lists_begin(&l, bare); g->count >= 0 && lists_next(&l, (char *)room->p, &plain);) {
+		if (plain.p[0] == '$')
+			g->count = -E_DENIED; /* as when it stands there alone */
+		else
+			grant_plain(c, g, plain);
+	}
+}
+
 static unsigned grant(struct conn *c, struct str bare)
 {
 	struct granting g = { .set = &c->worker->encoded, .space = &c->badge->space };
-	int n;
 
 	buf_reset(g.set);
-	n = acl_intersect(c->badge->acl, bare, collect, &g);
-	if (n > 0 && buf_ok(g.set))
+	if (c->badge->extended && memchr(bare.p, ',', bare.n))
+		grant_list(c, &g, bare);
+	else
+		grant_plain(c, &g, bare);
+	if (g.count > 0 && buf_ok(g.set))
 		return RC_SUCCESS;
 	buf_free(g.set);
-	return n == 0          ? RC_NOT_AUTHORIZED
-	       : n == -E_LIMIT ? RC_QUOTA_EXCEEDED
-	                       : RC_UNSPECIFIED_ERROR;
+	return g.count == 0 || g.count == -E_DENIED ? RC_NOT_AUTHORIZED
+	       : g.count == -E_LIMIT                ? RC_QUOTA_EXCEEDED
+	                                            : RC_UNSPECIFIED_ERROR;
 }
 
 static void write_granted(struct conn *c, struct buf *out, size_t frame, uint8_t opts,
@@ -78,6 +120,11 @@ static struct str on_link(struct str text)
 	return text.n ? text : STR("#/#");
 }
 
+static uint8_t how_read(const struct conn *c)
+{
+	return c->badge->extended ? LINK_EXTENDED : 0;
+}
+
 /* ---- REGRANT ---- */
 
 static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct str text)
@@ -85,10 +132,10 @@ static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct st
 	struct share share;
 
 	if (judge_filter(c, text, &share) == RC_SUCCESS && grant(c, share.filter) == RC_SUCCESS)
-		write_granted(c, out, frame, 0, text);
+		write_granted(c, out, frame, how_read(c), text);
 	else
 		/* without inner filters: it is silent from now on */
-		(void)link_item_begin(out, frame, 0, 0, text);
+		(void)link_item_begin(out, frame, 0, how_read(c), text);
 }
 
 void in_subscribe_regrant(struct conn *c)
@@ -164,7 +211,24 @@ static void write_item(struct conn *c, struct buf *out, size_t frame, const stru
 		(void)link_item_begin(out, frame, (uint8_t)code, 0, on_link(text));
 		return;
 	}
-	write_granted(c, out, frame, opts_byte(o), text);
+	write_granted(c, out, frame, opts_byte(o) | how_read(c), text);
+}
+
+/* How many filters are to be judged: a list is as much work as what it stands for. Those beyond
+ * filters_per_subscribe cost nothing. */
+static uint64_t work_of(const struct conn *c, struct mqtt_subscribe s)
+{
+	size_t most = size_min(s.count, (size_t)c->worker->config->filters_per_subscribe);
+	struct mqtt_sub_opts opts;
+	struct str text;
+	uint64_t work = most;
+
+	for (size_t i = 0; c->badge->extended && i < most; i++) {
+		int n = mqtt_subscribe_next(&s, c->version, &text, &opts) ? lists_count(text) : 0;
+
+		work += n > 1 ? (unsigned)n - 1 : 0;
+	}
+	return work;
 }
 
 void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
@@ -184,9 +248,7 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 		conn_break(c, reason);
 		return;
 	}
-	/* attack R14; the others cost nothing */
-	if (!conn_pace(c, PACE_FILTERS,
-	               size_min(s.count, (size_t)c->worker->config->filters_per_subscribe)))
+	if (!conn_pace(c, PACE_FILTERS, work_of(c, s))) /* attack R14 */
 		return;
 	again = s;
 	frame = link_subscribe_begin(out, LINK_SUBSCRIBE, c->channel, c->generation, s.packet_id,

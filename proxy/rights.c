@@ -52,12 +52,20 @@ void rights_changed(struct conn *c)
 		in_subscribe_regrant(c);
 }
 
-static void change(struct badge *b, struct acl *acl)
+static bool extended(const struct worker *w, const struct token_info *info)
+{
+	return w->config->flespi_extensions == EXTENSIONS_ON ||
+	       (w->config->flespi_extensions == EXTENSIONS_CUSTOMER && info->flespi_extensions);
+}
+
+/* The rights, and how filters are read, as they are from now on. */
+static void change(struct badge *b, struct acl *acl, bool extends)
 {
 	struct acl *old = b->acl;
-	bool same = acl == old || acl_same(acl, old);
+	bool same = b->extended == extends && (acl == old || acl_same(acl, old));
 	struct conn *c;
 
+	b->extended = extends;
 	b->acl = acl_get(acl);
 	acl_put(&old);
 	b->memo_serial = 0;
@@ -101,6 +109,7 @@ static struct badge *make(struct worker *w, struct token *token, const struct ve
 	b->acl = acl_get(v->info.acl);
 	b->customer = v->info.customer;
 	b->id = v->info.id;
+	b->extended = extended(w, &v->info);
 	space_make(&b->space, b->customer);
 	list_init(&b->conns);
 	return b;
@@ -112,8 +121,9 @@ int badge_take(struct worker *w, struct conn *c, struct token *token, const stru
 
 	if (b) {
 		auth_token_put(&token);
-		if (b->acl != v->info.acl)
-			change(b, v->info.acl); /* its notice is still on the way */
+		if (b->acl != v->info.acl || b->extended != extended(w, &v->info))
+			/* its notice is still on the way */
+			change(b, v->info.acl, extended(w, &v->info));
 	} else {
 		b = make(w, token, v);
 		if (!b) {
@@ -184,12 +194,14 @@ void rights_notice(struct auth_notice *n)
 	struct badge *b = n->token ? find(w, n->token) : NULL;
 	const struct verdict *now = n->token ? auth_verdict(n->token) : NULL;
 	struct acl *acl = n->acl;
+	bool newest;
 
 	/* Several notices may be on their way: the newest rights count, and a revocation always. */
-	if (acl && now && now->reason == RC_SUCCESS && now->info.acl)
+	newest = acl && now && now->reason == RC_SUCCESS && now->info.acl;
+	if (newest)
 		acl = now->info.acl;
 	if (b && acl)
-		change(b, acl);
+		change(b, acl, newest ? extended(w, &now->info) : b->extended);
 	else if (b)
 		end_all(b, n->reason);
 	if (b && acl && now->reason == RC_SUCCESS) {

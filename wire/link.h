@@ -158,9 +158,12 @@ struct link_opened {
 	struct str subs; /* link_opened_next */
 	unsigned count;
 };
+/* In an options byte, where MQTT reserves the bit: the filter was read with flespi's extensions
+ * (docs/filters.md), and means what they say. */
+enum { LINK_EXTENDED = 0x40 };
 struct link_sub {          /* a subscription of a resumed session */
 	struct str filter; /* as the client wrote it */
-	uint8_t opts;      /* MQTT's subscription options byte */
+	uint8_t opts;      /* MQTT's subscription options byte, and LINK_EXTENDED */
 	uint32_t id;       /* subscription identifier, 0 = none */
 };
 bool link_opened_read(struct str body, struct link_opened *out);
@@ -222,7 +225,7 @@ void link_ack_write(struct buf *b, uint32_t channel, uint16_t generation, enum m
 
 /* SUBSCRIBE and REGRANT: items, each with a set of inner filters. In SUBSCRIBE an item whose code
  * is >= 0x80 was refused by the proxy: the core does nothing and repeats the code at that place of
- * SUBACK. In REGRANT only filter and the set count. */
+ * SUBACK. In REGRANT only filter, LINK_EXTENDED and the set count. */
 struct link_subscribe {
 	uint16_t packet_id; /* 0 in REGRANT */
 	uint32_t subscription_id;

@@ -155,7 +155,7 @@ static bool walk_marked(struct take *t, unsigned count)
 /* MQTT5 3.8.3.1: QoS 0..2, retain handling 0..2, two bits that are not used. */
 static bool opts_ok(uint8_t opts)
 {
-	return (opts & 0x03) != 0x03 && (opts & 0x30) != 0x30 && !(opts & 0xc0);
+	return (opts & 0x03) != 0x03 && (opts & 0x30) != 0x30 && !(opts & 0x80);
 }
 
 /* The same on a PUBLISH and on an entry of DELIVER: [MQTT-2.2.1-2], [MQTT-2.2.1-3], [MQTT-3.3.1-2],

@@ -119,14 +119,15 @@ static struct client a, b, p;
 
 static void begin(bool extensions)
 {
+	uint8_t opts = (uint8_t)(1 | (extensions ? LINK_EXTENDED : 0));
+
 	world_begins();
-	config.flespi_extensions = extensions;
 	a.n = b.n = p.n = 0;
 	OPEN(&p, .id = "p");
 	OPEN(&a, .id = "a", .expiry = 60);
 	OPEN(&b, .id = "b", .expiry = 60);
-	SUBBED(&a, "$share/g:2/t/#", .opts = 1, .inner = { "t/#" });
-	SUBBED(&b, "$share/g:2/t/#", .opts = 1, .inner = { "t/#" });
+	SUBBED(&a, "$share/g:2/t/#", .opts = opts, .inner = { "t/#" });
+	SUBBED(&b, "$share/g:2/t/#", .opts = opts, .inner = { "t/#" });
 }
 
 static void end(void)
