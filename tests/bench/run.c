@@ -3,16 +3,19 @@
  *
  * In flight, as the figures mean it: a publisher's message counts until every subscriber that
  * should get it has got it and, with QoS 1, its PUBACK is here. With --rate the loop is open:
- * messages leave by the clock, in flight is not bounded. */
+ * messages leave one by one at random moments (exponential gaps), as those of many independent
+ * devices do; in flight is not bounded. */
 #include "tests/bench/bench.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -27,8 +30,9 @@ struct bench {
 	struct bench_counts counts;
 	uint8_t in[256 << 10];
 	uint8_t payload[64 << 10];
-	uint64_t rate_start, rate_done;
+	uint64_t due; /* with --rate: when the next message leaves */
 	size_t rate_next;
+	uint64_t dice;
 	char why[128];
 };
 
@@ -98,13 +102,18 @@ static void settle(struct bench *b, struct bench_conn *c, uint64_t seq)
 	}
 }
 
+static double exponential(struct bench *b)
+{
+	b->dice = b->dice * 6364136223846793005u + 1442695040888963407u;
+	return -log(((double)(b->dice >> 11) + 0.5) / (double)(UINT64_C(1) << 53));
+}
+
 static void publish_by_clock(struct bench *b)
 {
-	uint64_t due = (uint64_t)((double)(bench_now() - b->rate_start) * b->o->rate / 1e9);
-
-	for (; b->rate_done < due && b->publishing; b->rate_done++) {
+	for (uint64_t now = bench_now(); b->due <= now;) {
 		publish(b, &b->conn[b->rate_next]);
 		b->rate_next = (b->rate_next + 1) % b->publishers;
+		b->due += (uint64_t)(exponential(b) * 1e9 / b->o->rate);
 	}
 }
 
@@ -271,10 +280,24 @@ static void flush_one(struct bench *b, struct bench_conn *c)
 	}
 }
 
+/* To the nanosecond: a message that is due in 30 us does not wait for a clock of 1 ms. */
+static int wait_events(const struct bench *b, struct epoll_event *e, int room, int most_ms)
+{
+	uint64_t wait = (uint64_t)most_ms * 1000000, now;
+	struct timespec t;
+
+	if (b->publishing && !windowed(b)) {
+		now = bench_now();
+		wait = b->due <= now ? 0 : b->due - now < wait ? b->due - now : wait;
+	}
+	t = (struct timespec){ (time_t)(wait / 1000000000), (long)(wait % 1000000000) };
+	return epoll_pwait2(b->epoll, e, room, &t, NULL);
+}
+
 static void turn(struct bench *b, int wait_ms)
 {
 	struct epoll_event e[512];
-	int n = epoll_wait(b->epoll, e, ARRAY_LEN(e), wait_ms);
+	int n = wait_events(b, e, ARRAY_LEN(e), wait_ms);
 
 	for (int i = 0; i < n; i++) {
 		struct bench_conn *c = e[i].data.ptr;
@@ -425,7 +448,7 @@ static void run_for(struct bench *b, double seconds)
 	uint64_t end = bench_now() + (uint64_t)(seconds * 1e9);
 
 	while (bench_now() < end && !b->failed)
-		turn(b, windowed(b) ? 20 : 1);
+		turn(b, 20);
 }
 
 struct window {
@@ -439,7 +462,7 @@ static struct window measure(struct bench *b)
 	uint64_t delivered, start;
 
 	b->publishing = true;
-	b->rate_start = bench_now();
+	b->due = bench_now();
 	for (size_t i = 0; i < b->publishers; i++)
 		publish_more(b, &b->conn[i]);
 	run_for(b, b->o->warmup);
