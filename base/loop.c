@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -23,6 +24,7 @@ struct loop {
 	int64_t now, wall;
 	int fetched, at;       /* events[at] is being handled, those up to fetched will be */
 	struct watch *handled; /* of events[at], while it is watched */
+	unsigned pause_us;     /* before the next wait */
 	struct epoll_event events[LOOP_EVENTS];
 	struct list hooks;
 	struct wheel wheel;
@@ -216,12 +218,28 @@ static void read_clocks(struct loop *l)
 	l->wall = clock_wall_ms();
 }
 
+void loop_pause(struct loop *l, unsigned us)
+{
+	l->pause_us = us;
+}
+
+static void sleep_us(unsigned us)
+{
+	struct timespec t = { .tv_nsec = (long)us * 1000 };
+
+	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL); /* a signal only makes it shorter */
+}
+
 static int wait_events(struct loop *l, int64_t most_ms)
 {
-	int timeout = wait_ms(l, most_ms), n;
+	int timeout, n;
 
 	/* A reader that sleeps online would stop all freeing in the process. */
 	rcu_sleep();
+	if (l->pause_us)
+		sleep_us(l->pause_us);
+	l->pause_us = 0;
+	timeout = wait_ms(l, most_ms);
 	n = epoll_wait(l->epoll, l->events, LOOP_EVENTS, timeout);
 	rcu_wake();
 	MUST(n >= 0 || errno == EINTR);

@@ -60,6 +60,10 @@ void hook_init(struct hook *h, void (*run)(struct hook *));
 void loop_at_end(struct loop *l, struct hook *h);
 void hook_cancel(struct hook *h);
 
+/* Before it looks for events again, the loop sleeps so long (less than a second), once: what comes
+ * meanwhile gathers, and is served by one waking. */
+void loop_pause(struct loop *l, unsigned us);
+
 /* ---- Life ---- */
 int loop_open(struct loop **out) MUST_CHECK;
 void loop_run(struct loop *l); /* until loop_stop(); may be run again */

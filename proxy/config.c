@@ -4,6 +4,7 @@
 #include "proxy/config.h"
 
 #include "base/log.h"
+#include "proxy/gather.h"
 
 #define AT(field) offsetof(struct proxy_config, field)
 #define KB(n)     ((int64_t)(n) << 10)
@@ -174,6 +175,10 @@ static const struct opt table[] = {
 	{ "flespi_extensions", OPT_ENUM, AT(flespi_extensions), "customer", 0, 0, extensions,
 	  "whose filters may hold lists (1,2,3), $filter/ and sticky groups: of customers with "
 	  "flespi_extensions, all, none (off); for the others they are plain MQTT",
+	  false },
+	{ "gather_us", OPT_INT, AT(gather_us), "200", 0, GATHER_MOST_US, NULL,
+	  "microseconds that a worker lets messages gather when it is woken thousands of times a "
+	  "second for few of them; 0 = never",
 	  false },
 	{ "user_properties", OPT_BOOL, AT(user_properties), "off", 0, 0, NULL,
 	  "add flespi's timestamp and cid to deliveries to MQTT 5 clients", false },

@@ -55,6 +55,7 @@ struct proxy_config {
 	bool connect_rate_loopback; /* addresses of this machine too */
 	int64_t packet_grace;       /* ms that a packet may come at any speed */
 	int flespi_extensions;      /* enum config_extensions */
+	int64_t gather_us;          /* gather.h; 0 = never */
 	/* MQTT 5 deliveries carry flespi's `timestamp` and `cid` */
 	bool user_properties;
 	bool events; /* publish flespi/log/mqtt/... */

@@ -274,7 +274,8 @@ static void read_some(struct conn *c)
 {
 	struct worker *w = c->worker;
 	struct str plain = STR_NONE;
-	uint64_t frames = c->frames_in;
+	uint64_t frames = c->frames_in, msgs = c->msgs_in;
+	int64_t before;
 	int err;
 
 	if (c->link && uplink_full(c->link)) {
@@ -291,11 +292,14 @@ static void read_some(struct conn *c)
 	w->n.bytes_in += plain.n;
 	if (plain.n == 0)
 		return;
+	before = c->heard;
 	c->heard = now_of(c);
 	if (c->bytes_in == 0)
 		conn_timer_arm(c); /* the first byte doubles the time for CONNECT */
 	c->bytes_in += plain.n;
 	fed(c, feed(&gate_ops, c, &c->in, plain), frames);
+	if (c->msgs_in != msgs)
+		gather_heard(&w->gather, now_of(c) - before);
 	if (unlikely(c->transport.over))
 		read_failed(c, c->transport.over);
 }

@@ -71,6 +71,21 @@ static bool links_empty(const struct worker *w)
 	return true;
 }
 
+/* Answers of the core may be here before a pause would be over. */
+static void pause_a_little(struct worker *w)
+{
+	uint64_t work = w->n.recvs + w->n.sends, asked = w->n.publishes_in;
+	unsigned us = gather_pause(&w->gather, loop_now(w->loop), work - w->work_before,
+	                           asked != w->asked_before);
+
+	w->work_before = work;
+	w->asked_before = asked;
+	if (us == 0)
+		return;
+	w->n.pauses++;
+	loop_pause(w->loop, us);
+}
+
 /* The link first, so that the core works while we write to clients; what they caused for the link
  * goes after them. */
 static void end_of_turn(struct hook *h)
@@ -85,6 +100,7 @@ static void end_of_turn(struct hook *h)
 				conn_free(c);
 		}
 	} while (w->dirty_links);
+	pause_a_little(w);
 	if (w->stopping && w->conn_count == 0 && (links_empty(w) || !timer_is_set(&w->stop_timer)))
 		loop_stop(w->loop);
 }
@@ -213,6 +229,7 @@ int worker_new(struct worker **out, struct crew *crew, unsigned index)
 	err = loop_open(&w->loop);
 	if (err)
 		goto fail;
+	gather_init(&w->gather, (unsigned)w->config->gather_us, loop_now(w->loop));
 	err = inbox_open(&w->inbox, w->loop);
 	if (err)
 		goto fail;

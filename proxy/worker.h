@@ -11,6 +11,7 @@
 #include "proxy/config.h"
 #include "proxy/door.h"
 #include "proxy/events.h"
+#include "proxy/gather.h"
 #include "wire/link.h"
 
 struct caps;
@@ -50,7 +51,7 @@ struct crew {
 	C(packets_in) C(publishes_in) C(publishes_refused) \
 	C(deliveries) C(deliveries_denied) C(deliveries_dropped) C(layouts) \
 	C(bytes_in) C(bytes_out) C(sends) C(recvs) \
-	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) \
+	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) C(pauses) \
 	C(events) C(events_dropped) C(revoked) C(regrants) C(reauths)
 /* clang-format on */
 struct worker_counters {
@@ -83,6 +84,9 @@ struct worker {
 	struct map badges; /* struct badge by token */
 	struct hook end_of_turn;
 	bool dirty_links;
+	struct gather gather;
+	/* counters when the last turn was over */
+	uint64_t work_before, asked_before;
 	/* WORKER_ROOM bytes: whatever is being read lies here, never past the callback */
 	uint8_t *room;
 	/* memory of emptied out buffers, for the next one that needs some */

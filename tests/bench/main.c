@@ -141,6 +141,7 @@ int main(int argc, char **argv)
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
 	signal(SIGPIPE, SIG_IGN);
-	(void)prctl(PR_SET_TIMERSLACK, 1UL); /* --rate: the kernel's 50 us would shape the traffic */
+	(void)prctl(PR_SET_TIMERSLACK,
+	            1UL); /* --rate: the kernel's 50 us would shape the traffic */
 	return o.scenario == BENCH_HANDSHAKES ? bench_handshakes(&o) : bench_run(&o);
 }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -320,6 +321,40 @@ static void a_hook_asked_for_by_a_hook_runs_in_the_same_turn_after_the_others(vo
 }
 
 /* ---- Time and stopping ---- */
+/* ns that a turn takes which has nothing to wait for */
+static int64_t turn_takes(void)
+{
+	struct timespec before, after;
+
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	loop_turn(loop, 0);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	return (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec;
+}
+
+static void a_pause_comes_before_the_next_look_for_events_and_only_once(void)
+{
+	int64_t shortest = INT64_MAX;
+	struct side s;
+	int pair[2];
+
+	open_loop();
+	start(&s, pair, LOOP_READ);
+	IS(write(pair[1], "x", 1), 1);
+	loop_pause(loop, 100000);
+	YES(turn_takes() >= 100000000);
+	IS(s.calls, 1);
+	for (unsigned i = 0; i < 50 && shortest >= 100000000; i++) {
+		int64_t took = turn_takes();
+
+		shortest = took < shortest ? took : shortest;
+	}
+	YES(shortest < 100000000);
+	loop_unwatch(loop, &s.watch);
+	finish(pair);
+	close_loop();
+}
+
 static void the_loop_reads_both_clocks_once_a_turn(void)
 {
 	int64_t mono, wall;
@@ -479,6 +514,7 @@ RUN(bytes_left_unread_are_reported_again, only_what_is_asked_for_is_reported,
     more_ready_watches_than_one_turn_fetches_are_all_served,
     a_hook_runs_once_a_turn_however_often_it_is_asked_for,
     a_hook_asked_for_by_a_hook_runs_in_the_same_turn_after_the_others,
+    a_pause_comes_before_the_next_look_for_events_and_only_once,
     the_loop_reads_both_clocks_once_a_turn, another_thread_stops_a_loop_that_sleeps,
     a_signal_handler_stops_a_loop, an_edge_is_told_once_and_again_when_asked_for,
     what_came_while_an_edge_was_paused_is_told_afterwards,
