@@ -89,8 +89,8 @@ static bool on_suback(struct uplink *u, struct conn *c, const struct link_head *
 	size_t before;
 
 	(void)u;
-	if (!link_suback_read(body, &packet_id, &codes) || c->state != CONN_OPEN ||
-	    packet_id == 0 || codes.n == 0)
+	if (!link_suback_read(body, (enum link_type)h->type, &packet_id, &codes) ||
+	    c->state != CONN_OPEN || packet_id == 0 || codes.n == 0)
 		return false;
 	before = buf_len(out);
 	if (h->type == LINK_SUBACK)
@@ -113,7 +113,7 @@ static bool own_suback(struct uplink *u, struct str body)
 	uint16_t packet_id;
 	struct str codes;
 
-	if (!link_suback_read(body, &packet_id, &codes) || codes.n != 1)
+	if (!link_suback_read(body, LINK_SUBACK, &packet_id, &codes) || codes.n != 1)
 		return false;
 	if ((uint8_t)codes.p[0] >= RC_UNSPECIFIED_ERROR) {
 		LOG_ERROR("", "no-pushes", "code=0x%02x", (uint8_t)codes.p[0]);

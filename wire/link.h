@@ -218,7 +218,8 @@ struct link_entry link_deliver_entry(const struct link_deliver *d, uint32_t i);
 void link_deliver_write(struct buf *b, const struct link_deliver *d,
                         const struct link_entry *entries, uint32_t count);
 
-/* ACK: flags = enum mqtt_type (PUBACK, PUBREC, PUBREL, PUBCOMP). */
+/* ACK: flags = enum mqtt_type (PUBACK, PUBREC, PUBREL, PUBCOMP); reason is one of that packet's, or
+ * a refusal. */
 bool link_ack_read(struct str body, uint8_t flags, uint16_t *packet_id, uint8_t *reason);
 void link_ack_write(struct buf *b, uint32_t channel, uint16_t generation, enum mqtt_type type,
                     uint16_t packet_id, uint8_t reason);
@@ -250,8 +251,8 @@ size_t link_item_begin(struct buf *b, size_t frame, uint8_t code, uint8_t opts, 
 /* counts itself into the item */
 void link_item_inner(struct buf *b, size_t item, struct str filter, bool system);
 
-/* SUBACK and UNSUBACK */
-bool link_suback_read(struct str body, uint16_t *packet_id, struct str *codes);
+/* SUBACK and UNSUBACK: each code is one of that packet's, or a refusal */
+bool link_suback_read(struct str body, enum link_type type, uint16_t *packet_id, struct str *codes);
 void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation,
                        uint16_t packet_id, const uint8_t *codes, size_t count);
 

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "wire/link.h"
 #include "wire/link_layout.h"
+#include "wire/mqtt_parts.h"
 
 /* ---- The types ---- */
 
@@ -289,11 +290,19 @@ struct link_entry link_deliver_entry(const struct link_deliver *d, uint32_t i)
 	return entry_at((const uint8_t *)d->entries.p + (size_t)i * LINK_ENTRY);
 }
 
+/* What can be said to a client: a word that the packet has, or a refusal (mqtt_write.h finds one
+ * that it has). */
+static bool sayable(unsigned code, enum mqtt_type type)
+{
+	return code >= RC_UNSPECIFIED_ERROR || mqtt_reason_may(code, type);
+}
+
 bool link_ack_read(struct str body, uint8_t flags, uint16_t *packet_id, uint8_t *reason)
 {
 	const uint8_t *p = (const uint8_t *)body.p;
 
-	if (body.n != ACK_FIXED || flags < MQTT_PUBACK || flags > MQTT_PUBCOMP || !(p[0] | p[1]))
+	if (body.n != ACK_FIXED || flags < MQTT_PUBACK || flags > MQTT_PUBCOMP || !(p[0] | p[1]) ||
+	    !sayable(p[2], (enum mqtt_type)flags))
 		return false;
 	*packet_id = (uint16_t)(p[0] | (unsigned)p[1] << 8);
 	*reason = p[2];
@@ -497,13 +506,18 @@ bool link_item_next(struct link_item *item, struct str *filter, bool *system)
 	return next_marked(&item->inner, filter, system);
 }
 
-bool link_suback_read(struct str body, uint16_t *packet_id, struct str *codes)
+bool link_suback_read(struct str body, enum link_type type, uint16_t *packet_id, struct str *codes)
 {
 	struct take t = take_from(body.p, body.n);
 
 	if (!take_le16(&t, packet_id))
 		return false;
 	*codes = rest_of(&t);
+	for (size_t i = 0; i < codes->n; i++) {
+		if (!sayable((uint8_t)codes->p[i],
+		             type == LINK_SUBACK ? MQTT_SUBACK : MQTT_UNSUBACK))
+			return false;
+	}
 	return true;
 }
 

@@ -149,7 +149,7 @@ static inline bool copy_suback(const struct link_copying *c)
 	uint16_t packet_id;
 	struct str codes;
 
-	if (!link_suback_read(c->body, &packet_id, &codes))
+	if (!link_suback_read(c->body, (enum link_type)c->h.type, &packet_id, &codes))
 		return false;
 	link_suback_write(c->out, c->h.type, c->h.channel, c->h.generation, packet_id,
 	                  (const uint8_t *)codes.p, codes.n);

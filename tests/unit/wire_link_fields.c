@@ -317,10 +317,36 @@ static void empty_filters_are_refused_everywhere(void)
 	buf_free(&b);
 }
 
+/* Each is repeated to a client, in a packet that has only some of them. */
+static void only_codes_that_a_client_can_be_told_are_read(void)
+{
+	struct buf b = { 0 };
+
+	for (unsigned code = 0; code < 256; code++) {
+		uint8_t one = (uint8_t)code;
+		bool no = code >= RC_UNSPECIFIED_ERROR;
+
+		buf_reset(&b);
+		link_suback_write(&b, LINK_SUBACK, 9, 3, 12, &one, 1);
+		IS(parses(buf_str(&b)), no || code <= 2);
+		buf_reset(&b);
+		link_suback_write(&b, LINK_UNSUBACK, 9, 3, 12, &one, 1);
+		IS(parses(buf_str(&b)), no || code == 0 || code == RC_NO_SUBSCRIPTION_EXISTED);
+		buf_reset(&b);
+		link_ack_write(&b, 9, 3, MQTT_PUBACK, 12, one);
+		IS(parses(buf_str(&b)), no || code == 0 || code == RC_NO_MATCHING_SUBSCRIBERS);
+		buf_reset(&b);
+		link_ack_write(&b, 9, 3, MQTT_PUBREL, 12, one);
+		IS(parses(buf_str(&b)), no || code == 0);
+	}
+	buf_free(&b);
+}
+
 RUN(an_open_tells_all_about_the_session, an_open_that_makes_no_sense_is_refused,
     qos_packet_id_and_dup_agree, an_ack_is_one_of_four_kinds_with_a_packet_id,
     only_properties_of_the_message_cross_the_link, a_message_needs_a_topic,
     inner_names_may_be_longer_than_mqtt_can_say,
     a_delivery_carries_the_message_once_and_all_its_channels,
     a_delivery_to_nobody_or_nowhere_is_refused, a_hello_names_a_home_that_exists,
-    subscription_options_are_those_of_mqtt, empty_filters_are_refused_everywhere)
+    subscription_options_are_those_of_mqtt, only_codes_that_a_client_can_be_told_are_read,
+    empty_filters_are_refused_everywhere)
