@@ -99,20 +99,27 @@ FUZZ_BUILD  := build-fuzz
 FUZZ_SRC    := $(call src,base) $(call src,wire) $(call src,acl) $(filter-out proxy/main.c,$(call src,proxy)) $(filter-out admin/main.c,$(call src,admin))
 FUZZ_FLAGS  := -std=gnu11 -g -O1 -pthread -I. -D_GNU_SOURCE -DMBUS_VERSION='"$(VERSION)"' -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_O      := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(FUZZ_SRC))
+# core_*.c of tests/fuzz gets the core: an archive of its own, for core and proxy have names in common, and are never in one program.
+fuzz_core    = $(if $(filter core_%,$(1)),$(2))
+FUZZ_CORE_O := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(filter-out core/main.c,$(call src,core)))
 FUZZ_LIBS   := -lssl -lcurl -lwebsockets -lsqlite3 $(LIBS_BASE)
 $(FUZZ_BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP -c -o $@ $<
 $(FUZZ_BUILD)/libfuzzed.a: $(FUZZ_O)
 	$(Q)rm -f $@; ar rcs $@ $^
-$(FUZZ_BUILD)/fuzz-%: $(FUZZ_BUILD)/tests/fuzz/%.o $(FUZZ_BUILD)/libfuzzed.a
+$(FUZZ_BUILD)/libcore.a: $(FUZZ_CORE_O)
+	$(Q)rm -f $@; ar rcs $@ $^
+$(FUZZ_BUILD)/fuzz-%: $(FUZZ_BUILD)/tests/fuzz/%.o $$(call fuzz_core,$$*,$(FUZZ_BUILD)/libcore.a) $(FUZZ_BUILD)/libfuzzed.a
 	@echo "  LD    $@"
 	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS)
 fuzz-programs: $(addprefix $(FUZZ_BUILD)/fuzz-,$(FUZZ))
 
 $(BUILD)/replay.a: $(BASE_O) $(PROXY_O) $(ADMIN_O)
 	$(Q)rm -f $@; ar rcs $@ $^
-$(BUILD)/tests/replay-%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/kit/replay/replay.o $(BUILD)/replay.a
+$(BUILD)/replay-core.a: $(CORE_O)
+	$(Q)rm -f $@; ar rcs $@ $^
+$(BUILD)/tests/replay-%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/kit/replay/replay.o $$(call fuzz_core,$$*,$(BUILD)/replay-core.a) $(BUILD)/replay.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(FUZZ_LIBS)
 .PHONY: fuzz-programs-replay

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes the first inputs of mqtt_packet, mqtt_roundtrip and utf8: tests/fuzz/mqtt_seeds.py (from the root; overwrites its own files only).
+"""Writes the first inputs of mqtt_packet, mqtt_roundtrip, mqtt_other and utf8: tests/fuzz/mqtt_seeds.py (from the root; overwrites its own files only).
 
 One packet of every kind, with every property it may have, and one input per attack of the table that a codec can see.
 The first byte of a packet input: bits 0-1 version (0 v5, 1 v3.1.1, 2 v3.1), bit 2 set when a client sent it."""
@@ -127,5 +127,6 @@ def write(target, inputs):
 if __name__ == "__main__":
     packets = {name: bytes([side]) + data for name, (side, data) in PACKETS.items()}
     write("mqtt_packet", packets)
-    write("mqtt_roundtrip", {name: data for name, data in packets.items() if not name.startswith("P")})
+    for target in ("mqtt_roundtrip", "mqtt_other"):
+        write(target, {name: data for name, data in packets.items() if not name.startswith("P")})
     write("utf8", TEXTS)
