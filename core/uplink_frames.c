@@ -82,10 +82,12 @@ static bool on_close(struct link *l, struct channel *c, const struct link_head *
 {
 	uint32_t expiry_s;
 
-	(void)l;
 	if (!link_close_read(body, head->flags, &expiry_s))
 		return false;
-	session_close(&c->port, head->flags, expiry_s);
+	if (head->flags & LINK_CLOSE_GRACE)
+		session_lost(&c->port, l->home->config->will_grace);
+	else
+		session_close(&c->port, head->flags, expiry_s);
 	channel_free(&c);
 	return true;
 }

@@ -23,7 +23,9 @@ static const struct opt table[] = {
 	{ "workers", OPT_INT, AT(workers), "0", 0, 16, NULL,
 	  "threads that serve clients; 0 = one per CPU", false },
 	{ "mqtt", OPT_TEXT, AT(mqtt), "[::]:1883", 0, 0, NULL,
-	  "addresses of the plain TCP door, host:port with commas; [::] = both families", false },
+	  "addresses of the plain TCP door, host:port or unix:/path with commas; [::] = both "
+	  "families",
+	  false },
 	{ "mqtts", OPT_TEXT, AT(mqtts), NULL, 0, 0, NULL,
 	  "addresses of the TLS door, host:port with commas; needs tls_cert and tls_key", false },
 	{ "ws", OPT_TEXT, AT(ws), NULL, 0, 0, NULL,
@@ -64,6 +66,12 @@ static const struct opt table[] = {
 	  "networks of HTTP proxies whose forwarded_header counts on the WebSocket doors", false },
 	{ "forwarded_header", OPT_ENUM, AT(forwarded_header), "x-forwarded-for", 0, 0,
 	  forwarded_headers, "which header they set", false },
+	{ "unix_mode", OPT_TEXT, AT(unix_mode), "0660", 0, 0, NULL,
+	  "permissions of the Unix sockets among the doors", false },
+	{ "takeover", OPT_TEXT, AT(takeover), NULL, 0, 0, NULL,
+	  "path of a Unix socket; a second mbus-proxy that is started with it takes the listening "
+	  "sockets over, and the first one lets its clients go; unset = none",
+	  false },
 	{ "core_dir", OPT_TEXT, AT(core_dir), "/run/mbus", 0, 0, NULL,
 	  "folder of the core's sockets (link-0.sock ...)", false },
 
@@ -137,6 +145,17 @@ static const struct opt table[] = {
 	  "of one address; 0 = no limit", false },
 	{ "connections_per_token", OPT_INT, AT(connections_per_token), "100000", 0, 10000000, NULL,
 	  "with one token, if the token names no limit; 0 = none", false },
+	{ "drain_rate", OPT_INT, AT(drain_rate), "1000", 0, 10000000, NULL,
+	  "clients per second that are let go when the program is told to stop; 0 = all at once",
+	  false },
+	{ "drain_deadline", OPT_MSEC, AT(drain_deadline), "3s", 0, DAY(1), NULL,
+	  "after so long all the others go at once", false },
+	{ "drain_reference", OPT_TEXT, AT(drain_reference), NULL, 0, 0, NULL,
+	  "where MQTT 5 clients are sent then, such as mqtt2.example.com:8883 (Server Reference, "
+	  "with 0x9C); unset = 0x8B",
+	  false },
+	{ "drain_moved", OPT_BOOL, AT(drain_moved), "off", 0, 0, NULL,
+	  "with drain_reference: for good (0x9D)", false },
 	{ "connect_deadline", OPT_MSEC, AT(connect_deadline), "10s", 100, SEC(600), NULL,
 	  "from accept to a whole CONNECT; half of it to the first byte", false },
 	{ "write_deadline", OPT_MSEC, AT(write_deadline), "10s", 100, SEC(600), NULL,
@@ -216,10 +235,31 @@ int config_check(const struct proxy_config *c, const char **why)
 		*why = "mqtts and wss need tls_cert and tls_key";
 		return -E_INVALID;
 	}
+	if (config_mode(c->unix_mode, &(unsigned){ 0 })) {
+		*why = "unix_mode is an octal number up to 0777, such as 0660";
+		return -E_INVALID;
+	}
 	if (is_set(c->tls_client_crl) && !is_set(c->tls_client_ca)) {
 		*why = "tls_client_crl needs tls_client_ca";
 		return -E_INVALID;
 	}
+	return 0;
+}
+
+int config_mode(const char *text, unsigned *mode)
+{
+	unsigned n = 0;
+
+	if (!text || !*text)
+		return -E_INVALID;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '7' || n > 0777)
+			return -E_INVALID;
+		n = n * 8 + (unsigned)(*text - '0');
+	}
+	if (n > 0777)
+		return -E_INVALID;
+	*mode = n;
 	return 0;
 }
 

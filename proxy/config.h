@@ -22,7 +22,10 @@ struct proxy_config {
 	/* networks in front of us whose word about a client's address counts (front.h) */
 	char *proxy_protocol_from, *forwarded_from;
 	int forwarded_header; /* enum upgrade_source */
-	char *core_dir;       /* folder of the core's sockets: link-0.sock ... */
+	char *unix_mode;      /* octal, of Unix sockets among the doors */
+	/* Unix socket where a successor gets our listening sockets, or unset (takeover.h) */
+	char *takeover;
+	char *core_dir; /* folder of the core's sockets: link-0.sock ... */
 	/* authentication */
 	/* http://127.0.0.1:9005/auth/info or https://... ; unix:PATH is allowed too */
 	char *auth_url;
@@ -41,6 +44,10 @@ struct proxy_config {
 	/* of half-received packets, all connections of a worker together */
 	int64_t partial_bytes;
 	int64_t connections_max, connections_per_ip, connections_per_token;
+	/* letting clients go: per second over all workers, 0 = all at once; ms for all of them */
+	int64_t drain_rate, drain_deadline;
+	char *drain_reference;    /* Server Reference of MQTT 5, or unset */
+	bool drain_moved;         /* 0x9D instead of 0x9C */
 	int64_t connect_deadline; /* ms from accept to a whole CONNECT */
 	int64_t write_deadline;   /* ms without progress towards a reader */
 	/* bytes waiting for one client: PAUSE above, RESUME below */
@@ -71,5 +78,7 @@ extern const struct opt_set proxy_opts; /* .config is set by main and tests */
 /* What no single row of the table can tell: values that contradict each other. 0, or -E_INVALID and
  * *why. */
 int config_check(const struct proxy_config *c, const char **why) MUST_CHECK;
+/* "0660": 0 or -E_INVALID */
+int config_mode(const char *text, unsigned *mode) MUST_CHECK;
 /* "host:port", "[::]:1883", "*:1883" (both families). host is written NUL-terminated. */
 int config_address(const char *text, char *host, size_t host_size, uint16_t *port) MUST_CHECK;

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "proxy/badge.h"
 #include "proxy/caps.h"
+#include "proxy/drain.h"
 #include "proxy/events.h"
 #include "proxy/greet.h"
 #include "proxy/inflight.h"
@@ -166,6 +167,8 @@ static void tell_core(struct conn *c, enum conn_state was, unsigned flags)
 		if ((flags & END_WILL) &&
 		    was == CONN_OPEN) /* before CONNACK nothing of the client's has an effect */
 			how |= LINK_CLOSE_WILL;
+		if (flags & END_GRACE)
+			how |= LINK_CLOSE_GRACE;
 		if (c->expiry_told)
 			how |= LINK_CLOSE_EXPIRY;
 		link_close_write(uplink_out(c->link), c->channel, c->generation, (uint8_t)how,
@@ -174,26 +177,36 @@ static void tell_core(struct conn *c, enum conn_state was, unsigned flags)
 	uplink_detach(c);
 }
 
-/* MQTT5 4.13: only after CONNACK, and only v5 has words for it. */
+static bool said_whole(struct conn *c, unsigned reason, const struct mqtt_props *props)
+{
+	size_t before = buf_len(&c->out);
+
+	mqtt_disconnect_write(&c->out, c->version, reason, props);
+	if (buf_ok(&c->out) && (!c->packet_most || buf_len(&c->out) - before <= c->packet_most))
+		return true;
+	buf_cut(&c->out, before);
+	return false;
+}
+
+/* MQTT5 4.13: only after CONNACK, and only v5 has words for it. What does not fit into the client's
+ * packets is left out, the reason string first [MQTT-3.14.2-3]. */
 static void tell_client(struct conn *c, unsigned reason, const char *say)
 {
 	struct mqtt_props props = { 0 };
-	size_t before = buf_len(&c->out);
 
 	if (c->version < MQTT_V5 || reason < RC_UNSPECIFIED_ERROR)
 		return;
+	drain_reference(c->worker, reason, &props);
 	if (say && c->problem_info) {
-		props.has = UINT64_C(1) << PROP_REASON_STRING;
+		props.has |= UINT64_C(1) << PROP_REASON_STRING;
 		props.reason_string = str_c(say);
 	}
-	mqtt_disconnect_write(&c->out, c->version, reason, &props);
-	if (c->packet_most && buf_len(&c->out) - before > c->packet_most) { /* [MQTT-3.14.2-3] */
-		buf_cut(&c->out, before);
-		mqtt_disconnect_write(&c->out, c->version, reason, NULL);
-	}
-	if (!buf_ok(&c->out))
-		buf_cut(&c->out, before);
 	c->said_end = true;
+	if (said_whole(c, reason, &props))
+		return;
+	props.has &= ~(UINT64_C(1) << PROP_REASON_STRING);
+	if (!said_whole(c, reason, &props))
+		(void)said_whole(c, reason, NULL);
 }
 
 static void log_end(const struct conn *c, const char *word)

@@ -49,6 +49,8 @@ enum {
 	END_WILL = 2, /* the core is to send the Will */
 	/* the core is told nothing: it knows, or its link is lost */
 	END_SILENT = 4,
+	/* we let it go: its Will waits, as for the clients of a proxy that was lost */
+	END_GRACE = 8,
 };
 #define CONN_ENDS(E) \
 	E(DISCONNECT, "disconnect", 0, 0, 0) \
@@ -70,7 +72,8 @@ enum {
 	E(AUTH_METHOD, "auth-method", 0x8C, 140, END_ERROR | END_WILL) \
 	E(UNSURE, "rights-unknown", 0x89, 137, 0) \
 	E(CORE_LOST, "core-lost", 0x8B, 139, END_SILENT) \
-	E(SHUTDOWN, "shutdown", 0x8B, 7, END_SILENT) \
+	E(SHUTDOWN, "shutdown", 0x8B, 7, END_GRACE) \
+	E(MOVED, "moved", 0x9C, 156, END_GRACE) \
 	E(KEEP_ALIVE, "keepalive", 0x8D, 141, END_WILL) \
 	E(TAKEN_OVER, "taken-over", 0x8E, 142, END_SILENT) \
 	E(TOPIC_NAME, "topic-name", 0x90, 144, END_ERROR | END_WILL) \

@@ -12,7 +12,8 @@
 #include "proxy/transport_tls.h"
 #include "proxy/worker.h"
 
-enum { ACCEPTS = 64, PAUSE_MS = 100 }; /* of one turn; when descriptors ran out */
+/* of one turn; when descriptors ran out; twice the longest queue of a socket */
+enum { ACCEPTS = 64, PAUSE_MS = 100, EMPTY_MOST = 8192 };
 
 const struct door_kind door_kinds[DOOR_KINDS] = {
 	{ "tcp", "mqtt", offsetof(struct proxy_config, mqtt), &transport_tcp, false, NULL },
@@ -49,12 +50,13 @@ static int count_peer(struct worker *w, const struct sock_addr *peer, struct cap
 	return err;
 }
 
-/* Who speaks for many is not counted as one of them, only as a connection. */
+/* Who speaks for many is not counted as one of them, only as a connection; nor is who comes over a
+ * Unix socket, and has no address. */
 static bool speaks_for_others(const struct door *d, const struct sock_addr *peer)
 {
 	const struct front *f = d->worker->crew->front;
 
-	return peers_hold(&f->proxy_protocol, peer) ||
+	return peer->local || peers_hold(&f->proxy_protocol, peer) ||
 	       (d->kind->transport == &transport_ws && peers_hold(&f->forwarded, peer));
 }
 
@@ -116,6 +118,18 @@ static void come(struct watch *watch, unsigned events)
 			timer_set(w->loop, &d->again, PAUSE_MS);
 		}
 		return;
+	}
+}
+
+void door_empty(struct door *d)
+{
+	struct sock_addr peer;
+	int fd;
+
+	for (unsigned i = 0; d->fd >= 0 && i < EMPTY_MOST; i++) {
+		if (sock_accept(d->fd, &fd, &peer))
+			return;
+		admit(d, fd, &peer);
 	}
 }
 

@@ -32,7 +32,9 @@ struct door {
 /* takes fd */
 void door_init(struct door *d, struct worker *w, const struct door_kind *kind, int fd);
 int door_open(struct door *d) MUST_CHECK; /* starts accepting */
-void door_close(struct door *d);          /* stops; twice is fine */
+/* Accepts all that waits in its socket: closing it would reset them. */
+void door_empty(struct door *d);
+void door_close(struct door *d); /* stops; twice is fine */
 
 /* What stands right on the socket of c: TCP, or the PROXY protocol of a peer that has to speak it.
  */

@@ -31,13 +31,19 @@ int peers_read(struct peers *p, const char *text, const char **why)
 	struct str list = text && *text ? str_c(text) : STR_NONE, item;
 
 	p->count = 0;
+	p->local = false;
 	while (listen_next(&list, &item)) {
+		if (str_eq(item, STR("unix"))) {
+			p->local = true;
+			continue;
+		}
 		if (p->count == PEERS_MAX) {
 			*why = "more than 64 networks";
 			return -E_INVALID;
 		}
 		if (!read_net(p, item)) {
-			*why = "not a network: write 192.0.2.7 or 10.0.0.0/8, several with commas";
+			*why = "not a network: write 192.0.2.7, 10.0.0.0/8 or unix, several with "
+			       "commas";
 			return -E_INVALID;
 		}
 	}
@@ -53,8 +59,10 @@ static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
 
 bool peers_hold(const struct peers *p, const struct sock_addr *a)
 {
+	if (a->local)
+		return p->local;
 	for (unsigned i = 0; i < p->count; i++) {
-		if (!a->local && same_bits(p->net[i].bytes, a->bytes, p->net[i].bits))
+		if (same_bits(p->net[i].bytes, a->bytes, p->net[i].bits))
 			return true;
 	}
 	return false;

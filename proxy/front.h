@@ -15,6 +15,7 @@ struct peers {
 		uint8_t bits; /* of 128; an IPv4 network has 96 more */
 	} net[PEERS_MAX];
 	unsigned count;
+	bool local; /* the word "unix": who comes over a Unix socket */
 };
 /* Pure. 0, or -E_INVALID and *why; NULL and "" are an empty list, which holds nobody. */
 int peers_read(struct peers *p, const char *text, const char **why) MUST_CHECK;

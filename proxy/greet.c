@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/drain.h"
 #include "proxy/events.h"
 #include "proxy/gate.h"
 #include "proxy/reauth.h"
@@ -64,8 +65,9 @@ void greet_refuse(struct conn *c, unsigned reason, const char *say)
 
 	if (c->state == CONN_CLOSING)
 		return;
+	drain_reference(c->worker, reason, &props);
 	if (say && c->problem_info) {
-		props.has = UINT64_C(1) << PROP_REASON_STRING;
+		props.has |= UINT64_C(1) << PROP_REASON_STRING;
 		props.reason_string = str_c(say);
 	}
 	if (c->version >= MQTT_V5 || v3_has_word(reason)) {

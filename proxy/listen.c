@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "proxy/listen.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -41,28 +42,53 @@ static const char *addresses_of(const struct door_kind *kind, const struct proxy
 	return *(char *const *)(const void *)((const char *)config + kind->listen);
 }
 
-static int read_one(struct listen *l, const struct door_kind *kind, struct str text,
-                    const char **why)
+/* "unix:/run/mbus/mqtt.sock" */
+static int read_path(struct listen_at *at, struct str path, const char **why)
 {
-	struct listen_at *at = &l->at[l->count];
-	char address[LISTEN_HOST + 8];
-
-	if (l->count == LISTEN_MAX) {
-		*why = "more than 16 addresses";
+	*why = "a Unix socket is written unix:/path, with at most 107 bytes of path";
+	if (path.n == 0 || path.p[0] != '/' || path.n > 107)
 		return -E_INVALID;
-	}
-	*why = "not an address: write host:port, [::1]:1883 or *:1883, several with commas";
+	memcpy(at->host, path.p, path.n);
+	at->local = true;
+	return 0;
+}
+
+static int read_text(struct listen_at *at, struct str text, const char **why)
+{
+	const struct str local = STR("unix:");
+	char address[80];
+
+	if (str_starts(text, local))
+		return read_path(at, str_skip(text, local.n), why);
+	*why = "not an address: write host:port, [::1]:1883, *:1883 or unix:/path, several with "
+	       "commas";
 	if (text.n >= sizeof(address))
 		return -E_INVALID;
 	memcpy(address, text.n ? text.p : "", text.n);
 	address[text.n] = 0;
-	at->kind = kind;
-	if (config_address(address, at->host, sizeof(at->host), &at->port))
-		return -E_INVALID;
+	return config_address(address, at->host, sizeof(at->host), &at->port);
+}
+
+static struct listen_at *add(struct listen *l, const struct door_kind *kind, const char **why)
+{
+	struct listen_at *at = &l->at[l->count];
+
+	*why = "more than 16 addresses";
+	if (l->count == LISTEN_MAX)
+		return NULL;
+	*at = (struct listen_at){ .kind = kind };
 	for (unsigned i = 0; i < LISTEN_WORKERS; i++)
 		at->fd[i] = -1;
 	l->count++;
-	return 0;
+	return at;
+}
+
+static int read_one(struct listen *l, const struct door_kind *kind, struct str text,
+                    const char **why)
+{
+	struct listen_at *at = add(l, kind, why);
+
+	return at ? read_text(at, text, why) : -E_INVALID;
 }
 
 int listen_read(struct listen *l, const struct proxy_config *config, const char **what,
@@ -81,11 +107,97 @@ int listen_read(struct listen *l, const struct proxy_config *config, const char 
 				return err;
 		}
 	}
+	return 0;
+}
+
+/* ---- Sockets that were there before us ---- */
+
+static void forget_kind(struct listen *l, const struct door_kind *kind)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < l->count; i++) {
+		if (l->at[i].kind != kind)
+			l->at[kept++] = l->at[i];
+	}
+	l->count = kept;
+}
+
+static bool has(const struct listen *l, const struct inherited_socket *s)
+{
+	for (unsigned i = 0; i < l->count; i++) {
+		if (strcmp(l->at[i].host, s->host) == 0 && l->at[i].port == s->port)
+			return true;
+	}
+	return false;
+}
+
+int listen_named(struct listen *l, struct inherited *in, const char **what, const char **why)
+{
+	*what = "LISTEN_FDS";
+	for (unsigned k = 0; k < DOOR_KINDS; k++) {
+		const struct door_kind *kind = &door_kinds[k];
+		struct inherited_socket *s;
+		bool first = true;
+
+		for (unsigned i = 0; (s = inherit_named(in, kind->option, &i));) {
+			struct listen_at *at;
+
+			if (first)
+				forget_kind(l, kind);
+			first = false;
+			if (has(l, s))
+				continue;
+			at = add(l, kind, why);
+			if (!at)
+				return -E_LIMIT;
+			memcpy(at->host, s->host, sizeof(s->host));
+			at->port = s->port;
+			at->local = s->local;
+		}
+	}
 	if (l->count)
 		return 0;
 	*what = "doors";
 	*why = "mqtt, mqtts, ws and wss are all empty: no door is open at all";
 	return -E_INVALID;
+}
+
+/* More workers than sockets: several have copies of one. */
+static int share_out(struct listen_at *at, unsigned workers, const char **why)
+{
+	unsigned sockets = at->fds;
+
+	at->shared = sockets == 1;
+	for (; at->fds < workers; at->fds++) {
+		at->fd[at->fds] = fcntl(at->fd[at->fds % sockets], F_DUPFD_CLOEXEC, 0);
+		if (at->fd[at->fds] < 0) {
+			*why = "too many open files";
+			return -E_LIMIT;
+		}
+	}
+	return 0;
+}
+
+/* 1: it was there; 0: it is to be opened; or -E_*. */
+static int take_inherited(struct listen_at *at, unsigned workers, struct inherited *in,
+                          const char **why)
+{
+	struct inherited_socket *s;
+	int err;
+
+	for (unsigned i = 0; (s = inherit_at(in, at->host, at->port, &i));) {
+		if (at->fds == LISTEN_WORKERS) {
+			*why = "more than 16 sockets are at this address";
+			return -E_LIMIT;
+		}
+		at->fd[at->fds++] = s->fd;
+		s->fd = -1;
+	}
+	if (at->fds == 0)
+		return 0;
+	err = share_out(at, workers, why);
+	return err ? err : 1;
 }
 
 /* ---- Opening ---- */
@@ -112,7 +224,7 @@ static int open_one(struct listen_at *at, unsigned worker, const char **why)
 	return 0;
 }
 
-static int open_all(struct listen_at *at, unsigned workers, const char **why)
+static int open_tcp(struct listen_at *at, unsigned workers, const char **why)
 {
 	int err = port_is_free(at, why);
 
@@ -120,22 +232,49 @@ static int open_all(struct listen_at *at, unsigned workers, const char **why)
 		memcpy(at->host, "0.0.0.0", 8); /* a machine without IPv6 */
 		err = port_is_free(at, why);
 	}
-	for (unsigned i = 0; !err && i < workers; i++)
-		err = open_one(at, i, why);
+	for (; !err && at->fds < workers; at->fds += !err)
+		err = open_one(at, at->fds, why);
 	return err;
 }
 
-int listen_open(struct listen *l, unsigned workers, const char **what, const char **why)
+static int open_local(struct listen_at *at, unsigned workers, mode_t mode, const char **why)
+{
+	int err = sock_listen_unix(&at->fd[0], at->host, mode, why);
+
+	if (err)
+		return err;
+	at->fds = 1;
+	return share_out(at, workers, why);
+}
+
+static int open_at(struct listen *l, struct listen_at *at, unsigned workers, mode_t mode,
+                   struct inherited *in, const char **why)
+{
+	int taken = take_inherited(at, workers, in, why);
+
+	if (taken > 0)
+		l->inherited = true;
+	if (taken)
+		return taken < 0 ? taken : 0;
+	return at->local ? open_local(at, workers, mode, why) : open_tcp(at, workers, why);
+}
+
+int listen_open(struct listen *l, unsigned workers, mode_t mode, struct inherited *in,
+                const char **what, const char **why)
 {
 	MUST(workers <= LISTEN_WORKERS);
 	for (unsigned i = 0; i < l->count; i++) {
-		static char text[LISTEN_HOST + 24]; /* *what points here: main thread, once */
+		static char text[SOCKET_PATH + 24]; /* *what points here: main thread, once */
 		struct listen_at *at = &l->at[i];
-		int err = open_all(at, workers, why);
+		int err = open_at(l, at, workers, mode, in, why);
 
 		if (err) {
-			(void)snprintf(text, sizeof(text), "%s = %s:%u", at->kind->option, at->host,
-			               at->port);
+			if (at->local)
+				(void)snprintf(text, sizeof(text), "%s = unix:%s", at->kind->option,
+				               at->host);
+			else
+				(void)snprintf(text, sizeof(text), "%s = %s:%u", at->kind->option,
+				               at->host, at->port);
 			*what = text;
 			return err;
 		}

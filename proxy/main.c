@@ -1,15 +1,19 @@
 /* main.c - mbus-proxy: the public door of MBUS. Starts the workers and the authentication thread,
- * waits for SIGTERM or SIGINT, ends within 5 s. */
+ * serves until it is told to stop, and lets its clients go (drain.h). */
 #include "base/base.h"
 
 #include <inttypes.h>
 #include <signal.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -21,12 +25,14 @@
 #include "proxy/front.h"
 #include "proxy/listen.h"
 #include "proxy/rates.h"
+#include "proxy/takeover.h"
 #include "proxy/worker.h"
 
 enum {
 	WORKERS_MAX = LISTEN_WORKERS,
 	/* for the core, the endpoint, the log: clients never get these (fault F14) */
 	FDS_RESERVED = 128,
+	LOOK_MS = 50, /* while clients are let go: have all workers ended? */
 };
 
 static struct proxy_config config;
@@ -35,7 +41,10 @@ static struct crew crew = { .config = &config, .front = &front };
 static struct worker *workers[WORKERS_MAX];
 static struct listen listeners;
 static struct certs certs;
-static bool tls; /* there is a door with TLS */
+static struct inherited inherited;
+static struct takeover takeover = { .listener = -1, .other = -1 };
+static int ready_fd = -1; /* an eventfd: all links are up */
+static bool tls;          /* there is a door with TLS */
 
 static int fail(const char *what, const char *why)
 {
@@ -82,6 +91,7 @@ static unsigned count_workers(void)
 static void ready(struct crew *c)
 {
 	LOG_INFO("", "ready", "workers=%u pid=%d", c->workers, (int)getpid());
+	(void)eventfd_write(ready_fd, 1);
 }
 
 static void log_doors(void)
@@ -100,12 +110,15 @@ static int make_worker(unsigned i)
 
 	if (err)
 		return err;
-	for (unsigned j = 0; j < listeners.count; j++) {
-		struct listen_at *at = &listeners.at[j];
+	workers[i]->doors_wait = listeners.inherited;
+	for (unsigned j = 0; !err && j < listeners.count; j++) {
+		const struct listen_at *at = &listeners.at[j];
 
-		worker_add_door(workers[i], at->kind, at->fd[i]);
-		at->fd[i] = -1;
+		for (unsigned k = i; !err && k < at->fds; k += crew.workers)
+			err = worker_add_door(workers[i], at->kind, at->fd[k]);
 	}
+	if (err)
+		return err;
 	auth_add_worker(crew.auth, workers[i]->inbox, workers[i], rights_notice);
 	return 0;
 }
@@ -132,6 +145,38 @@ static int make_workers(void)
 	return 0;
 }
 
+/* What we were given first: somebody may be connecting to it right now. */
+static int open_doors(void)
+{
+	const char *what = "LISTEN_FDS", *why = NULL;
+	struct inherited_socket *left;
+	unsigned mode;
+	int err = inherit_from_parent(&inherited, &why);
+
+	if (!err)
+		err = listen_named(&listeners, &inherited, &what, &why);
+	if (err)
+		return fail(what, why);
+	what = "takeover";
+	err = takeover_ask(&takeover, config.takeover, &inherited, &why);
+	if (!err)
+		err = config_mode(config.unix_mode, &mode);
+	if (!err)
+		err = listen_open(&listeners, crew.workers, mode, &inherited, &what, &why);
+	if (err)
+		return fail(what, why);
+	while ((left = inherit_left(&inherited))) {
+		if (!takeover.from)
+			return fail(
+			    left->name[0] ? left->name : left->host,
+			    "a socket of LISTEN_FDS that no door has; name it mqtt, mqtts, ws "
+			    "or wss (FileDescriptorName=), or configure its address");
+		LOG_INFO("", "door-closed", "host=%s port=%u", left->host, left->port);
+		sock_close(&left->fd);
+	}
+	return 0;
+}
+
 static int start_all(void)
 {
 	const char *what = NULL, *why = NULL;
@@ -144,10 +189,10 @@ static int start_all(void)
 	err = front_read(&front, &config, &what, &why);
 	if (!err)
 		err = listen_read(&listeners, &config, &what, &why);
-	if (!err)
-		err = listen_open(&listeners, crew.workers, &what, &why);
 	if (err)
 		return fail(what, why);
+	if (open_doors())
+		return 1;
 	err = auth_start(&crew.auth, &config, &why);
 	if (err)
 		return fail("authentication", why);
@@ -162,12 +207,8 @@ static int start_all(void)
 	return 0;
 }
 
-static void stop_all(void)
+static void end_all(void)
 {
-	for (unsigned i = 0; i < crew.workers; i++) {
-		if (workers[i] && workers[i]->thread)
-			worker_stop(workers[i]);
-	}
 	for (unsigned i = 0; i < crew.workers; i++) {
 		if (workers[i])
 			worker_end(workers[i]);
@@ -196,33 +237,129 @@ static void free_all(void)
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		worker_free(&workers[i]);
 	listen_close(&listeners);
+	inherit_close(&inherited);
 	caps_free(&crew.caps);
 	rates_free(&crew.rates);
 	rcu_drain();
 }
 
-/* SIGHUP reads the certificates again; SIGTERM and SIGINT end the wait. */
-static void serve(const sigset_t *wanted)
-{
-	const struct timespec tick = { .tv_sec = CERTS_TICK_MS / 1000 };
-	int number;
+/* ---- Serving, and letting go ---- */
 
-	do {
-		number = tls ? sigtimedwait(wanted, NULL, &tick) : sigwaitinfo(wanted, NULL);
-		if (tls && number == SIGHUP)
+enum leaving {
+	STAY,
+	DRAIN, /* SIGTERM: at drain_rate, for drain_deadline */
+	SOFT,  /* SIGUSR1: at drain_rate, without an end */
+	SUCCEEDED /* as SIGTERM, but the sockets are the successor's too */,
+	NOW, /* SIGINT, or any of them again */
+};
+
+static void each_worker(void (*tell)(struct worker *, const struct drain_order *),
+                        const struct drain_order *order)
+{
+	for (unsigned i = 0; i < crew.workers; i++) {
+		if (workers[i] && workers[i]->thread)
+			tell(workers[i], order);
+	}
+}
+
+static void tell_stop(struct worker *w, const struct drain_order *order)
+{
+	(void)order;
+	worker_stop(w);
+}
+
+static enum leaving leave(enum leaving was, enum leaving now)
+{
+	struct drain_order order = { .shared = now == SUCCEEDED,
+		                     .deadline_ms = now == SOFT ? 0 : config.drain_deadline };
+
+	if (was == NOW)
+		return was;
+	if (was != STAY && now != SOFT)
+		now = NOW;
+	if (was == now)
+		return was;
+	LOG_INFO("", "stopping", "how=%s",
+	         now == NOW         ? "now"
+	         : now == SOFT      ? "soft"
+	         : now == SUCCEEDED ? "succeeded"
+	                            : "drain");
+	takeover_end(&takeover);
+	/* before the workers empty theirs, or the last copy would go with somebody in its queue */
+	listen_close(&listeners);
+	each_worker(now == NOW ? tell_stop : worker_drain, &order);
+	return now;
+}
+
+static enum leaving heed(int signals, enum leaving was)
+{
+	struct signalfd_siginfo s;
+
+	if (read(signals, &s, sizeof(s)) != (ssize_t)sizeof(s))
+		return was;
+	switch (s.ssi_signo) {
+	case SIGHUP:
+		if (tls)
 			certs_reload(&certs);
-		else if (tls && number < 0)
+		return was;
+	case SIGUSR1:
+		return leave(was, SOFT);
+	case SIGTERM:
+		return leave(was, was == SOFT ? NOW : DRAIN);
+	default:
+		return leave(was, NOW);
+	}
+}
+
+static void serve(int signals)
+{
+	enum leaving how = STAY;
+	eventfd_t count;
+
+	while (atomic_load(&crew.ended) < crew.workers) {
+		struct pollfd at[4] = { { .fd = signals, .events = POLLIN },
+			                { .fd = ready_fd, .events = POLLIN } };
+		int64_t begun = clock_mono_ms();
+		int n;
+
+		takeover_wait(&takeover, at + 2);
+		n = poll(at, ARRAY_LEN(at), how == STAY ? CERTS_TICK_MS : LOOK_MS);
+		if (n > 0 && at[1].revents && eventfd_read(ready_fd, &count) == 0)
+			takeover_serve(&takeover);
+		if (n > 0 && at[0].revents)
+			how = heed(signals, how);
+		if (n > 0 && takeover_look(&takeover, at + 2, &listeners))
+			how = leave(how, SUCCEEDED);
+		if (tls && (n == 0 || clock_mono_ms() - begun >= CERTS_TICK_MS))
 			certs_tick(&certs);
-	} while (number != SIGTERM && number != SIGINT);
-	LOG_INFO("", "stopping", "signal=%d", number);
+	}
+}
+
+/* As a start that failed leaves them. */
+static void stop_what_runs(void)
+{
+	takeover_end(&takeover);
+	each_worker(tell_stop, NULL);
+}
+
+static int watch_signals(void)
+{
+	static const int wanted[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	sigset_t set;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(&set);
+	for (unsigned i = 0; i < ARRAY_LEN(wanted); i++)
+		(void)sigaddset(&set, wanted[i]);
+	MUST(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 int main(int argc, char **argv)
 {
 	struct opt_set set = proxy_opts;
 	const char *why = NULL;
-	sigset_t wanted;
-	int code;
+	int code, signals;
 
 	set.config = &config;
 	switch (opts_read(&set, argc, argv)) {
@@ -235,12 +372,9 @@ int main(int argc, char **argv)
 	}
 	log_start("mbus-proxy", (enum log_level)config.log_level);
 	hash_start();
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)sigemptyset(&wanted);
-	(void)sigaddset(&wanted, SIGTERM);
-	(void)sigaddset(&wanted, SIGINT);
-	(void)sigaddset(&wanted, SIGHUP);
-	MUST(sigprocmask(SIG_BLOCK, &wanted, NULL) == 0);
+	signals = watch_signals();
+	ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	MUST(signals >= 0 && ready_fd >= 0);
 	crew.workers = count_workers();
 	crew.on_ready = ready;
 	if (config_check(&config, &why)) {
@@ -250,10 +384,12 @@ int main(int argc, char **argv)
 	set_limits();
 	code = start_all();
 	if (code == 0)
-		serve(&wanted);
+		serve(signals);
+	else
+		stop_what_runs();
 	/* not before: a reader that sleeps would stop all freeing */
 	rcu_thread_enter();
-	stop_all();
+	end_all();
 	log_counters();
 	free_all();
 	rcu_thread_leave();

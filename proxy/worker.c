@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "proxy/worker.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -10,11 +11,8 @@
 #include "base/thread.h"
 #include "proxy/badge.h"
 #include "proxy/conn.h"
-#include "proxy/greet.h"
 #include "proxy/transport_tls.h"
 #include "proxy/uplink.h"
-
-enum { STOP_MS = 3000 }; /* of the 5 s that the program has */
 
 /* ---- Spare memory ---- */
 
@@ -101,6 +99,7 @@ static void end_of_turn(struct hook *h)
 		}
 	} while (w->dirty_links);
 	pause_a_little(w);
+	drain_look(w);
 	if (w->stopping && w->conn_count == 0 && (links_empty(w) || !timer_is_set(&w->stop_timer)))
 		loop_stop(w->loop);
 }
@@ -114,6 +113,17 @@ struct uplink *worker_link_of(struct worker *w, uint64_t customer)
 	return u && uplink_up(u) ? u : NULL;
 }
 
+static void open_doors(struct worker *w)
+{
+	for (unsigned i = 0; i < w->doors; i++) {
+		int err = door_open(&w->door[i]);
+
+		if (err)
+			LOG_ERROR("", "door", "worker=%u kind=%s why=\"%s\"", w->index,
+			          w->door[i].kind->name, err_text(err));
+	}
+}
+
 static void tell_ready(struct worker *w)
 {
 	if (w->told_ready || w->homes == 0 || !w->link[0]->subscribed)
@@ -123,6 +133,8 @@ static void tell_ready(struct worker *w)
 			return;
 	}
 	w->told_ready = true;
+	if (w->doors_wait)
+		open_doors(w);
 	if (atomic_fetch_add(&w->crew->ready, 1) + 1 == w->crew->workers)
 		w->crew->on_ready(w->crew);
 }
@@ -148,63 +160,21 @@ void worker_link_changed(struct worker *w)
 	tell_ready(w);
 }
 
-/* ---- Stopping ---- */
-
-static void stop_now(struct timer *t)
-{
-	struct worker *w = container_of(t, struct worker, stop_timer);
-	struct conn *c;
-
-	list_each(c, &w->conns, struct conn, node) {
-		conn_close(c, END_SHUTDOWN);
-		c->done = true;
-		conn_touch(c);
-	}
-	worker_touch(w);
-}
-
-static void stop_run(struct inbox_item *item)
-{
-	struct worker *w = container_of(item, struct worker, stop_item);
-	struct conn *c;
-
-	w->stopping = true;
-	for (unsigned i = 0; i < w->doors; i++)
-		door_close(&w->door[i]);
-	timer_set(w->loop, &w->stop_timer, STOP_MS);
-	list_each(c, &w->conns, struct conn, node) {
-		if (c->state == CONN_AUTH || c->state == CONN_OPENING)
-			greet_refuse(c, RC_SERVER_UNAVAILABLE, "server shutting down");
-		else
-			conn_close(c, END_SHUTDOWN);
-	}
-	worker_touch(w);
-}
-
-void worker_stop(struct worker *w)
-{
-	w->stop_item.run = stop_run;
-	inbox_push(w->inbox, &w->stop_item);
-}
-
 /* ---- Life ---- */
 
 static void thread_main(void *arg)
 {
 	struct worker *w = arg;
 
-	for (unsigned i = 0; i < w->doors; i++) {
-		int err = door_open(&w->door[i]);
-
-		if (err)
-			LOG_ERROR("", "door", "worker=%u kind=%s why=\"%s\"", w->index,
-			          w->door[i].kind->name, err_text(err));
-	}
+	if (!w->doors_wait)
+		open_doors(w);
 	uplink_start(w->link[0]);
 	loop_run(w->loop);
 	timer_stop(&w->stop_timer);
+	timer_stop(&w->drain_timer);
 	for (unsigned i = 0; i < LINK_HOMES_MAX; i++)
 		uplink_free(&w->link[i]);
+	atomic_fetch_add(&w->crew->ended, 1);
 }
 
 int worker_new(struct worker **out, struct crew *crew, unsigned index)
@@ -221,7 +191,7 @@ int worker_new(struct worker **out, struct crew *crew, unsigned index)
 	w->rights.value = sizeof(uint64_t);
 	list_init(&w->conns);
 	list_init(&w->dirty);
-	timer_init(&w->stop_timer, stop_now);
+	drain_init(w);
 	hook_init(&w->end_of_turn, end_of_turn);
 	w->room = mem_alloc(WORKER_ROOM);
 	if (!w->room)
@@ -245,10 +215,15 @@ fail:
 	return err;
 }
 
-void worker_add_door(struct worker *w, const struct door_kind *kind, int fd)
+int worker_add_door(struct worker *w, const struct door_kind *kind, int fd)
 {
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
 	MUST(w->doors < WORKER_DOORS);
-	door_init(&w->door[w->doors++], w, kind, fd);
+	if (copy < 0)
+		return -E_LIMIT;
+	door_init(&w->door[w->doors++], w, kind, copy);
+	return 0;
 }
 
 int worker_run(struct worker *w)

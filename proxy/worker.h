@@ -10,6 +10,7 @@
 #include "proxy/auth.h"
 #include "proxy/config.h"
 #include "proxy/door.h"
+#include "proxy/drain.h"
 #include "proxy/events.h"
 #include "proxy/gather.h"
 #include "wire/link.h"
@@ -26,7 +27,8 @@ enum {
 	WORKER_ROOM = 256 << 10,
 	WORKER_SPARES = 32,
 	WORKER_SPARE_MAX = 16 << 10,
-	WORKER_DOORS = 16,
+	/* LISTEN_MAX addresses, and of each LISTEN_WORKERS sockets if a predecessor had so many */
+	WORKER_DOORS = 256,
 };
 
 /* What the workers of a program have in common; main's memory, outlives them. */
@@ -40,6 +42,7 @@ struct crew {
 	unsigned workers;
 	/* workers whose links are all up, at first; the last one says so */
 	_Atomic unsigned ready;
+	_Atomic unsigned ended; /* workers that have let all clients go, and run no more */
 	void (*on_ready)(struct crew *crew); /* any worker's thread, once */
 };
 
@@ -74,9 +77,16 @@ struct worker {
 	/* [0] always; the others when home 0 has told how many there are */
 	struct uplink *link[LINK_HOMES_MAX];
 	unsigned homes; /* 0 = not known */
-	bool told_ready, stopping;
-	struct timer stop_timer;
-	struct inbox_item stop_item;
+	/* doors_wait: for the links, because somebody else accepts on the sockets meanwhile, or
+	 * nobody has to */
+	bool told_ready, doors_wait;
+	/* letting its clients go: drain.c. stopping: all are told, and it ends with them */
+	bool draining, stopping;
+	struct drain_order order;
+	int64_t drain_since;
+	uint64_t drained;
+	struct timer drain_timer, stop_timer;
+	struct inbox_item drain_item, stop_item;
 	/* all of them; those with something to flush or to end */
 	struct list conns, dirty;
 	size_t conn_count;
@@ -107,11 +117,9 @@ struct worker {
 /* ---- Main ---- */
 /* The loop and the inbox exist from here on. */
 int worker_new(struct worker **out, struct crew *crew, unsigned index) MUST_CHECK;
-/* takes the listening socket; at most WORKER_DOORS */
-void worker_add_door(struct worker *w, const struct door_kind *kind, int fd);
+/* makes a copy of the listening socket; at most WORKER_DOORS. 0 or -E_LIMIT */
+int worker_add_door(struct worker *w, const struct door_kind *kind, int fd) MUST_CHECK;
 int worker_run(struct worker *w) MUST_CHECK; /* starts the thread */
-/* tells it: clients get 0x8B, then it ends by itself within 3 s */
-void worker_stop(struct worker *w);
 /* waits for it; harmless if it never ran */
 void worker_end(struct worker *w);
 /* after auth_stop: nobody pushes to the inbox any more */

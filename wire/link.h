@@ -103,8 +103,9 @@ unsigned link_home_of(uint64_t customer, unsigned homes);
 enum { LINK_QOS = 0x03, LINK_RETAIN = 0x04, LINK_DUP = 0x08 };
 enum { LINK_OPEN_CLEAN = 0x01, LINK_OPEN_WILL = 0x02, LINK_OPEN_REATTACH = 0x04 };
 enum { LINK_OPENED_PRESENT = 0x01 };
-/* send the Will; body has a new session expiry */
-enum { LINK_CLOSE_WILL = 0x01, LINK_CLOSE_EXPIRY = 0x02 };
+/* send the Will; body has a new session expiry; the proxy let the client go, and it may come back
+ * to another one: as if the link had broken */
+enum { LINK_CLOSE_WILL = 0x01, LINK_CLOSE_EXPIRY = 0x02, LINK_CLOSE_GRACE = 0x04 };
 
 /* ---- Bodies. read: false = does not parse (whole body must be consumed). All str borrow the
  * frame. ---- */

@@ -460,6 +460,41 @@ static void wills_of_a_lost_link_wait_for_the_grace(void)
 	end();
 }
 
+/* A proxy that lets a client go: the same, for that client alone. */
+static void a_client_let_go_has_the_grace_of_a_lost_link(void)
+{
+	struct link_open o = { .version = MQTT_V5,
+		               .receive_maximum = 10,
+		               .customer = 7,
+		               .token = 5,
+		               .session_expiry_s = 60,
+		               .client_id = STR("x"),
+		               .will = { .topic = STR("customer/7/w"),
+		                         .payload = STR("bye"),
+		                         .expiry_s = LINK_NO_EXPIRY } };
+
+	for (unsigned comes_back = 0; comes_back < 2; comes_back++) {
+		begin();
+		link_open_write(&to, 1, 1, LINK_OPEN_WILL, &o);
+		talk();
+		link_close_write(&to, 1, 1, LINK_CLOSE_GRACE, 0);
+		talk();
+		IS(uplink_links(uplink), 1);
+		IS(home->counters.wills_fired, 0);
+		if (comes_back) {
+			link_open_write(&to, 1, 2, 0, &o);
+			talk();
+		}
+		later(config.will_grace / 2);
+		IS(home->counters.wills_fired, 0);
+		link_bare_write(&to, LINK_PING, 0, 0);
+		talk();
+		later(config.will_grace / 2 + 100);
+		IS(home->counters.wills_fired, !comes_back);
+		end();
+	}
+}
+
 static void the_end_tells_every_client(void)
 {
 	uint8_t reason;
@@ -494,6 +529,7 @@ RUN(both_sides_say_hello, another_major_version_is_refused, nothing_comes_before
     order_on_a_channel_is_kept, the_link_itself_publishes_for_any_customer,
     the_link_itself_subscribes_in_the_trusted_world, trusted_names_reach_no_customer,
     the_link_itself_says_qos_1_at_most, a_full_link_counts_as_paused_until_it_is_drained,
-    wills_of_a_lost_link_wait_for_the_grace, running_out_of_memory_costs_one_client_or_the_link,
+    wills_of_a_lost_link_wait_for_the_grace, a_client_let_go_has_the_grace_of_a_lost_link,
+    running_out_of_memory_costs_one_client_or_the_link,
     who_makes_us_answer_and_does_not_read_is_cut_off, the_end_tells_every_client,
     links_are_served_through_the_socket)

@@ -39,6 +39,21 @@ static void a_network_holds_its_addresses_and_no_other(void)
 	YES(holds("0.0.0.0/0", "255.255.255.255"));
 }
 
+static void the_word_unix_holds_who_has_no_address(void)
+{
+	struct sock_addr local = { .local = true };
+	const char *why = NULL;
+	struct peers p;
+
+	IS(peers_read(&p, "0.0.0.0/0, ::/0", &why), 0);
+	NO(peers_hold(&p, &local));
+	IS(peers_read(&p, "unix", &why), 0);
+	YES(peers_hold(&p, &local));
+	NO(peers_hold(&p, &(struct sock_addr){ 0 }));
+	IS(peers_read(&p, "", &why), 0);
+	NO(peers_hold(&p, &local));
+}
+
 static void a_network_of_one_family_is_none_of_the_other(void)
 {
 	NO(holds("0.0.0.0/0", "2001:db8::1"));
@@ -138,10 +153,65 @@ static void without_any_door_nothing_starts(void)
 	struct proxy_config c = { .mqtt = (char[]){ "" } };
 	const char *what = NULL, *why = NULL;
 	static struct listen l;
+	static struct inherited none;
 
-	IS(listen_read(&l, &c, &what, &why), -E_INVALID);
+	IS(listen_read(&l, &c, &what, &why), 0);
+	IS(listen_named(&l, &none, &what, &why), -E_INVALID);
+	IS_STR(str_c(what), "doors");
 	c.mqtt = (char[]){ "1:1,,2:2" };
 	IS(listen_read(&l, &c, &what, &why), -E_INVALID);
+}
+
+static void a_door_may_be_a_path(void)
+{
+	struct proxy_config c = { .mqtt = (char[]){ "unix:/run/x.sock, 127.0.0.1:1" } };
+	const char *what = NULL, *why = NULL;
+	static struct listen l;
+	unsigned mode = 0;
+
+	IS(listen_read(&l, &c, &what, &why), 0);
+	IS(l.count, 2);
+	YES(l.at[0].local);
+	IS_STR(str_c(l.at[0].host), "/run/x.sock");
+	NO(l.at[1].local);
+	c.mqtt = (char[]){ "unix:x.sock" };
+	IS(listen_read(&l, &c, &what, &why), -E_INVALID);
+	IS(config_mode("0660", &mode), 0);
+	IS(mode, 0660);
+	IS(config_mode("777", &mode), 0);
+	IS(config_mode("1000", &mode), -E_INVALID);
+	IS(config_mode("7777777777777777", &mode), -E_INVALID);
+	IS(config_mode("0668", &mode), -E_INVALID);
+	IS(config_mode("", &mode), -E_INVALID);
+}
+
+static void sockets_with_the_name_of_a_kind_replace_its_addresses(void)
+{
+	struct proxy_config c = { .mqtt = (char[]){ "127.0.0.1:1, 127.0.0.1:2" },
+		                  .ws = (char[]){ "127.0.0.1:3" } };
+	const char *what = NULL, *why = NULL;
+	static struct listen l;
+	static struct inherited in = {
+		.at = { { .fd = 90, .name = "mqtt", .host = "127.0.0.9", .port = 7 },
+		        { .fd = 91, .name = "other", .host = "127.0.0.9", .port = 8 },
+		        { .fd = 92, .name = "mqtt", .host = "127.0.0.9", .port = 7 },
+		        { .fd = 93, .name = "wss", .host = "/run/x.sock", .local = true } },
+		.count = 4,
+	};
+	unsigned i = 0;
+
+	IS(listen_read(&l, &c, &what, &why), 0);
+	IS(listen_named(&l, &in, &what, &why), 0);
+	IS(l.count, 3);
+	IS_STR(str_c(l.at[0].kind->name), "ws");
+	IS_STR(str_c(l.at[1].kind->name), "tcp");
+	IS_STR(str_c(l.at[1].host), "127.0.0.9");
+	IS(l.at[1].port, 7);
+	IS_STR(str_c(l.at[2].kind->name), "wss");
+	YES(l.at[2].local);
+	IS(inherit_at(&in, "127.0.0.9", 7, &i)->fd, 90);
+	IS(inherit_at(&in, "127.0.0.9", 7, &i)->fd, 92);
+	YES(!inherit_at(&in, "127.0.0.9", 7, &i));
 }
 
 /* ---- Tickets ---- */
@@ -219,9 +289,10 @@ static void the_secret_of_the_last_hour_is_gone(void)
 	IS(r.key[0].cipher[0] | r.secret[0], 0);
 }
 
-RUN(a_network_holds_its_addresses_and_no_other, a_network_of_one_family_is_none_of_the_other,
-    an_empty_list_holds_nobody, a_unix_socket_is_in_no_network, what_is_no_network_is_refused,
-    a_list_has_a_limit, origins_are_a_list_or_all, doors_are_read_with_their_kinds,
-    without_any_door_nothing_starts, rings_of_one_seed_turn_alike,
-    a_ticket_is_good_for_its_hour_and_two_more, a_name_of_zeros_finds_no_key_of_zeros,
-    the_secret_of_the_last_hour_is_gone)
+RUN(a_network_holds_its_addresses_and_no_other, the_word_unix_holds_who_has_no_address,
+    a_network_of_one_family_is_none_of_the_other, an_empty_list_holds_nobody,
+    a_unix_socket_is_in_no_network, what_is_no_network_is_refused, a_list_has_a_limit,
+    origins_are_a_list_or_all, doors_are_read_with_their_kinds, without_any_door_nothing_starts,
+    a_door_may_be_a_path, sockets_with_the_name_of_a_kind_replace_its_addresses,
+    rings_of_one_seed_turn_alike, a_ticket_is_good_for_its_hour_and_two_more,
+    a_name_of_zeros_finds_no_key_of_zeros, the_secret_of_the_last_hour_is_gone)
