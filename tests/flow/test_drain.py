@@ -21,7 +21,7 @@ def refused(p):
     try:
         socket.create_connection(("127.0.0.1", int(p)), timeout=5).close()
         return False
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return True
 
 
