@@ -100,7 +100,6 @@ static void once(void)
 	config.subscriptions = 8;
 	config.retained_messages = 10;
 	config.will_rate = 2;
-	config.flespi_extensions = true;
 	(void)snprintf(path, sizeof(path), "/tmp/mbus-fuzz-%d.sock", (int)getpid());
 	(void)atexit(remove_path);
 }
@@ -345,8 +344,8 @@ static void step_subscribe(struct take *t)
 	if (!p || !take_u8(t, &opts) || !short_text(t, &text) || !p->life[channel].customer)
 		return;
 	l = &p->life[channel];
-	opts &= 0x3f;
-	if ((opts & 3) == 3 || opts >> 4 == 3 || share_split(text, &share) == SHARE_BAD ||
+	opts &= 0x7f;
+	if ((opts & 3) == 3 || (opts >> 4 & 3) == 3 || share_split(text, &share) == SHARE_BAD ||
 	    !topic_filter_ok(share.filter) || filter_count == FILTERS)
 		return;
 	if (share.group.n)
