@@ -75,39 +75,6 @@ static int read_times(const struct reading *r, struct token_info *t)
 	return 0;
 }
 
-/* ---- Limits ---- */
-
-static const struct limit_key {
-	const char *name;
-	size_t offset;
-} limit_keys[] = {
-	{ "mqtt_session_messages", offsetof(struct token_limits, queue_messages) },
-	{ "mqtt_session_storage", offsetof(struct token_limits, queue_bytes) },
-	{ "mqtt_subscriptions", offsetof(struct token_limits, subscriptions) },
-	{ "mqtt_sessions", offsetof(struct token_limits, connections) },
-	{ "mqtt_packet_size", offsetof(struct token_limits, packet_bytes) },
-	{ "mqtt_messages", offsetof(struct token_limits, publish_per_second) },
-};
-
-static int read_limits(const struct reading *r, struct token_limits *out)
-{
-	const json_t *limits = json_object_get(r->object, "limits");
-
-	if (!limits)
-		return 0;
-	if (!json_is_object(limits))
-		return complain(r, "limits must be an object");
-	for (size_t i = 0; i < ARRAY_LEN(limit_keys); i++) {
-		int64_t v = -1; /* flespi's "unlimited": our own default holds */
-		int err = read_number(r, limits, limit_keys[i].name, -1, UINT32_MAX, &v);
-
-		if (err)
-			return err;
-		*(uint32_t *)(void *)((char *)out + limit_keys[i].offset) = v < 0 ? 0 : (uint32_t)v;
-	}
-	return 0;
-}
-
 /* ---- Addresses ---- */
 
 static bool next_mask(struct str *list, struct str *mask)
@@ -258,7 +225,7 @@ int token_info_read(struct token_info *out, const json_t *object, char *why, siz
 	if (!json_object_get(object, "access"))
 		return complain(&r, "access is missing");
 	if ((err = read_identity(&r, &t)) || (err = read_times(&r, &t)) ||
-	    (err = read_limits(&r, &t.limits)) || (err = read_ips(&r, &t.ips)) ||
+	    (err = limits_read(&t.limits, object, why, why_size)) || (err = read_ips(&r, &t.ips)) ||
 	    (err = acl_compile(&t.acl, json_object_get(object, "access"), why, why_size))) {
 		if (err == -E_NOMEM)
 			(void)complain(&r, "out of memory");
@@ -295,6 +262,7 @@ void token_info_free(struct token_info *t)
 	if (!t)
 		return;
 	acl_put(&t->acl);
+	limits_free(&t->limits);
 	mem_free(t->ips);
 	*t = (struct token_info){ 0 };
 }

@@ -3,14 +3,9 @@
  * reader, so that both mean the same. Pure. */
 #pragma once
 #include "acl/acl.h"
+#include "acl/limits.h"
 
 enum { VERDICT_IPS_MAX = 64, VERDICT_BODY_MAX = 512 << 10 };
-
-/* 0 = not set: the program's default holds */
-struct token_limits {
-	uint32_t queue_messages, queue_bytes, subscriptions, connections, packet_bytes,
-	    publish_per_second;
-};
 
 struct token_info {
 	/* id 0: the endpoint did not say; customer is never 0 */
@@ -19,8 +14,8 @@ struct token_info {
 	bool enabled, customer_blocked;
 	/* unix seconds when it ends by `expire`/`ttl` taken together; 0 = never */
 	int64_t expire;
-	struct acl *acl; /* one reference, owned */
-	struct token_limits limits;
+	struct acl *acl;       /* one reference, owned */
+	struct limits *limits; /* owned; NULL: nothing is set */
 	/* its customer wants filters read with flespi's extensions (docs/filters.md) */
 	bool flespi_extensions;
 	/* "10.0.*,192.168.1.?" or NULL = any; owned */
@@ -28,13 +23,11 @@ struct token_info {
 };
 
 /* object:
- * {"id":..,"cid":..,"enabled":..,"blocked":..,"expire":..,"ttl":..,"accessed":..,"created":..,"access":{..},"ips":"..","limits":{..},"flespi_extensions":..}.
+ * {"id":..,"cid":..,"enabled":..,"blocked":..,"expire":..,"ttl":..,"accessed":..,"created":..,"access":{..},"ips":"..","limits":{..},"customer_limits":{..},"server_limits":{..},"flespi_extensions":..}.
  * Unknown keys are ignored here (other endpoints add their own), missing ones of the needed (cid,
  * enabled, access) and any wrongly typed one (null is one) are -E_INVALID. blocked: bool, of the
  * customer. flespi_extensions: bool, false if it is not there. ips "" = any. ttl needs accessed or
- * created. limits: mqtt_session_messages, mqtt_session_storage (bytes), mqtt_subscriptions,
- * mqtt_sessions, mqtt_packet_size, mqtt_messages (per second); -1 (flespi's "unlimited") and 0 =
- * not set. */
+ * created. The three of limits: acl/limits.h. */
 int token_info_read(struct token_info *out, const json_t *object, char *why,
                     size_t why_size) MUST_CHECK;
 /* Whole body of an endpoint: {"result":[{...}]} with exactly one element, no errors beside it, at

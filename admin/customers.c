@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "admin/customers.h"
 
+#include "acl/limits.h"
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -33,7 +34,7 @@ static const struct field own[] = {
 	{ "enabled", FIELD_BOOL, 0, 0, 0, NULL, NULL },
 	{ "blocked", FIELD_INT, 0, 0, 0, NULL, NULL },
 	{ "created", FIELD_INT, 0, 0, 0, NULL, NULL },
-	{ "limits", FIELD_OBJECT, FIELD_UPDATE, 0, 0, NULL, fields_check_limits },
+	{ "limits", FIELD_OBJECT, FIELD_UPDATE, 0, 0, NULL, limits_check },
 	{ "metadata", FIELD_OBJECT, FIELD_UPDATE, 0, 0, NULL, fields_check_metadata },
 	{ "flespi_extensions", FIELD_BOOL, FIELD_UPDATE, 0, 0, NULL, NULL },
 	{ "counters", FIELD_OBJECT, 0, 0, 0, NULL, NULL },
@@ -50,7 +51,7 @@ static const struct field below[] = {
 	{ "enabled", FIELD_BOOL, BOTH, 0, 0, "c.enabled", NULL },
 	{ "blocked", FIELD_INT, BOTH, 0, 7, "c.blocked", NULL },
 	{ "created", FIELD_INT, 0, 0, 0, "c.created", NULL },
-	{ "limits", FIELD_OBJECT, BOTH, 0, 0, NULL, fields_check_limits },
+	{ "limits", FIELD_OBJECT, BOTH, 0, 0, NULL, limits_check },
 	{ "metadata", FIELD_OBJECT, BOTH, 0, 0, NULL, fields_check_metadata },
 	{ "flespi_extensions", FIELD_BOOL, BOTH, 0, 0, "c.flespi_extensions", NULL },
 };
@@ -324,32 +325,25 @@ int customers_branch(struct db *db, uint64_t id, void (*visit)(void *arg, uint64
 	return db_end(&q);
 }
 
-static int cap_one(json_t *limits, const json_t *cap)
-{
-	for (const char *const *name = fields_limits; *name; name++) {
-		json_int_t have = json_integer_value(json_object_get(limits, *name));
-		json_int_t most = json_integer_value(json_object_get(cap, *name));
+/* What an operator gives is set on a first customer, or on one directly below it. */
+enum { GIVEN_LEVEL = 1 };
 
-		if (most > 0 && (have <= 0 || most < have) &&
-		    json_object_set_new(limits, *name, json_integer(most)) < 0)
-			return -E_NOMEM;
-	}
-	return 0;
-}
-
-int customers_cap_limits(struct db *db, uint64_t id, json_t *limits)
+int customers_limits(struct db *db, uint64_t id, json_t *given, json_t *lowest)
 {
 	struct db_q q = db_start(
-	    db, "SELECT c.limits FROM customer_branch b JOIN customer c ON c.id = b.ancestor "
-		"WHERE b.descendant = ? AND c.limits <> '{}'");
+	    db,
+	    "SELECT c.limits, c.level FROM customer_branch b JOIN customer c ON c.id = b.ancestor "
+	    "WHERE b.descendant = ? AND c.limits <> '{}'");
 	int err = 0, err2;
 
 	db_int(&q, (int64_t)id);
 	while (!err && db_row(&q)) {
-		json_t *cap = fields_stored(db_get_text(&q, 0));
+		json_t *limits = fields_stored(db_get_text(&q, 0));
 
-		err = cap ? cap_one(limits, cap) : -E_NOMEM;
-		json_decref(cap);
+		err = limits ? limits_lower(lowest, limits) : -E_NOMEM;
+		if (!err && db_get_int(&q, 1) <= GIVEN_LEVEL)
+			err = limits_lower(given, limits);
+		json_decref(limits);
 	}
 	err2 = db_end(&q);
 	return err2 ? err2 : err;

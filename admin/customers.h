@@ -44,5 +44,7 @@ int customers_extensions(struct db *db, uint64_t id, bool *out) MUST_CHECK;
 /* The branch of `id` from the given one on, ascending; for telling proxies about all of it. */
 int customers_branch(struct db *db, uint64_t id, void (*visit)(void *arg, uint64_t cid),
                      void *arg) MUST_CHECK;
-/* Lowers each number in `limits` to the lowest set one among `id` and all above it. */
-int customers_cap_limits(struct db *db, uint64_t id, json_t *limits) MUST_CHECK;
+/* Both begin as empty objects. lowest: of each limit the lowest value set among `id` and all above
+ * it. given: the same of those whose limits are the operator's to set, and may be more than the
+ * programs' settings: a first customer, and those directly below it. */
+int customers_limits(struct db *db, uint64_t id, json_t *given, json_t *lowest) MUST_CHECK;

@@ -62,6 +62,11 @@ static const char *const steps[] = {
 	"CREATE INDEX token_by_end ON token(ends) WHERE ends > 0;"
 	"CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;",
 	"ALTER TABLE customer ADD COLUMN flespi_extensions INTEGER NOT NULL DEFAULT 0;",
+	/* 0 was "not set" and is "nothing is allowed" now */
+	"UPDATE customer SET limits = (SELECT json_group_object(key, value) FROM json_each(limits) "
+	"  WHERE value <> 0) WHERE limits <> '{}';"
+	"UPDATE token SET limits = (SELECT json_group_object(key, value) FROM json_each(limits) "
+	"  WHERE value <> 0) WHERE limits <> '{}';",
 };
 
 static int say(char *why, size_t why_size, int err, const char *format, ...) PRINTF_LIKE(4, 5);

@@ -6,14 +6,6 @@
 
 #include "base/log.h"
 
-const char *const fields_limits[] = { "mqtt_session_messages",
-	                              "mqtt_session_storage",
-	                              "mqtt_subscriptions",
-	                              "mqtt_sessions",
-	                              "mqtt_packet_size",
-	                              "mqtt_messages",
-	                              NULL };
-
 enum { METADATA_KEY = 128, STORED_JSON = 4 * 1024 * 1024 };
 
 const struct field *fields_find(const struct field_table *table, struct str name)
@@ -202,35 +194,6 @@ int fields_check_metadata(const json_t *value, char *why, size_t why_size)
 		               "metadata must map names of at most %d bytes to texts",
 		               METADATA_KEY);
 		return -E_INVALID;
-	}
-	return 0;
-}
-
-int fields_check_limits(const json_t *value, char *why, size_t why_size)
-{
-	const char *key;
-	json_t *number;
-
-	json_object_foreach((json_t *)(uintptr_t)value, key, number)
-	{
-		const char *const *name = fields_limits;
-
-		while (*name && strcmp(*name, key) != 0)
-			name++;
-		if (!*name) {
-			(void)snprintf(
-			    why, why_size,
-			    "limits: there are mqtt_session_messages, mqtt_session_storage, "
-			    "mqtt_subscriptions, mqtt_sessions, mqtt_packet_size, mqtt_messages");
-			return -E_INVALID;
-		}
-		if (!json_is_integer(number) || json_integer_value(number) < -1 ||
-		    json_integer_value(number) > UINT32_MAX) {
-			(void)snprintf(why, why_size,
-			               "limits: %s must be a whole number from -1 (not set) to %u",
-			               *name, UINT32_MAX);
-			return -E_INVALID;
-		}
 	}
 	return 0;
 }

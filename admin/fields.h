@@ -39,10 +39,7 @@ int fields_list_check(const struct field_table *table, struct str list, char *wh
                       size_t why_size) MUST_CHECK;
 void fields_keep(json_t *object, struct str list);
 
-/* Checks for metadata and limits objects, usable as field.check. */
+/* For metadata objects, usable as field.check; limits_check (acl/limits.h) is one for limits. */
 int fields_check_metadata(const json_t *value, char *why, size_t why_size);
-int fields_check_limits(const json_t *value, char *why, size_t why_size);
-extern const char *const
-    fields_limits[]; /* those that acl/verdict.h reads; NULL-terminated; -1 and 0 = not set */
 json_t *fields_stored(
     struct str text); /* an object we wrote into the database; NULL: no memory, or damaged */

@@ -4,6 +4,7 @@
 #include "admin/rest.h"
 
 #include "acl/acl.h"
+#include "acl/limits.h"
 #include "base/clock.h"
 #include "wire/token.h"
 
@@ -65,17 +66,35 @@ bool rest_may(const struct token_row *t, const char *uri, const char *submodule,
 	return may;
 }
 
-int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out)
+/* server_limits, customer_limits and limits, as acl/limits.h reads them; empty ones are left out,
+ * but for the token's own. */
+static int add_limits(struct rest *r, const struct token_row *t, json_t *object)
 {
-	json_t *object = json_copy(t->object),
+	json_t *given = json_object(), *lowest = json_object(),
 	       *limits = json_copy(json_object_get(t->object, "limits"));
-	bool blocked = true, extensions = false;
 	int err = -E_NOMEM;
 
-	/* takes limits, also when it fails or object is NULL */
-	if (json_object_set_new(object, "limits", limits))
-		goto fail;
-	err = customers_cap_limits(r->db, t->cid, limits);
+	if (given && lowest && limits)
+		err = customers_limits(r->db, t->cid, given, lowest);
+	if (!err)
+		err = limits_lower(limits, lowest);
+	if (!err &&
+	    (json_object_set(object, "limits", limits) ||
+	     (json_object_size(lowest) && json_object_set(object, "customer_limits", lowest)) ||
+	     (json_object_size(given) && json_object_set(object, "server_limits", given))))
+		err = -E_NOMEM;
+	json_decref(given);
+	json_decref(lowest);
+	json_decref(limits);
+	return err;
+}
+
+int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out)
+{
+	json_t *object = json_copy(t->object);
+	bool blocked = true, extensions = false;
+	int err = object ? add_limits(r, t, object) : -E_NOMEM;
+
 	if (!err)
 		err = customers_blocked(r->db, t->cid, &blocked);
 	if (!err && json_object_set_new(object, "blocked", json_boolean(blocked)))
@@ -84,13 +103,12 @@ int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out)
 		err = customers_extensions(r->db, t->cid, &extensions);
 	if (!err && json_object_set_new(object, "flespi_extensions", json_boolean(extensions)))
 		err = -E_NOMEM;
-	if (err)
-		goto fail;
+	if (err) {
+		json_decref(object);
+		return err;
+	}
 	*out = object;
 	return 0;
-fail:
-	json_decref(object);
-	return err;
 }
 
 void rest_auth_info(struct call *c)

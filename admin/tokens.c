@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "admin/tokens.h"
 
+#include "acl/limits.h"
 #include <stdio.h>
 
 #include "acl/verdict.h"
@@ -75,7 +76,7 @@ static const struct field list[] = {
 	{ "ttl", FIELD_INT, BOTH, 0, 1000000000, "t.ttl", NULL },
 	{ "ips", FIELD_TEXT, BOTH, 0, 4096, "t.ips", check_ips },
 	{ "access", FIELD_OBJECT, BOTH, 0, 0, NULL, check_access },
-	{ "limits", FIELD_OBJECT, BOTH, 0, 0, NULL, fields_check_limits },
+	{ "limits", FIELD_OBJECT, BOTH, 0, 0, NULL, limits_check },
 	{ "metadata", FIELD_OBJECT, BOTH, 0, 0, NULL, fields_check_metadata },
 };
 

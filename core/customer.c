@@ -33,6 +33,7 @@ static void customer_free(struct customer **slot)
 	if (c->tree)
 		tree_free(&c->tree);
 	retained_free(&c->retained);
+	accounts_free(&c->accounts);
 	map_free(&c->sessions);
 	map_free(&c->groups);
 	mem_free(c);
@@ -51,13 +52,13 @@ static struct customer *customer_new(struct home *h, uint64_t id)
 		return NULL;
 	c->home = h;
 	c->id = id;
+	list_init(&c->idle);
 	timer_init(&c->settle_again, settle_again);
 	if (id)
 		space_make(&c->space, id);
-	if (tree_new(&c->tree) || retained_new(&c->retained))
+	if (tree_new(&c->tree) || retained_new(&c->retained, id ? &c->accounts : NULL))
 		goto fail;
-	retained_limit(c->retained, (size_t)h->config->retained_messages,
-	               (size_t)h->config->retained_bytes);
+	quota_customer(c, NULL);
 	if (map_add(&h->customers, &c->node, customer_hash(id)))
 		goto fail;
 	return c;

@@ -23,6 +23,10 @@ struct customer {
 	struct retained *retained;
 	struct map sessions; /* struct session, by client id */
 	struct map groups;   /* struct group, by group name and filter */
+	struct map accounts; /* struct account, by token; not for 0 */
+	struct list idle;    /* struct session, the longest away first */
+	/* quota.c */
+	int64_t most_sessions;
 	size_t subscriptions, queue_bytes;
 	uint64_t queue_dropped;
 	/* microseconds of loop time: the bucket of Wills is full again; it is kept until then */

@@ -150,13 +150,15 @@ static size_t appetite(const struct session *s, const struct customer *store)
 {
 	size_t count = retained_count(store->retained), each, bytes = SLICE_BYTES,
 	       names = SLICE_NAMES;
+	/* who may let nothing wait gets them one by one, as they can be sent */
+	size_t queue = size_max(s->queue_messages_max, 1),
+	       queue_bytes = size_max(s->queue_bytes_max, 1);
 
-	if (!session_flowing(s) || s->queue_count * 2 >= s->queue_messages_max ||
-	    s->queue_bytes * 2 >= s->queue_bytes_max)
+	if (!session_flowing(s) || s->queue_count * 2 >= queue || s->queue_bytes * 2 >= queue_bytes)
 		return 0;
 	each = count ? retained_bytes(store->retained) / count + 1 : 1;
-	names = size_min(names, (s->queue_messages_max - s->queue_count) / 2 + 1);
-	bytes = size_min(bytes, (s->queue_bytes_max - s->queue_bytes) / 2);
+	names = size_min(names, (queue - s->queue_count) / 2 + 1);
+	bytes = size_min(bytes, (queue_bytes - s->queue_bytes) / 2);
 	return size_max(1, size_min(names, bytes / each));
 }
 

@@ -19,18 +19,21 @@ enum { HEIGHT_MAX = 16 }; /* 4^16 names */
 struct entry {
 	struct map_node by_name;
 	struct msg *m;
-	uint8_t skip; /* bytes of the topic before the name */
+	struct account *of; /* its token's; NULL: nobody's */
+	uint8_t skip;       /* bytes of the topic before the name */
 	uint8_t height;
 	struct entry *next[];
 };
 
 struct retained {
 	struct map names;
+	struct map *accounts;
 	struct entry *head[HEIGHT_MAX];
-	struct entry *hand;                   /* where retained_sweep goes on; NULL: at the start */
-	size_t bytes, most_count, most_bytes; /* limits: 0 = none */
-	size_t mortal;                        /* entries that can expire */
-	uint64_t drawn;                       /* for the next height */
+	struct entry *hand; /* where retained_sweep goes on; NULL: at the start */
+	size_t bytes;
+	int64_t most_count, most_bytes; /* LIMIT_NONE = any number */
+	size_t mortal;                  /* entries that can expire */
+	uint64_t drawn;                 /* for the next height */
 };
 
 static struct str entry_name(const struct entry *e)
@@ -92,16 +95,30 @@ static struct entry *find(const struct retained *r, struct str name, uint64_t ha
 	return n ? container_of(n, struct entry, by_name) : NULL;
 }
 
-static void count_in(struct retained *r, const struct msg *m)
+static void count_in(struct retained *r, const struct entry *e)
 {
-	r->bytes += entry_cost(m);
-	r->mortal += m->expires_ms != 0;
+	size_t cost = entry_cost(e->m);
+
+	r->bytes += cost;
+	r->mortal += e->m->expires_ms != 0;
+	if (e->of) {
+		e->of->retained++;
+		e->of->retained_bytes += cost;
+	}
 }
 
-static void count_out(struct retained *r, const struct msg *m)
+/* e is nobody's then. */
+static void count_out(struct retained *r, struct entry *e)
 {
-	r->bytes -= entry_cost(m);
-	r->mortal -= m->expires_ms != 0;
+	size_t cost = entry_cost(e->m);
+
+	r->bytes -= cost;
+	r->mortal -= e->m->expires_ms != 0;
+	if (e->of) {
+		e->of->retained--;
+		e->of->retained_bytes -= cost;
+	}
+	account_settle(&e->of);
 }
 
 static void entry_remove(struct retained *r, struct entry *e)
@@ -114,14 +131,15 @@ static void entry_remove(struct retained *r, struct entry *e)
 	if (r->hand == e)
 		r->hand = e->next[0];
 	map_del(&r->names, &e->by_name);
-	count_out(r, e->m);
+	count_out(r, e);
 	msg_put(&e->m);
 	mem_free(e);
 	if (r->names.mask > 64 && r->names.count < r->names.mask / 8)
 		map_trim(&r->names);
 }
 
-static int entry_add(struct retained *r, struct str name, uint64_t hash, struct msg *m)
+static int entry_add(struct retained *r, struct str name, uint64_t hash, struct msg *m,
+                     struct account *of)
 {
 	struct entry **before[HEIGHT_MAX];
 	uint8_t height = draw_height(r);
@@ -135,24 +153,27 @@ static int entry_add(struct retained *r, struct str name, uint64_t hash, struct 
 	}
 	seek(r, name, before);
 	e->m = msg_get(m);
+	e->of = of;
 	e->skip = (uint8_t)(m->m.topic.n - name.n);
 	e->height = height;
 	for (size_t level = 0; level < height; level++) {
 		e->next[level] = *before[level];
 		*before[level] = e;
 	}
-	count_in(r, m);
+	count_in(r, e);
 	return 0;
 }
 
 /* ---- The store ---- */
 
-int retained_new(struct retained **out)
+int retained_new(struct retained **out, struct map *accounts)
 {
 	struct retained *r = mem_zalloc(sizeof(*r));
 
 	if (!r)
 		return -E_NOMEM;
+	r->accounts = accounts;
+	retained_limit(r, LIMIT_NONE, LIMIT_NONE);
 	*out = r;
 	return 0;
 }
@@ -163,6 +184,7 @@ void retained_free(struct retained **r)
 		return;
 	for (struct entry *e = (*r)->head[0], *next; e; e = next) {
 		next = e->next[0];
+		count_out(*r, e);
 		msg_put(&e->m);
 		mem_free(e);
 	}
@@ -171,7 +193,7 @@ void retained_free(struct retained **r)
 	*r = NULL;
 }
 
-void retained_limit(struct retained *r, size_t count, size_t bytes)
+void retained_limit(struct retained *r, int64_t count, int64_t bytes)
 {
 	r->most_count = count;
 	r->most_bytes = bytes;
@@ -187,29 +209,66 @@ size_t retained_bytes(const struct retained *r)
 	return r->bytes;
 }
 
+/* What gets smaller is always welcome, even after the limit was lowered. */
+static bool bytes_fit(size_t have, size_t freed, size_t more, int64_t most)
+{
+	return more <= freed || (int64_t)(have - freed + more) <= most;
+}
+
+/* Would m, in the place of e (NULL: a new one), keep within the limits? */
+static bool fits(const struct retained *r, const struct entry *e, const struct msg *m,
+                 const struct account *of)
+{
+	size_t cost = entry_cost(m), freed = e ? entry_cost(e->m) : 0;
+	bool own = e && e->of == of;
+
+	if ((!e && (int64_t)r->names.count >= r->most_count) ||
+	    !bytes_fit(r->bytes, freed, cost, r->most_bytes))
+		return false;
+	return !of ||
+	       ((own || (int64_t)of->retained < of->most_retained) &&
+	        bytes_fit(of->retained_bytes, own ? freed : 0, cost, of->most_retained_bytes));
+}
+
+static void replace(struct retained *r, struct entry *e, struct str name, struct msg *m,
+                    struct account *of)
+{
+	msg_get(m); /* first: it may be the same one */
+	if (of)
+		of->retained++; /* or count_out could free it */
+	count_out(r, e);
+	if (of)
+		of->retained--;
+	msg_put(&e->m);
+	e->m = m;
+	e->of = of;
+	e->skip = (uint8_t)(m->m.topic.n - name.n);
+	count_in(r, e);
+}
+
 int retained_set(struct retained *r, struct str name, struct msg *m)
 {
 	uint64_t hash = hash_bytes(name.p, name.n);
 	struct entry *e = find(r, name, hash);
-	size_t freed = e ? entry_cost(e->m) : 0;
+	struct account *of = NULL;
+	int err = 0;
 
 	MUST(name.n <= m->m.topic.n && m->m.topic.n - name.n <= UINT8_MAX);
 	MUST(str_eq(str_skip(m->m.topic, m->m.topic.n - name.n), name));
-	if (!e && r->most_count && r->names.count >= r->most_count)
-		return -E_LIMIT;
-	if (r->most_bytes && r->bytes - freed + entry_cost(m) > r->most_bytes &&
-	    entry_cost(m) > freed)
-		/* what gets smaller is always welcome, even after the limit was lowered */
-		return -E_LIMIT;
-	if (!e)
-		return entry_add(r, name, hash, m);
-	msg_get(m); /* first: it may be the same one */
-	count_out(r, e->m);
-	msg_put(&e->m);
-	e->m = m;
-	e->skip = (uint8_t)(m->m.topic.n - name.n);
-	count_in(r, m);
-	return 0;
+	if (r->accounts && m->token) {
+		of = account_get(r->accounts, m->token);
+		if (!of)
+			return -E_NOMEM;
+	}
+	if (!fits(r, e, m, of))
+		err = -E_LIMIT;
+	else if (e)
+		replace(r, e, name, m, of);
+	else
+		err = entry_add(r, name, hash, m, of);
+	if (err)
+		account_settle(&of);
+	return err;
 }
 
 bool retained_clear(struct retained *r, struct str name)

@@ -2,18 +2,22 @@
  * filter. One thread. A walk over many is cut into slices by the caller (attack R14): retained_walk
  * visits at most `most` messages and can be continued. */
 #pragma once
+#include "core/account.h"
 #include "core/msg.h"
 #include "wire/topic.h"
 
 struct retained;
 
-int retained_new(struct retained **out) MUST_CHECK;
+/* accounts: of the tokens of its messages (account.h); NULL: tokens have no limits of their own */
+int retained_new(struct retained **out, struct map *accounts) MUST_CHECK;
 void retained_free(struct retained **r);
 /* Takes its own reference to m. name is m's name in this store: the end of its topic (MUST), not
- * copied. Replaces. 0, -E_NOMEM, or -E_LIMIT when count/bytes limits would be passed. */
+ * copied. Replaces. 0, -E_NOMEM, or -E_LIMIT when limits of the store, or of the account of the
+ * message's token, would be passed. */
 int retained_set(struct retained *r, struct str name, struct msg *m) MUST_CHECK;
-bool retained_clear(struct retained *r, struct str name);            /* was there one? */
-void retained_limit(struct retained *r, size_t count, size_t bytes); /* 0 = none */
+bool retained_clear(struct retained *r, struct str name); /* was there one? */
+/* LIMIT_NONE = any number */
+void retained_limit(struct retained *r, int64_t count, int64_t bytes);
 size_t retained_count(const struct retained *r);
 size_t retained_bytes(const struct retained *r);
 

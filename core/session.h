@@ -54,6 +54,7 @@ struct inbound {
 
 struct session {
 	struct map_node node; /* in customer->sessions */
+	struct list idle;     /* in customer->idle: AWAY, and owed nothing since it is */
 	struct customer *customer;
 	struct port *port; /* LIVE only */
 	/* enum session_state; session_enter is the only writer */
@@ -72,6 +73,7 @@ struct session {
 	size_t queue_bytes, flight_bytes;
 	uint64_t out_number;
 	uint64_t dropped; /* QoS 1 and 2 for want of room */
+	/* quota.c; 0 = nothing */
 	uint32_t queue_messages_max, queue_bytes_max, subscriptions_max;
 	/* in */
 	uint16_t inbound_count, inbound_cap;
@@ -83,6 +85,7 @@ struct session {
 	uint32_t expiry_s, will_delay_s;
 	struct msg *will;
 	uint64_t token;             /* of the last connection */
+	struct account *account;    /* its; NULL: the trusted world has none */
 	int64_t rights_until;       /* unix seconds, 0 = never */
 	struct timer timer;         /* the earlier of the two below */
 	int64_t will_due, ends_due; /* loop time; 0 = not pending */
@@ -156,6 +159,20 @@ struct session *session_find(const struct customer *c, struct str client_id);
 void session_free_all(struct customer *c);
 /* SIGTERM: every port is closed */
 void sessions_close(struct home *h, uint8_t reason);
+/* For session_open.c. */
+/* the only writer of s->state */
+void session_enter(struct session *s, enum session_state to);
+/* AWAY, in the customer's map; NULL: out of memory */
+struct session *session_new(struct customer *c, struct str client_id);
+/* Everything the session has, but its Will. Group members' messages go to others. */
+void session_empty(struct session *s);
+/* Its end; its Will, if one is left, is sent now. The customer stays. */
+void session_finish(struct session *s);
+/* Whose session it is from now on; an account that is left empty goes. */
+void session_take_token(struct session *s, uint64_t token, int64_t rights_until,
+                        struct account *account);
+void session_port_off(struct session *s);
+uint32_t session_clamp_expiry(const struct home *h, uint32_t expiry_s);
 /* after will_due or ends_due changed */
 void session_rearm(struct session *s);
 /* may something be sent to the client now? */
@@ -163,6 +180,19 @@ static inline bool session_flowing(const struct session *s)
 {
 	return s->port && !s->port->paused && !(s->port->full && *s->port->full);
 }
+
+/* ---- quota.c ---- */
+struct told { /* what a proxy said about quotas, in the order of levels */
+	struct limits l;
+	struct limit_told at[LIMITS_MOST];
+};
+/* entries: link_limits_next; what is not known here is left out */
+void quota_read(struct told *out, struct str entries);
+/* what holds from now on, for the customer (told NULL: nothing was said), for a token's account,
+ * for a session */
+void quota_customer(struct customer *c, const struct limits *told);
+void quota_account(struct account *a, const struct limits *told);
+void quota_session(struct session *s, const struct limits *told);
 
 /* ---- session_out.c ---- */
 struct out_how {

@@ -135,8 +135,8 @@ bool out_room(const struct session *s, size_t size)
 {
 	const struct customer *c = s->customer;
 
-	/* One message always fits: limits of a token may be smaller than what it may publish. */
-	return s->queue_count < s->queue_messages_max &&
+	/* One message always fits, however long, where any may wait at all. */
+	return s->queue_count < s->queue_messages_max && s->queue_bytes_max &&
 	       (s->queue_count == 0 || s->queue_bytes + size <= s->queue_bytes_max) &&
 	       c->queue_bytes + size <= (size_t)c->home->config->customer_queue_bytes;
 }
@@ -219,10 +219,12 @@ bool out_add(struct session *s, struct msg *m, const struct out_how *how)
 		store_queue_put(h->store, s->customer->id, session_id(s), o->number, m, how->qos,
 		                how->subscription_id);
 	charge(s, o, now);
-	if (now)
+	if (now) {
 		take_off(s, o);
-	else
-		list_add_tail(&s->queue, &o->node);
+		return true;
+	}
+	list_add_tail(&s->queue, &o->node);
+	list_del(&s->idle); /* it is owed something */
 	return true;
 }
 

@@ -121,8 +121,9 @@ static struct verdict *verdict_like(const struct verdict *old, const struct toke
 	v->stale_until = old->stale_until;
 	v->info = *info;
 	v->info.acl = acl_get(info->acl);
+	v->info.limits = NULL;
 	v->info.ips = info->ips ? str_dup_z(str_c(info->ips)) : NULL;
-	if (!info->ips || v->info.ips)
+	if (limits_copy(&v->info.limits, info->limits) == 0 && (!info->ips || v->info.ips))
 		return v;
 	verdict_free(v);
 	return NULL;

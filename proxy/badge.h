@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "proxy/auth.h"
 #include "proxy/events.h"
+#include "proxy/quotas.h"
 #include "wire/space.h"
 
 struct conn;
@@ -18,8 +19,9 @@ struct badge {
 	struct acl *acl;      /* one reference; rights as of now */
 	struct space space;
 	uint64_t customer, id;
-	int64_t expire; /* unix seconds, 0 = never */
-	struct token_limits limits;
+	int64_t expire;       /* unix seconds, 0 = never */
+	struct limits *told;  /* owned; what quotas were worked out from */
+	struct quotas quotas; /* in force now */
 	/* filters of its clients are read with flespi's extensions */
 	bool extended;
 	struct list conns; /* conn.badge_node */

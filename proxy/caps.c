@@ -1,4 +1,4 @@
-/* caps.c - how many connections there are (caps.h). One table for both kinds of names; its hash is
+/* caps.c - how many connections there are (caps.h). One table for all kinds of names; its hash is
  * keyed (attack R21). */
 #include "base/base.h"
 #include "proxy/caps.h"
@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum cap_kind { CAP_PEER = 1, CAP_TOKEN };
+enum cap_kind { CAP_PEER = 1, CAP_TOKEN, CAP_CUSTOMER };
 
 struct cap_name {
 	uint64_t kind, a, b;
@@ -66,6 +66,8 @@ static int enter(struct caps *c, const struct cap_name *name, int64_t limit, str
 	uint64_t hash = hash_bytes(name, sizeof(*name));
 	struct cap *cap = find(c, name, hash);
 
+	if ((cap ? cap->count : 0) >= limit)
+		return -E_LIMIT;
 	if (!cap) {
 		cap = mem_zalloc(sizeof(*cap));
 		if (!cap)
@@ -75,8 +77,6 @@ static int enter(struct caps *c, const struct cap_name *name, int64_t limit, str
 			mem_free(cap);
 			return -E_NOMEM;
 		}
-	} else if (limit > 0 && cap->count >= limit) {
-		return -E_LIMIT;
 	}
 	cap->count++;
 	*out = cap;
@@ -93,9 +93,20 @@ int caps_enter_peer(struct caps *c, const struct sock_addr *peer, int64_t all_li
 	memcpy(&name.b, peer->bytes + 8, 8);
 	MUST(pthread_mutex_lock(&c->lock) == 0);
 	if (c->peers < all_limit)
-		err = enter(c, &name, limit, out);
+		err = enter(c, &name, limit ? limit : INT64_MAX, out);
 	if (!err)
 		c->peers++;
+	MUST(pthread_mutex_unlock(&c->lock) == 0);
+	return err;
+}
+
+static int enter_locked(struct caps *c, const struct cap_name *name, int64_t limit,
+                        struct cap **out)
+{
+	int err;
+
+	MUST(pthread_mutex_lock(&c->lock) == 0);
+	err = enter(c, name, limit, out);
 	MUST(pthread_mutex_unlock(&c->lock) == 0);
 	return err;
 }
@@ -103,13 +114,12 @@ int caps_enter_peer(struct caps *c, const struct sock_addr *peer, int64_t all_li
 int caps_enter_token(struct caps *c, uint64_t customer, uint64_t token, int64_t limit,
                      struct cap **out)
 {
-	struct cap_name name = { .kind = CAP_TOKEN, .a = customer, .b = token };
-	int err;
+	return enter_locked(c, &(struct cap_name){ CAP_TOKEN, customer, token }, limit, out);
+}
 
-	MUST(pthread_mutex_lock(&c->lock) == 0);
-	err = enter(c, &name, limit, out);
-	MUST(pthread_mutex_unlock(&c->lock) == 0);
-	return err;
+int caps_enter_customer(struct caps *c, uint64_t customer, int64_t limit, struct cap **out)
+{
+	return enter_locked(c, &(struct cap_name){ CAP_CUSTOMER, customer, 0 }, limit, out);
 }
 
 void caps_leave(struct caps *c, struct cap **slot)

@@ -1,6 +1,6 @@
-/* caps.h - how many connections there are: in all, of one address, with one token; over all workers
- * (attack R05). Any thread. Guarded by a mutex: counting happens when a connection begins and ends,
- * never on the way of a packet. */
+/* caps.h - how many connections there are: in all, of one address, with one token, of one customer;
+ * over all workers (attack R05). Any thread. Guarded by a mutex: counting happens when a connection
+ * begins and ends, never on the way of a packet. */
 #pragma once
 #include "base/sock.h"
 
@@ -9,9 +9,11 @@ struct cap; /* one place taken; given back with caps_leave */
 
 int caps_new(struct caps **out) MUST_CHECK;
 void caps_free(struct caps **c); /* all places MUST have been given back */
-/* limit 0 = none. 0, -E_LIMIT, or -E_NOMEM; *out is what caps_leave takes. */
+/* 0, -E_LIMIT, or -E_NOMEM; *out is what caps_leave takes. Of an address, limit 0 = any number. */
 int caps_enter_peer(struct caps *c, const struct sock_addr *peer, int64_t all_limit, int64_t limit,
                     struct cap **out) MUST_CHECK;
 int caps_enter_token(struct caps *c, uint64_t customer, uint64_t token, int64_t limit,
                      struct cap **out) MUST_CHECK;
+int caps_enter_customer(struct caps *c, uint64_t customer, int64_t limit,
+                        struct cap **out) MUST_CHECK;
 void caps_leave(struct caps *c, struct cap **slot); /* empties the slot; NULL is fine */

@@ -35,7 +35,8 @@ struct proxy_config {
 	/* ms */
 	int64_t auth_connect_timeout, auth_timeout, auth_cache, auth_no, auth_stale, auth_poll;
 	int64_t auth_parallel, auth_queue, auth_known_max, auth_no_max, auth_body_max;
-	/* limits, in the client's terms; a token's own limits win when lower */
+	/* quotas, in the client's terms: what holds where token and customer say nothing (quotas.h)
+	 */
 	int64_t packet_max, topic_max, levels_max, client_id_max, user_properties_max,
 	    user_properties_bytes, filters_per_subscribe, subscriptions_max, receive_maximum,
 	    queue_messages, queue_bytes, keep_alive_max, session_expiry_max, topic_alias_max;
@@ -43,7 +44,8 @@ struct proxy_config {
 	int64_t waiting_bytes;
 	/* of half-received packets, all connections of a worker together */
 	int64_t partial_bytes;
-	int64_t connections_max, connections_per_ip, connections_per_token;
+	int64_t connections_max, connections_per_ip, connections_per_token,
+	    connections_per_customer;
 	/* letting clients go: per second over all workers, 0 = all at once; ms for all of them */
 	int64_t drain_rate, drain_deadline;
 	char *drain_reference;    /* Server Reference of MQTT 5, or unset */
@@ -58,7 +60,8 @@ struct proxy_config {
 	int64_t publish_rate, publish_bytes, subscribe_rate;
 	int64_t rate_patience; /* ms over a rate until it is closed; 0 = never */
 	/* per second, 0 = none; burst 10x (rates.h) */
-	int64_t connect_rate_per_ip, connect_rate_per_customer;
+	int64_t connect_rate_per_ip, connect_rate_per_token, connect_rate_per_customer,
+	    connect_rate_per_client;
 	bool connect_rate_loopback; /* addresses of this machine too */
 	int64_t packet_grace;       /* ms that a packet may come at any speed */
 	int flespi_extensions;      /* enum config_extensions */

@@ -131,6 +131,7 @@ void conn_free(struct conn *c)
 	list_del(&c->node);
 	w->conn_count--;
 	caps_leave(w->crew->caps, &c->token_cap);
+	caps_leave(w->crew->caps, &c->customer_cap);
 	caps_leave(w->crew->caps, &c->peer_cap);
 	alias_free(&c->aliases);
 	inflight_free(&c->inflight);

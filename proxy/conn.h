@@ -116,7 +116,7 @@ struct conn {
 	struct list node;        /* worker->conns */
 	struct list todo;        /* worker->dirty, or in no list */
 	struct timer timer;      /* conn_io.c: the nearest of all deadlines */
-	struct cap *peer_cap, *token_cap;
+	struct cap *peer_cap, *token_cap, *customer_cap;
 	uint64_t serial; /* of this worker, for logs */
 	int64_t since;   /* loop time of accept */
 	uint8_t state, end, end_reason;
@@ -153,11 +153,14 @@ struct conn {
 	uint16_t client_id_size, will_topic_size;
 	/* longest packet from, and (0 = any) to the client */
 	uint32_t packet_limit, packet_most;
+	/* as announced in CONNACK */
+	uint16_t receive_maximum, alias_most;
 	uint32_t keep_alive_ms; /* 1.5 times the agreed one; 0 = none */
 	bool expiry_zero;       /* the session was to end with the connection */
 	bool expiry_told;       /* DISCONNECT said another one: */
 	uint32_t expiry_s;
 	bool problem_info; /* reason strings are welcome */
+	bool mute;         /* a quota of 0: it may publish nothing */
 	/* the link: uplink.c */
 	bool core_paused;
 	uint16_t generation;

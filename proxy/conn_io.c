@@ -5,6 +5,7 @@
 
 #include "proxy/gate.h"
 #include "proxy/greet.h"
+#include "proxy/quotas.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 
@@ -377,6 +378,8 @@ bool conn_pace(struct conn *c, unsigned kind, uint64_t n)
 		return false;
 	}
 	c->worker->n.rate_pauses++;
+	if (kind != PACE_FILTERS)
+		(void)quota_over(c->worker, kind == PACE_BYTES ? LIMIT_TRAFFIC : LIMIT_MESSAGES);
 	conn_hold(c, HOLD_RATE);
 	conn_timer_arm(c);
 	return true;

@@ -148,8 +148,8 @@ static bool has_room(struct conn *c, const struct link_entry *e, size_t size)
 		c->worker->n.deliveries_dropped++;
 		return false;
 	}
-	if (!full &&
-	    waiting + size <= (size_t)f->out_high + (size_t)f->queue_bytes + (size_t)f->packet_max)
+	if (!full && waiting + size <= (size_t)f->out_high + (size_t)f->packet_max +
+	                                   (size_t)c->badge->quotas.token[LIMIT_SESSION_STORAGE])
 		return true;
 	conn_close(c, END_SLOW_READER);
 	return false;

@@ -73,6 +73,7 @@ static enum parse measure(void *owner, struct str bytes, size_t *whole)
 	if (answer != PARSE_OK)
 		return answer;
 	if (h.size + (size_t)h.remaining > c->packet_limit) {
+		(void)quota_over(c->worker, LIMIT_PACKET_SIZE);
 		conn_close(c, END_TOO_LARGE);
 		return PARSE_BAD;
 	}
@@ -101,25 +102,35 @@ const struct feed_ops gate_ops = { .measure = measure, .frame = frame };
 
 /* ---- Checks ---- */
 
-bool gate_topic_fits(const struct proxy_config *f, struct str topic)
+bool gate_topic_fits(struct conn *c, struct str topic)
 {
-	return topic.n <= (size_t)f->topic_max && topic_levels(topic) <= (unsigned)f->levels_max;
+	const int64_t *most = c->badge->quotas.token;
+
+	if (likely((int64_t)topic.n <= most[LIMIT_TOPIC_SIZE] &&
+	           topic_levels(topic) <= most[LIMIT_TOPIC_LEVELS]))
+		return true;
+	(void)quota_over(c->worker, (int64_t)topic.n > most[LIMIT_TOPIC_SIZE] ? LIMIT_TOPIC_SIZE
+	                                                                      : LIMIT_TOPIC_LEVELS);
+	return false;
 }
 
-unsigned gate_props(const struct proxy_config *f, const struct mqtt_props *p)
+unsigned gate_props(struct conn *c, const struct mqtt_props *p)
 {
+	const int64_t *most = c->badge->quotas.token;
 	struct mqtt_user_walk walk;
 	struct str key, value;
 	size_t bytes = 0;
 
 	if (p->user_count == 0)
 		return RC_SUCCESS;
-	if (p->user_count > (unsigned)f->user_properties_max)
-		return RC_QUOTA_EXCEEDED;
+	if (p->user_count > most[LIMIT_USER_PROPERTIES])
+		return quota_over(c->worker, LIMIT_USER_PROPERTIES);
 	mqtt_user_start(&walk, p);
 	while (mqtt_user_next(&walk, &key, &value))
 		bytes += 5 + key.n + value.n;
-	return bytes > (size_t)f->user_properties_bytes ? RC_PACKET_TOO_LARGE : RC_SUCCESS;
+	return (int64_t)bytes > most[LIMIT_USER_PROPERTIES_SIZE]
+	           ? quota_over(c->worker, LIMIT_USER_PROPERTIES_SIZE)
+	           : RC_SUCCESS;
 }
 
 /* An ACL never changes, and neither does its answer about a name: what a client may publish, and

@@ -8,7 +8,6 @@
 #include "wire/space.h"
 
 struct badge;
-struct proxy_config;
 struct worker;
 
 struct gate_row {
@@ -26,10 +25,11 @@ unsigned gate_judge(unsigned type, enum conn_state state, uint8_t version);
 extern const struct feed_ops gate_ops;
 
 /* ---- Checks in the client's terms ---- */
+/* Both by the quotas of its token, and counted; c has a badge. */
 /* bytes and levels */
-bool gate_topic_fits(const struct proxy_config *f, struct str topic);
+bool gate_topic_fits(struct conn *c, struct str topic);
 /* RC_SUCCESS, 0x95, 0x97 (attack R08) */
-unsigned gate_props(const struct proxy_config *f, const struct mqtt_props *p);
+unsigned gate_props(struct conn *c, const struct mqtt_props *p);
 /* Both ask the ACL, and remember its answer for the name (w->rights). */
 /* RC_SUCCESS or 0x87 */
 unsigned gate_publish(struct worker *w, const struct badge *b, struct str topic);

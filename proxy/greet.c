@@ -4,6 +4,7 @@
 #include "base/base.h"
 #include "proxy/greet.h"
 
+#include "acl/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/drain.h"
@@ -101,32 +102,20 @@ static bool has_wildcard(
 	return s.n && (memchr(s.p, '#', s.n) || memchr(s.p, '+', s.n));
 }
 
-static unsigned judge_will(const struct conn *c, const struct mqtt_will *will)
+/* What needs no verdict. Quotas are the token's: admit.c. */
+static unsigned judge(const struct mqtt_connect *m, const char **say)
 {
-	const struct proxy_config *f = c->worker->config;
-
-	if (!will->present)
-		return RC_SUCCESS;
-	if (!gate_topic_fits(f, will->topic))
-		return RC_TOPIC_NAME_INVALID;
-	if (mqtt_has(&will->props, PROP_RESPONSE_TOPIC) &&
-	    !gate_topic_fits(f, will->props.response_topic))
-		return RC_TOPIC_NAME_INVALID;
-	return gate_props(f, &will->props);
-}
-
-static unsigned judge(const struct conn *c, const struct mqtt_connect *m, const char **say)
-{
-	const struct proxy_config *f = c->worker->config;
-	unsigned reason;
-
 	if (mqtt_has(&m->props, PROP_AUTH_METHOD) &&
 	    !str_eq(m->props.auth_method, REAUTH_METHOD)) /* [MQTT-4.12.0-1], attack A21 */
 		return RC_BAD_AUTHENTICATION_METHOD;
-	if (m->client_id.n > (size_t)f->client_id_max || has_wildcard(m->client_id)) {
-		*say = m->client_id.n > (size_t)f->client_id_max
-		           ? "client id too long"
-		           : "client id must not contain + or #";
+	if ((int64_t)m->client_id.n > limit_rows[LIMIT_CLIENT_ID_SIZE].most) {
+		/* nobody's may be so long: as one level, escaped, it must fit into the topics of
+		 * the customer's log (events.c) */
+		*say = "client id too long";
+		return RC_CLIENT_IDENTIFIER_NOT_VALID;
+	}
+	if (has_wildcard(m->client_id)) {
+		*say = "client id must not contain + or #";
 		return RC_CLIENT_IDENTIFIER_NOT_VALID;
 	}
 	if (token_key_ok(token_strip(
@@ -134,10 +123,7 @@ static unsigned judge(const struct conn *c, const struct mqtt_connect *m, const 
 		*say = "client id must not be a key";
 		return RC_CLIENT_IDENTIFIER_NOT_VALID;
 	}
-	if (has_wildcard(m->username))
-		return RC_BAD_USER_NAME_OR_PASSWORD;
-	reason = gate_props(f, &m->props);
-	return reason ? reason : judge_will(c, &m->will);
+	return has_wildcard(m->username) ? RC_BAD_USER_NAME_OR_PASSWORD : RC_SUCCESS;
 }
 
 /* Only what concerns the connection itself; what concerns the session waits for the verdict. */
@@ -271,7 +257,7 @@ void greet_connect(struct conn *c, const struct mqtt_head *h, struct str body)
 	c->version = g->connect.version;
 	if (!reason) {
 		remember(c, &g->connect);
-		reason = judge(c, &g->connect, &say);
+		reason = judge(&g->connect, &say);
 		if (c->auth_method)
 			present_data(&g->connect);
 	}

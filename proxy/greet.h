@@ -27,10 +27,7 @@ void greet_refuse(struct conn *c, unsigned reason, const char *say);
 /* opened.c */
 /* yes: takes over the reference; everything from here to OPEN */
 void opened_verdict(struct conn *c, struct token *token);
-/* parts of it that another token needs as well (reauth.c) */
-bool opened_peer_fits(const struct conn *c, const struct token_info *info);
-/* a place among the connections with this token: 0, -E_LIMIT, -E_NOMEM */
-int opened_cap(struct conn *c, const struct token_info *info, struct cap **out) MUST_CHECK;
+/* parts of it that another token, or another word about it, needs as well */
 void opened_rates(struct conn *c);      /* as its token says */
 void opened_tell_token(struct conn *c); /* the core */
 void opened_answer(struct conn *c, bool present, const struct link_opened *o); /* OPENED came */

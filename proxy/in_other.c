@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "proxy/gate.h"
 
+#include "proxy/badge.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
@@ -14,7 +15,7 @@ void in_ack(struct conn *c, const struct mqtt_head *h, struct str body)
 	unsigned reason = mqtt_ack_read(body, (enum mqtt_type)h->type, c->version, &ack);
 
 	if (!reason)
-		reason = gate_props(c->worker->config, &ack.props);
+		reason = gate_props(c, &ack.props);
 	if (reason) {
 		conn_break(c, reason);
 		return;
@@ -37,11 +38,11 @@ void in_disconnect(struct conn *c, const struct mqtt_head *h, struct str body)
 {
 	struct mqtt_disconnect d;
 	unsigned reason = mqtt_disconnect_read(body, c->version, true, &d);
-	uint32_t most = (uint32_t)(c->worker->config->session_expiry_max / 1000);
+	uint32_t most = (uint32_t)c->badge->quotas.token[LIMIT_SESSION_EXPIRY];
 
 	(void)h;
 	if (!reason)
-		reason = gate_props(c->worker->config, &d.props);
+		reason = gate_props(c, &d.props);
 	if (!reason && mqtt_has(&d.props, PROP_SESSION_EXPIRY) && d.props.session_expiry &&
 	    c->expiry_zero)
 		reason = RC_PROTOCOL_ERROR;

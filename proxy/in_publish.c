@@ -99,18 +99,18 @@ static void refuse(struct conn *c, const struct mqtt_publish *p, unsigned reason
 /* MQTT5 3.3.2.3.4. The alias table dies with the connection (attack P18). */
 static unsigned resolve_alias(struct conn *c, struct mqtt_publish *p)
 {
-	unsigned most = (unsigned)c->worker->config->topic_alias_max;
+	unsigned most = c->alias_most;
 
 	if (!mqtt_has(&p->props, PROP_TOPIC_ALIAS))
 		return p->topic.n ? RC_SUCCESS : RC_PROTOCOL_ERROR; /* attack P16 */
 	if (p->props.topic_alias == 0 ||
 	    p->props.topic_alias > most) /* [MQTT-3.3.2-8], [MQTT-3.3.2-9] */
-		return RC_TOPIC_ALIAS_INVALID;
+		return quota_over(c->worker, LIMIT_TOPIC_ALIAS_MAXIMUM);
 	if (p->topic.n == 0) {
 		p->topic = alias_get(c->aliases, p->props.topic_alias);
 		return p->topic.n ? RC_SUCCESS : RC_TOPIC_ALIAS_INVALID;
 	}
-	if (!gate_topic_fits(c->worker->config, p->topic))
+	if (!gate_topic_fits(c, p->topic))
 		return RC_TOPIC_NAME_INVALID;
 	return alias_set(&c->aliases, p->props.topic_alias, most, p->topic)
 	           ? RC_IMPLEMENTATION_SPECIFIC_ERROR
@@ -119,24 +119,23 @@ static unsigned resolve_alias(struct conn *c, struct mqtt_publish *p)
 
 static unsigned judge(struct conn *c, struct mqtt_publish *p)
 {
-	const struct proxy_config *f = c->worker->config;
 	unsigned reason = resolve_alias(c, p);
 
 	if (reason)
 		return reason;
-	if (!gate_topic_fits(f, p->topic)) /* attack P19 */
+	if (!gate_topic_fits(c, p->topic)) /* attack P19 */
 		return RC_TOPIC_NAME_INVALID;
 	if (mqtt_has(&p->props, PROP_RESPONSE_TOPIC) &&
-	    !gate_topic_fits(f, p->props.response_topic))
+	    !gate_topic_fits(c, p->props.response_topic))
 		return RC_TOPIC_NAME_INVALID;
-	return gate_props(f, &p->props);
+	return gate_props(c, &p->props);
 }
 
 /* Attacks P29, R11. v3 never heard of our maximum: QoS 1 costs us nothing there, QoS 2 is given
  * much room. */
 static int count_inflight(struct conn *c, const struct mqtt_publish *p)
 {
-	size_t limit = (size_t)c->worker->config->receive_maximum;
+	size_t limit = c->receive_maximum;
 
 	if (c->version < MQTT_V5) {
 		if (p->qos == 1)
@@ -185,13 +184,17 @@ void in_publish(struct conn *c, const struct mqtt_head *h, struct str body)
 	c->worker->n.publishes_in++;
 	if (!pace(c, h->size + (size_t)h->remaining))
 		return;
-	reason = gate_publish(c->worker, c->badge, p.topic);
+	reason = unlikely(c->mute) ? RC_QUOTA_EXCEEDED : gate_publish(c->worker, c->badge, p.topic);
 	if (reason) {
+		if (c->mute)
+			(void)quota_over(c->worker, LIMIT_MESSAGES);
 		refuse(c, &p, reason);
 		return;
 	}
 	if (p.qos)
 		err = count_inflight(c, &p);
+	if (err == -E_LIMIT)
+		(void)quota_over(c->worker, LIMIT_RECEIVE_MAXIMUM);
 	if (err)
 		conn_close(c, err == -E_LIMIT ? END_RECEIVE_MAXIMUM : END_MEMORY);
 	else

@@ -26,10 +26,7 @@ static unsigned judge_lists(struct str bare)
 
 static unsigned judge_filter(const struct conn *c, struct str text, struct share *share)
 {
-	const struct proxy_config *f = c->worker->config;
-
-	if (share_split(text, share) == SHARE_BAD || !topic_filter_ok(share->filter) ||
-	    !gate_topic_fits(f, text))
+	if (share_split(text, share) == SHARE_BAD || !topic_filter_ok(share->filter))
 		return RC_TOPIC_FILTER_INVALID; /* attack P21 */
 	if (share->filter.p[0] == '$')
 		/* attack T06: no such word means anything here */
@@ -170,20 +167,12 @@ static uint8_t opts_byte(const struct mqtt_sub_opts *o)
 	                 o->retain_handling << 4);
 }
 
-static int64_t limit_of(const struct conn *c)
-{
-	int64_t ours = c->worker->config->subscriptions_max;
-	uint32_t tokens = c->badge->limits.subscriptions;
-
-	return tokens && tokens < ours ? tokens : ours;
-}
-
 static unsigned admit(struct conn *c, struct str text)
 {
 	if (filters_has(&c->filters, text))
 		return RC_SUCCESS;
-	if (filters_count(&c->filters) >= (size_t)limit_of(c))
-		return RC_QUOTA_EXCEEDED; /* attack R09 */
+	if ((int64_t)filters_count(&c->filters) >= c->badge->quotas.token[LIMIT_SUBSCRIPTIONS])
+		return quota_over(c->worker, LIMIT_SUBSCRIPTIONS); /* attack R09 */
 	return filters_add(&c->filters, text) ? RC_SUCCESS : RC_UNSPECIFIED_ERROR;
 }
 
@@ -192,9 +181,11 @@ static unsigned judge(struct conn *c, struct str text, unsigned nth)
 	struct share share;
 	unsigned code;
 
-	if (nth >= (unsigned)c->worker->config->filters_per_subscribe)
-		return RC_QUOTA_EXCEEDED;
+	if (nth >= c->badge->quotas.token[LIMIT_SUBSCRIBE_FILTERS])
+		return quota_over(c->worker, LIMIT_SUBSCRIBE_FILTERS);
 	code = judge_filter(c, text, &share);
+	if (!code && !gate_topic_fits(c, text))
+		code = RC_TOPIC_FILTER_INVALID; /* attack P19 */
 	if (!code)
 		code = grant(c, share.filter);
 	return code ? code : admit(c, text);
@@ -215,10 +206,10 @@ static void write_item(struct conn *c, struct buf *out, size_t frame, const stru
 }
 
 /* How many filters are to be judged: a list is as much work as what it stands for. Those beyond
- * filters_per_subscribe cost nothing. */
+ * LIMIT_SUBSCRIBE_FILTERS cost nothing. */
 static uint64_t work_of(const struct conn *c, struct mqtt_subscribe s)
 {
-	size_t most = size_min(s.count, (size_t)c->worker->config->filters_per_subscribe);
+	size_t most = size_min(s.count, (size_t)c->badge->quotas.token[LIMIT_SUBSCRIBE_FILTERS]);
 	struct mqtt_sub_opts opts;
 	struct str text;
 	uint64_t work = most;
@@ -243,7 +234,7 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 
 	(void)h;
 	if (!reason)
-		reason = gate_props(c->worker->config, &s.props);
+		reason = gate_props(c, &s.props);
 	if (reason) {
 		conn_break(c, reason);
 		return;
@@ -264,6 +255,15 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 
 /* ---- UNSUBSCRIBE ---- */
 
+/* Filters of one packet: as many as there can be, or as anybody may ask for and be refused. */
+static int64_t unsubscribable(const struct conn *c)
+{
+	int64_t most = c->badge->quotas.token[LIMIT_SUBSCRIPTIONS],
+		usual = c->worker->config->subscriptions_max;
+
+	return most > usual ? most : usual;
+}
+
 void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 {
 	struct mqtt_unsubscribe u, again;
@@ -274,10 +274,10 @@ void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 
 	(void)h;
 	if (!reason)
-		reason = gate_props(c->worker->config, &u.props);
-	if (!reason && u.count > (uint64_t)c->worker->config->subscriptions_max)
-		/* more than there can be: only work (attack R24) */
-		reason = RC_QUOTA_EXCEEDED;
+		reason = gate_props(c, &u.props);
+	if (!reason && u.count > unsubscribable(c))
+		/* only work (attack R24) */
+		reason = quota_over(c->worker, LIMIT_SUBSCRIPTIONS);
 	if (reason) {
 		conn_break(c, reason);
 		return;

@@ -219,12 +219,21 @@ static void end_all(void)
 static void log_counters(void)
 {
 	struct worker_counters sum = { 0 };
+	uint64_t over[LIMIT_COUNT] = { 0 };
 	struct buf text = { 0 };
 
 	for (unsigned i = 0; i < crew.workers; i++) {
 		if (workers[i])
-			worker_add_counters(workers[i], &sum);
+			worker_add_counters(workers[i], &sum, over);
 	}
+	for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+		if (over[i])
+			buf_printf(&text, "%s%s=%" PRIu64, buf_len(&text) ? " " : "",
+			           limit_rows[i].name, over[i]);
+	}
+	if (buf_len(&text))
+		LOG_INFO("", "over-quota", "%.*s", STR_ARG(buf_str(&text)));
+	buf_reset(&text);
 #define C(name) buf_printf(&text, "%s" #name "=%" PRIu64, buf_len(&text) ? " " : "", sum.name);
 	WORKER_COUNTERS(C)
 #undef C

@@ -1,6 +1,6 @@
-/* opened.c - from the verdict "yes" to CONNACK (greet.h): may this token come from there, is there
- * room, may its Will be said; then the core opens the session, and the subscriptions of a resumed
- * one are judged again under the rights of today (attack C07). */
+/* opened.c - from the verdict "yes" to CONNACK (greet.h): is it let in (admit.c), what is agreed;
+ * then the core opens the session, and the subscriptions of a resumed one are judged again under
+ * the rights of today (attack C07). */
 #include "base/base.h"
 #include "proxy/greet.h"
 
@@ -10,115 +10,40 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/admit.h"
 #include "proxy/badge.h"
-#include "proxy/caps.h"
 #include "proxy/events.h"
 #include "proxy/filters.h"
 #include "proxy/gate.h"
-#include "proxy/rates.h"
 #include "proxy/reauth.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
 
-/* ---- Admission ---- */
+/* ---- What was agreed ---- */
 
-static int64_t lower(int64_t ours,
-                     uint32_t tokens) /* a token's limit wins when lower; 0 = not set */
+static uint32_t rate_of(int64_t quota) /* a struct pace knows no quota of 0: see `mute` */
 {
-	return tokens && (ours == 0 || tokens < ours) ? tokens : ours;
-}
-
-bool opened_peer_fits(const struct conn *c, const struct token_info *info)
-{
-	char peer[SOCK_TEXT];
-
-	sock_text(&c->peer, peer);
-	return token_ips_allow(info->ips, str_c(peer));
-}
-
-static unsigned admit_peer(const struct conn *c, const struct token_info *info, const char **say)
-{
-	if (opened_peer_fits(c, info))
-		return RC_SUCCESS;
-	*say = "address not allowed for this token";
-	return RC_NOT_AUTHORIZED;
-}
-
-/* Attack R06: whose clients come and go all the time must not slow down others. */
-static unsigned admit_rate(struct conn *c, const struct token_info *info, const char **say)
-{
-	struct worker *w = c->worker;
-	int err = rates_take_customer(w->crew->rates, info->customer,
-	                              w->config->connect_rate_per_customer, loop_now(w->loop));
-
-	if (!err)
-		return RC_SUCCESS;
-	w->n.refused_rate++;
-	*say = "clients of this account connect too often";
-	return err == -E_LIMIT ? RC_CONNECTION_RATE_EXCEEDED : RC_SERVER_UNAVAILABLE;
-}
-
-int opened_cap(struct conn *c, const struct token_info *info, struct cap **out)
-{
-	struct worker *w = c->worker;
-	int64_t limit =
-	    info->limits.connections ? info->limits.connections : w->config->connections_per_token;
-
-	return caps_enter_token(w->crew->caps, info->customer, info->id, limit, out);
-}
-
-static unsigned admit_count(struct conn *c, const struct token_info *info, const char **say)
-{
-	int err = opened_cap(c, info, &c->token_cap);
-
-	if (!err)
-		return RC_SUCCESS;
-	*say = "too many connections with this token";
-	return err == -E_LIMIT ? RC_QUOTA_EXCEEDED : RC_SERVER_UNAVAILABLE;
-}
-
-/* Also the second look at what only a strange verdict would say: a "yes" of somebody disabled. */
-static unsigned admit(struct conn *c, const struct token_info *info, const char **say)
-{
-	const struct mqtt_will *will = &c->greet->connect.will;
-	unsigned reason;
-
-	if (!info->enabled || info->customer_blocked) {
-		*say = "token or account is not active";
-		return RC_NOT_AUTHORIZED;
-	}
-	reason = admit_peer(c, info, say);
-	if (!reason)
-		reason = admit_rate(c, info, say);
-	if (!reason)
-		reason = admit_count(c, info, say);
-	if (!reason && will->present &&
-	    gate_publish(c->worker, c->badge, will->topic)) { /* attack C01 */
-		*say = "Will topic not allowed";
-		reason = RC_NOT_AUTHORIZED;
-	}
-	return reason;
+	return quota < UINT32_MAX ? (uint32_t)quota : 0;
 }
 
 void opened_rates(struct conn *c)
 {
-	const struct proxy_config *f = c->worker->config;
+	const int64_t *most = c->badge->quotas.token;
 
-	c->pace[PACE_MESSAGES].per_second =
-	    (uint32_t)lower(f->publish_rate, c->badge->limits.publish_per_second);
-	c->pace[PACE_BYTES].per_second = (uint32_t)f->publish_bytes;
-	c->pace[PACE_FILTERS].per_second = (uint32_t)f->subscribe_rate;
+	c->mute = most[LIMIT_MESSAGES] == 0 || most[LIMIT_TRAFFIC] == 0;
+	c->pace[PACE_MESSAGES].per_second = rate_of(most[LIMIT_MESSAGES]);
+	c->pace[PACE_BYTES].per_second = rate_of(most[LIMIT_TRAFFIC]);
+	c->pace[PACE_FILTERS].per_second = (uint32_t)c->worker->config->subscribe_rate;
 }
 
 static void agree(struct conn *c)
 {
-	const struct proxy_config *f = c->worker->config;
-	const struct token_limits *limits = &c->badge->limits;
+	const int64_t *most = c->badge->quotas.token;
 	struct greet *g = c->greet;
 	const struct mqtt_connect *m = &g->connect;
-	uint32_t expiry_most = (uint32_t)(f->session_expiry_max / 1000),
-		 keep_most = (uint32_t)(f->keep_alive_max / 1000);
+	uint32_t expiry_most = (uint32_t)most[LIMIT_SESSION_EXPIRY],
+		 keep_most = (uint32_t)most[LIMIT_KEEP_ALIVE];
 	uint32_t asked = m->version >= MQTT_V5 ? m->props.session_expiry
 	                 : m->clean_start      ? 0
 	                                       : UINT32_MAX;
@@ -130,7 +55,9 @@ static void agree(struct conn *c)
 		keep = keep_most; /* attack R04 */
 	/* [MQTT-3.1.2-22] */
 	c->keep_alive_ms = keep * 1500;
-	c->packet_limit = (uint32_t)lower(f->packet_max, limits->packet_bytes);
+	c->packet_limit = (uint32_t)most[LIMIT_PACKET_SIZE];
+	c->receive_maximum = (uint16_t)most[LIMIT_RECEIVE_MAXIMUM];
+	c->alias_most = (uint16_t)most[LIMIT_TOPIC_ALIAS_MAXIMUM];
 	opened_rates(c);
 }
 
@@ -181,42 +108,48 @@ static bool will_of(struct conn *c, struct link_open *o)
 
 static uint16_t window(const struct conn *c, const struct mqtt_connect *m)
 {
-	const struct proxy_config *f = c->worker->config;
-	int64_t most = f->queue_messages < UINT16_MAX ? f->queue_messages : UINT16_MAX;
+	int64_t most = c->badge->quotas.token[LIMIT_SESSION_MESSAGES];
 
 	if (m->version < MQTT_V5)
 		/* v3 cannot say; what we take of others is a fair measure */
-		return (uint16_t)f->receive_maximum;
+		return c->receive_maximum;
+	if (most < 1)
+		most = 1;
+	if (most > UINT16_MAX)
+		most = UINT16_MAX;
 	if (mqtt_has(&m->props, PROP_RECEIVE_MAXIMUM) && m->props.receive_maximum < most)
 		most = m->props.receive_maximum;
 	return (uint16_t)most;
 }
 
-static struct link_token terms_of(const struct conn *c)
+static struct link_token terms_of(const struct conn *c, struct buf *limits)
 {
-	const struct proxy_config *f = c->worker->config;
 	const struct badge *b = c->badge;
 
+	quotas_tell(&b->quotas, b->told, limits);
 	return (struct link_token){
 		.token = b->id,
 		.rights_until = b->expire,
-		.queue_messages = (uint32_t)lower(f->queue_messages, b->limits.queue_messages),
-		.queue_bytes = (uint32_t)lower(f->queue_bytes, b->limits.queue_bytes),
-		.subscriptions = (uint32_t)lower(f->subscriptions_max, b->limits.subscriptions),
+		.limits = buf_str(limits),
 	};
 }
 
+/* Without memory nothing is told, and what the core knew holds. */
 void opened_tell_token(struct conn *c)
 {
-	struct link_token terms = terms_of(c);
+	struct buf limits = { 0 };
+	struct link_token terms = terms_of(c, &limits);
 
-	link_token_write(uplink_out(c->link), c->channel, c->generation, &terms);
+	if (buf_ok(&limits))
+		link_token_write(uplink_out(c->link), c->channel, c->generation, &terms);
+	buf_free(&limits);
 }
 
 static bool send_open(struct conn *c)
 {
 	const struct mqtt_connect *m = &c->greet->connect;
-	struct link_token terms = terms_of(c);
+	struct buf limits = { 0 };
+	struct link_token terms = terms_of(c, &limits);
 	char peer[SOCK_TEXT];
 	struct link_open o = {
 		.version = m->version,
@@ -225,21 +158,22 @@ static bool send_open(struct conn *c)
 		.token = terms.token,
 		.session_expiry_s = c->greet->session_expiry,
 		.rights_until = terms.rights_until,
-		.queue_messages = terms.queue_messages,
-		.queue_bytes = terms.queue_bytes,
-		.subscriptions = terms.subscriptions,
+		.limits = terms.limits,
 		.client_id = conn_client_id(c),
 	};
 
+	bool whole;
+
 	sock_text(&c->peer, peer);
 	o.peer = str_c(peer);
-	if (!will_of(c, &o))
-		return false;
-	link_open_write(uplink_out(c->link), c->channel, c->generation,
-	                (uint8_t)((m->clean_start ? LINK_OPEN_CLEAN : 0) |
-	                          (m->will.present ? LINK_OPEN_WILL : 0)),
-	                &o);
-	return true;
+	whole = buf_ok(&limits) && will_of(c, &o);
+	if (whole)
+		link_open_write(uplink_out(c->link), c->channel, c->generation,
+		                (uint8_t)((m->clean_start ? LINK_OPEN_CLEAN : 0) |
+		                          (m->will.present ? LINK_OPEN_WILL : 0)),
+		                &o);
+	buf_free(&limits);
+	return whole;
 }
 
 void opened_verdict(struct conn *c, struct token *token)
@@ -259,13 +193,14 @@ void opened_verdict(struct conn *c, struct token *token)
 		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
 		return;
 	}
-	reason = admit(c, &v->info, &say);
+	link = worker_link_of(w, c->badge->customer);
+	if (link) /* who is let in counts; who finds no broker does not */
+		reason = admit(c, &v->info, &say);
 	if (reason) {
 		greet_refuse(c, reason, say);
 		return;
 	}
 	agree(c);
-	link = worker_link_of(w, c->badge->customer);
 	if (!link || !assign_client_id(c) || uplink_attach(link, c)) {
 		greet_refuse(c, RC_SERVER_UNAVAILABLE, link ? NULL : "broker not available");
 		return;
@@ -337,7 +272,6 @@ static void set(struct mqtt_props *p, enum mqtt_prop id)
 
 static void connack_props(struct conn *c, struct mqtt_props *p)
 {
-	const struct proxy_config *f = c->worker->config;
 	const struct greet *g = c->greet;
 	const struct mqtt_connect *m = &g->connect;
 
@@ -347,7 +281,7 @@ static void connack_props(struct conn *c, struct mqtt_props *p)
 		p->session_expiry = g->session_expiry;
 	}
 	set(p, PROP_RECEIVE_MAXIMUM);
-	p->receive_maximum = (uint16_t)f->receive_maximum;
+	p->receive_maximum = c->receive_maximum;
 	set(p, PROP_MAXIMUM_PACKET_SIZE);
 	p->maximum_packet_size = c->packet_limit;
 	if (c->auth_method) { /* [MQTT-4.12.0-5] */
@@ -362,9 +296,9 @@ static void connack_props(struct conn *c, struct mqtt_props *p)
 		set(p, PROP_SERVER_KEEP_ALIVE);
 		p->server_keep_alive = (uint16_t)(c->keep_alive_ms / 1500);
 	}
-	if (f->topic_alias_max) {
+	if (c->alias_most) {
 		set(p, PROP_TOPIC_ALIAS_MAXIMUM);
-		p->topic_alias_maximum = (uint16_t)f->topic_alias_max;
+		p->topic_alias_maximum = c->alias_most;
 	}
 }
 

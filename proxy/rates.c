@@ -1,5 +1,5 @@
 /* rates.c - how often strangers may begin something (rates.h). A bucket is one number: when it will
- * be full again. One table for both kinds of names; its hash is keyed (attack R21). */
+ * be full again. One table for all kinds of names; its hash is keyed (attack R21). */
 #include "base/base.h"
 #include "proxy/rates.h"
 
@@ -9,7 +9,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-enum rate_kind { RATE_PEER = 1, RATE_CUSTOMER };
+enum rate_kind { RATE_PEER = 1, RATE_TOKEN, RATE_CUSTOMER, RATE_CLIENT };
 enum { FORGET_AT_ONCE = 2, BURST_US = RATES_BURST_S * 1000000 };
 
 struct rate_name {
@@ -27,6 +27,7 @@ struct rates {
 	pthread_mutex_t lock;
 	struct map map;
 	struct list ages;
+	size_t clients; /* of kind RATE_CLIENT */
 };
 
 int rates_new(struct rates **out)
@@ -43,6 +44,7 @@ int rates_new(struct rates **out)
 
 static void forget(struct rates *r, struct rate *rate)
 {
+	r->clients -= rate->name.kind == RATE_CLIENT;
 	list_del(&rate->age);
 	map_del(&r->map, &rate->node);
 	mem_free(rate);
@@ -91,8 +93,10 @@ static int find_or_add(struct rates *r, const struct rate_name *name, struct rat
 	uint64_t hash = hash_bytes(name, sizeof(*name));
 	struct rate *rate = find(r, name, hash);
 
-	if (!rate && r->map.count >= RATES_MAX)
-		return -E_LIMIT;
+	bool client = name->kind == RATE_CLIENT;
+
+	if (!rate && (r->map.count >= RATES_MAX || (client && r->clients >= RATES_MAX / 2)))
+		return client ? -E_AGAIN : -E_LIMIT;
 	if (!rate) {
 		rate = mem_zalloc(sizeof(*rate));
 		if (!rate)
@@ -103,6 +107,7 @@ static int find_or_add(struct rates *r, const struct rate_name *name, struct rat
 			mem_free(rate);
 			return -E_NOMEM;
 		}
+		r->clients += client;
 	}
 	list_del(&rate->age);
 	list_add_tail(&r->ages, &rate->age);
@@ -112,10 +117,13 @@ static int find_or_add(struct rates *r, const struct rate_name *name, struct rat
 
 static int take(struct rates *r, const struct rate_name *name, int64_t per_second, int64_t now)
 {
-	int64_t now_us = now * 1000, cost = per_second > 0 ? 1000000 / per_second : 0, due;
+	int64_t now_us = now * 1000, cost, due;
 	struct rate *rate;
 	int err;
 
+	if (per_second == 0)
+		return -E_LIMIT;
+	cost = 1000000 / per_second;
 	if (cost == 0)
 		return 0;
 	MUST(pthread_mutex_lock(&r->lock) == 0);
@@ -147,7 +155,22 @@ int rates_take_peer(struct rates *r, const struct sock_addr *peer, int64_t per_s
 	memcpy(&name.a, peer->bytes, 8);
 	if (is_ipv4(peer))
 		memcpy(&name.b, peer->bytes + 8, 8);
-	return take(r, &name, per_second, now);
+	return take(r, &name, per_second ? per_second : INT64_MAX, now);
+}
+
+int rates_take_token(struct rates *r, uint64_t customer, uint64_t token, int64_t per_second,
+                     int64_t now)
+{
+	return take(r, &(struct rate_name){ RATE_TOKEN, customer, token }, per_second, now);
+}
+
+bool rates_take_client(struct rates *r, uint64_t customer, struct str client_id, int64_t per_second,
+                       int64_t now)
+{
+	uint64_t id = hash_bytes(client_id.p, client_id.n);
+
+	return take(r, &(struct rate_name){ RATE_CLIENT, customer, id }, per_second, now) ==
+	       -E_LIMIT;
 }
 
 int rates_take_customer(struct rates *r, uint64_t customer, int64_t per_second, int64_t now)

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/admit.h"
 #include "proxy/badge.h"
 #include "proxy/caps.h"
 #include "proxy/gate.h"
@@ -35,7 +36,7 @@ static const char *judge(const struct conn *c, const struct verdict *v)
 		return "token is not valid";
 	if (v->info.customer != c->badge->customer)
 		return "token of another account";
-	return opened_peer_fits(c, &v->info) ? NULL : "address not allowed for this token";
+	return admit_peer_fits(c, &v->info) ? NULL : "address not allowed for this token";
 }
 
 /* Its place among the connections with that token; that of the old one is given back. */
@@ -43,10 +44,12 @@ static bool move_cap(struct conn *c, const struct token_info *info)
 {
 	struct caps *caps = c->worker->crew->caps;
 	struct cap *cap = NULL;
+	struct quotas q;
 
 	if (info->id == c->badge->id)
 		return true;
-	if (opened_cap(c, info, &cap))
+	quotas_work_out(&q, c->worker->config, info->limits);
+	if (admit_cap(c, info, q.token[LIMIT_SESSIONS], &cap))
 		return false;
 	caps_leave(caps, &c->token_cap);
 	c->token_cap = cap;
@@ -150,7 +153,7 @@ static unsigned read_auth(struct conn *c, struct str body, struct mqtt_disconnec
 		return RC_PROTOCOL_ERROR;
 	reason = mqtt_auth_read(body, a);
 	if (!reason)
-		reason = gate_props(c->worker->config, &a->props);
+		reason = gate_props(c, &a->props);
 	if (reason)
 		return reason;
 	if (a->code != RC_REAUTHENTICATE || c->reauth)

@@ -75,6 +75,41 @@ static void change(struct badge *b, struct acl *acl, bool extends)
 		rights_changed(c);
 }
 
+/* ---- Quotas ---- */
+
+static int quotas_change(struct worker *w, struct badge *b, const struct limits *told)
+{
+	struct limits *copy;
+
+	if (limits_copy(&copy, told))
+		return -E_NOMEM;
+	limits_free(&b->told);
+	b->told = copy;
+	quotas_work_out(&b->quotas, w->config, copy);
+	return 0;
+}
+
+/* What counts for a live connection; what CONNACK announced stays as it is. */
+static void quotas_tell_all(struct badge *b)
+{
+	struct conn *c;
+
+	list_each(c, &b->conns, struct conn, badge_node) {
+		opened_rates(c);
+		if (c->channel && uplink_up(c->link))
+			opened_tell_token(c);
+	}
+}
+
+static void quotas_changed(struct worker *w, struct badge *b, const struct limits *told)
+{
+	if (quotas_change(w, b, told))
+		LOG_ERROR("", "quotas-kept", "cid=%" PRIu64 " token=%" PRIu64 " why=memory",
+		          b->customer, b->id); /* they are no rights: the old ones hold */
+	else
+		quotas_tell_all(b);
+}
+
 /* An endpoint that was silent for too long is no proof against the token, but fails closed too; the
  * client may try again later. */
 static void end_all(struct badge *b, unsigned reason)
@@ -101,7 +136,8 @@ static struct badge *make(struct worker *w, struct token *token, const struct ve
 
 	if (!b)
 		return NULL;
-	if (map_add(&w->badges, &b->node, hash_of(token))) {
+	if (quotas_change(w, b, v->info.limits) || map_add(&w->badges, &b->node, hash_of(token))) {
+		limits_free(&b->told);
 		mem_free(b);
 		return NULL;
 	}
@@ -131,8 +167,12 @@ int badge_take(struct worker *w, struct conn *c, struct token *token, const stru
 			return -E_NOMEM;
 		}
 	}
-	b->limits = v->info.limits;
 	b->expire = v->info.expire;
+	if (!limits_same(b->told, v->info.limits)) {
+		if (quotas_change(w, b, v->info.limits))
+			return -E_NOMEM;
+		quotas_tell_all(b);
+	}
 	c->badge = b;
 	list_add_tail(&b->conns, &c->badge_node);
 	return 0;
@@ -148,6 +188,7 @@ void badge_drop(struct conn *c)
 		return;
 	map_del(&c->worker->badges, &b->node);
 	acl_put(&b->acl);
+	limits_free(&b->told);
 	auth_token_put(&b->token);
 	mem_free(b);
 }
@@ -205,8 +246,9 @@ void rights_notice(struct auth_notice *n)
 	else if (b)
 		end_all(b, n->reason);
 	if (b && acl && now->reason == RC_SUCCESS) {
-		b->limits = now->info.limits;
 		b->expire = now->info.expire;
+		if (!limits_same(b->told, now->info.limits))
+			quotas_changed(w, b, now->info.limits);
 	}
 	if (w->index == 0)
 		tell_core(w, n->customer, n->id, acl);

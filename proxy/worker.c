@@ -265,8 +265,11 @@ void worker_free(struct worker **slot)
 	mem_free(w);
 }
 
-void worker_add_counters(const struct worker *w, struct worker_counters *sum)
+void worker_add_counters(const struct worker *w, struct worker_counters *sum,
+                         uint64_t over[LIMIT_COUNT])
 {
+	for (unsigned i = 0; i < LIMIT_COUNT; i++)
+		over[i] += w->over[i];
 #define C(name) sum->name += w->n.name;
 	WORKER_COUNTERS(C)
 #undef C

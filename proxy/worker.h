@@ -4,6 +4,7 @@
 #pragma once
 #include <stdatomic.h>
 
+#include "acl/limits.h"
 #include "base/hash.h"
 #include "base/inbox.h"
 #include "base/memo.h"
@@ -112,6 +113,7 @@ struct worker {
 	struct memo rights;        /* gate.c: what ACLs said, by name */
 	struct event_rate blocked; /* events.c: of tokens that have no badge */
 	struct worker_counters n;
+	uint64_t over[LIMIT_COUNT]; /* quotas.c: how often each was exceeded */
 };
 
 /* ---- Main ---- */
@@ -124,7 +126,8 @@ int worker_run(struct worker *w) MUST_CHECK; /* starts the thread */
 void worker_end(struct worker *w);
 /* after auth_stop: nobody pushes to the inbox any more */
 void worker_free(struct worker **w);
-void worker_add_counters(const struct worker *w, struct worker_counters *sum);
+void worker_add_counters(const struct worker *w, struct worker_counters *sum,
+                         uint64_t over[LIMIT_COUNT]);
 
 /* ---- Own thread ---- */
 /* something is to be done at the end of this turn */

@@ -49,7 +49,7 @@
 
 enum {
 	LINK_MAJOR = 1,
-	LINK_MINOR = 1,
+	LINK_MINOR = 2,
 	LINK_HEAD = 12,
 	LINK_FRAME_MAX = 272 << 20,
 	LINK_CHANNELS_MAX = 1 << 24,
@@ -133,6 +133,16 @@ struct link_msg {
 };
 #define LINK_NO_EXPIRY UINT32_MAX
 
+/* One thing said about a quota. acl/limits.h knows what level and id stand for; who does not know
+ * one leaves it alone. */
+struct link_limit {
+	uint8_t level, id;
+	int64_t value; /* -1 or more */
+};
+enum { LINK_LIMIT = 10 }; /* bytes of it on the wire */
+bool link_limits_next(struct str *limits, struct link_limit *out);
+void link_limit_put(struct buf *b, const struct link_limit *l); /* for `limits` below */
+
 struct link_open {
 	/* enum mqtt_version; Will only with LINK_OPEN_WILL in the head's flags */
 	uint8_t version, will_qos;
@@ -143,8 +153,8 @@ struct link_open {
 	uint32_t session_expiry_s, will_delay_s;
 	/* unix seconds when the token ends, 0 = never: a delayed Will dies with it */
 	int64_t rights_until;
-	/* limits of this session; 0 = the core's own */
-	uint32_t queue_messages, queue_bytes, subscriptions;
+	/* quotas (link_limits_next) that are not the core's own */
+	struct str limits;
 	/* client_id is never empty: the proxy assigns one; peer: address as text, for session lists
 	 */
 	struct str client_id, peer;
@@ -183,7 +193,7 @@ void link_closed_write(struct buf *b, uint32_t channel, uint16_t generation, uin
 struct link_token { /* as in link_open */
 	uint64_t token;
 	int64_t rights_until;
-	uint32_t queue_messages, queue_bytes, subscriptions;
+	struct str limits;
 };
 bool link_token_read(struct str body, struct link_token *out);
 void link_token_write(struct buf *b, uint32_t channel, uint16_t generation,

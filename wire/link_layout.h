@@ -3,8 +3,9 @@
  *
  *   HELLO        "MBUS" le16 major le16 minor le16 homes le16 home le32 features le16 n, name
  *   OPEN         u8 version u8 will_qos u8 will_retain u8 0, le16 receive_maximum le16 client_id_n
- * le16 peer_n le16 0, le64 customer le64 token, le64 rights_until, le32 session_expiry le32
- * will_delay le32 queue_messages le32 queue_bytes le32 subscriptions, client_id, peer, [msg] OPENED
+ * le16 peer_n le16 limits_n, le64 customer le64 token, le64 rights_until, le32 session_expiry le32
+ * will_delay, limits, client_id, peer, [msg]   limit = u8 level u8 id le64 value   TOKEN
+ * le64 token le64 rights_until le16 limits_n, limits OPENED
  * u8 reason, le32 count, count * sub         sub = u8 opts, le32 id, le16 n, filter CLOSE [le32
  * session_expiry] CLOSED       u8 reason PUBLISH      le16 packet_id, msg msg = le32 expiry, le32
  * topic_n le32 response_n le32 props_n, topic, response, props, payload (what is left) DELIVER le64
@@ -23,7 +24,7 @@
 
 enum {
 	HELLO_FIXED = 18,
-	OPEN_FIXED = 56,
+	OPEN_FIXED = 44,
 	OPENED_FIXED = 5,
 	SUB_FIXED = 7,
 	PUBLISH_FIXED = 2,

@@ -328,25 +328,49 @@ bool link_hello_read(struct str body, struct link_hello *out)
 	return true;
 }
 
+bool link_limits_next(struct str *limits, struct link_limit *out)
+{
+	struct take t = take_from(limits->p, limits->n);
+	struct link_limit l;
+	uint64_t value;
+
+	if (!take_u8(&t, &l.level) || !take_u8(&t, &l.id) || !take_le64(&t, &value))
+		return false;
+	l.value = (int64_t)value;
+	*limits = rest_of(&t);
+	*out = l;
+	return true;
+}
+
+static bool limits_ok(struct str limits)
+{
+	struct link_limit l;
+
+	if (limits.n % LINK_LIMIT)
+		return false;
+	while (link_limits_next(&limits, &l)) {
+		if (l.value < -1)
+			return false;
+	}
+	return true;
+}
+
 static bool open_fixed_take(struct take *t, struct link_open *o, uint16_t *client_n,
-                            uint16_t *peer_n)
+                            uint16_t *peer_n, uint16_t *limits_n)
 {
 	uint8_t retain, zero;
-	uint16_t zeros;
 	uint64_t until;
 
 	if (!take_u8(t, &o->version) || !take_u8(t, &o->will_qos) || !take_u8(t, &retain) ||
 	    !take_u8(t, &zero) || !take_le16(t, &o->receive_maximum) || !take_le16(t, client_n) ||
-	    !take_le16(t, peer_n) || !take_le16(t, &zeros))
+	    !take_le16(t, peer_n) || !take_le16(t, limits_n))
 		return false;
 	if (!take_le64(t, &o->customer) || !take_le64(t, &o->token) || !take_le64(t, &until) ||
-	    !take_le32(t, &o->session_expiry_s) || !take_le32(t, &o->will_delay_s) ||
-	    !take_le32(t, &o->queue_messages) || !take_le32(t, &o->queue_bytes) ||
-	    !take_le32(t, &o->subscriptions))
+	    !take_le32(t, &o->session_expiry_s) || !take_le32(t, &o->will_delay_s))
 		return false;
 	o->will_retain = retain;
 	o->rights_until = (int64_t)until;
-	return retain <= 1 && zero == 0 && zeros == 0 && until <= INT64_MAX;
+	return retain <= 1 && zero == 0 && until <= INT64_MAX;
 }
 
 /* Customer 0 is the trusted world: nobody comes into it through a client's channel. */
@@ -363,10 +387,11 @@ bool link_open_read(struct str body, uint8_t flags, struct link_open *out)
 {
 	struct take t = take_from(body.p, body.n);
 	struct link_open o;
-	uint16_t client_n, peer_n;
+	uint16_t client_n, peer_n, limits_n;
 
 	memset(&o.will, 0, sizeof(o.will));
-	if (!open_fixed_take(&t, &o, &client_n, &peer_n) ||
+	if (!open_fixed_take(&t, &o, &client_n, &peer_n, &limits_n) ||
+	    !take_bytes(&t, limits_n, &o.limits) || !limits_ok(o.limits) ||
 	    !take_bytes(&t, client_n, &o.client_id) || !take_bytes(&t, peer_n, &o.peer) ||
 	    !open_ok(&o, flags))
 		return false;
@@ -420,9 +445,9 @@ bool link_token_read(struct str body, struct link_token *out)
 	struct link_token v;
 	uint64_t until;
 
-	if (!take_le64(&t, &v.token) || !take_le64(&t, &until) ||
-	    !take_le32(&t, &v.queue_messages) || !take_le32(&t, &v.queue_bytes) ||
-	    !take_le32(&t, &v.subscriptions) || until > INT64_MAX || !at_end(&t))
+	if (!take_le64(&t, &v.token) || !take_le64(&t, &until) || until > INT64_MAX)
+		return false;
+	if (!take_le16_text(&t, &v.limits) || !limits_ok(v.limits) || !at_end(&t))
 		return false;
 	v.rights_until = (int64_t)until;
 	*out = v;

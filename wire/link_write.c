@@ -185,12 +185,20 @@ void link_hello_write(struct buf *b, const struct link_hello *h)
 	buf_commit(b, LINK_HEAD + body);
 }
 
+void link_limit_put(struct buf *b, const struct link_limit *l)
+{
+	MUST(l->value >= -1);
+	buf_u8(b, l->level);
+	buf_u8(b, l->id);
+	buf_le64(b, (uint64_t)l->value);
+}
+
 void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
                      const struct link_open *o)
 {
 	bool will = flags & LINK_OPEN_WILL;
-	size_t body =
-	    OPEN_FIXED + len16(o->client_id) + len16(o->peer) + (will ? msg_size(&o->will) : 0);
+	size_t body = OPEN_FIXED + len16(o->limits) + len16(o->client_id) + len16(o->peer) +
+	              (will ? msg_size(&o->will) : 0);
 	uint8_t *w = start(b, (struct to){ LINK_OPEN, flags, generation, channel }, body);
 
 	if (!w)
@@ -202,15 +210,13 @@ void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8
 	w = put16(w, o->receive_maximum);
 	w = put16(w, len16(o->client_id));
 	w = put16(w, len16(o->peer));
-	w = put16(w, 0);
+	w = put16(w, len16(o->limits));
 	w = put64(w, o->customer);
 	w = put64(w, o->token);
 	w = put64(w, (uint64_t)o->rights_until);
 	w = put32(w, o->session_expiry_s);
 	w = put32(w, will ? o->will_delay_s : 0);
-	w = put32(w, o->queue_messages);
-	w = put32(w, o->queue_bytes);
-	w = put32(w, o->subscriptions);
+	w = put_text(w, o->limits);
 	w = put_text(w, o->client_id);
 	w = put_text(w, o->peer);
 	if (will)
@@ -234,15 +240,16 @@ void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint
 void link_token_write(struct buf *b, uint32_t channel, uint16_t generation,
                       const struct link_token *t)
 {
-	enum { BODY = 8 + 8 + 4 + 4 + 4 };
-	uint8_t *w = start(b, (struct to){ LINK_TOKEN, 0, generation, channel }, BODY);
+	size_t body = 8 + 8 + 2 + len16(t->limits);
+	uint8_t *w = start(b, (struct to){ LINK_TOKEN, 0, generation, channel }, body);
 
 	if (!w)
 		return;
 	MUST(t->rights_until >= 0);
 	w = put64(put64(w, t->token), (uint64_t)t->rights_until);
-	put32(put32(put32(w, t->queue_messages), t->queue_bytes), t->subscriptions);
-	buf_commit(b, LINK_HEAD + BODY);
+	w = put16(w, len16(t->limits));
+	put_text(w, t->limits);
+	buf_commit(b, LINK_HEAD + body);
 }
 
 void link_closed_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t reason)

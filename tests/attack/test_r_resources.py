@@ -447,22 +447,66 @@ def test_R11_a_receiver_that_never_answers_gets_its_window_and_no_more(small, ve
 
 # ---- What stays ----
 
+def leave(port, token, client_id, version, filters=()):
+    """A session that stays when its client goes."""
+    c = open_client(port, token, client_id, version, clean=False, properties=((0x11, 0xFFFFFFFF),) if version == 5 else ())
+    if filters:
+        c.subscribe(*filters)
+    c.send(packet(DISCONNECT)).closed()
+
+
+def came_back(port, token, client_id, version):
+    """Was the session still there?"""
+    with open_client(port, token, client_id, version, clean=False, properties=((0x11, 0xFFFFFFFF),) if version == 5 else ()) as c:
+        return bool(c.present)
+
+
 @V
-def test_R12_sessions_of_a_customer_are_counted_connected_or_not(small, version):
+def test_R12_sessions_that_are_owed_something_are_counted_connected_or_not(small, version):
     customer, other = small.new_customer(), small.new_customer()
     token = customer.token()
-    stay = {"clean": False, "properties": ((0x11, 0xFFFFFFFF),)} if version == 5 else {"clean": False}
-    for i in range(20):
-        c = open_client(small.port, token, "s%d" % i, version, **stay)
-        c.send(packet(DISCONNECT)).closed()
-    assert refused(small.port, token, "one-more", version) == (0x97 if version == 5 else 3)
-    c = open_client(small.port, token, "s7", version, **stay)    # one of them is no newcomer
-    assert c.present
-    c.send(packet(DISCONNECT)).closed()
-    open_client(small.port, other.token(), "one-more", version).close()
-    c = open_client(small.port, token, "s7", version, clean=True)
-    c.send(packet(DISCONNECT)).closed()
-    wait_for(lambda: refused(small.port, token, "one-more", version) == 0, 3)
+    for i in range(19):
+        leave(small.port, token, "s%d" % i, version, [("t", 1)])
+    with open_client(small.port, token, "p", version) as p:    # the twentieth
+        p.publish("t", "x", qos=1).expect(PUBACK)
+    wait_for(lambda: refused(small.port, token, "s19", version, clean=False) == 0, 3)    # p's has ended
+    leave(small.port, token, "s19", version, [("t", 1)])
+    with open_client(small.port, token, "s19", version, clean=False) as p:    # the last one is there, and is owed nothing
+        assert p.present
+        assert refused(small.port, token, "one-more", version) == (0x97 if version == 5 else 3)
+        assert came_back(small.port, token, "s7", version)    # one of them is no newcomer
+        open_client(small.port, other.token(), "one-more", version).close()
+        with open_client(small.port, token, "s7", version, clean=True) as c:
+            c.send(packet(DISCONNECT)).closed()
+        wait_for(lambda: refused(small.port, token, "one-more", version) == 0, 3)
+
+
+@V
+def test_R12_over_the_count_the_session_that_was_left_first_and_is_owed_nothing_ends(small, version):
+    customer = small.new_customer()
+    token = customer.token()
+    for i in range(19):
+        leave(small.port, token, "s%d" % i, version, [("t%d" % i, 1)])
+    with open_client(small.port, token, "p", version) as p:
+        p.publish("t0", "x", qos=1).expect(PUBACK)    # the oldest is owed a message: it stays
+        with open_client(small.port, token, "new1", version), open_client(small.port, token, "new2", version):
+            assert "session-evicted cid=%d client=s1" % customer.cid in small.log("core").replace("ev=", "")
+            assert came_back(small.port, token, "s0", version)
+            assert came_back(small.port, token, "s3", version)
+            assert not came_back(small.port, token, "s1", version)
+
+
+@V
+def test_R12_a_token_has_so_many_sessions_of_its_customers(small, version):
+    customer = small.new_customer()
+    few, free = customer.token(limits={"mqtt_stored_sessions": 2}), customer.token()
+    for i in range(2):
+        leave(small.port, few, "few%d" % i, version)
+    leave(small.port, free, "free", version)
+    with open_client(small.port, few, "new1", version), open_client(small.port, few, "new2", version):
+        assert refused(small.port, few, "new3", version) == (0x97 if version == 5 else 3)    # those who are here stay
+        assert refused(small.port, free, "new3", version) == 0
+        assert came_back(small.port, free, "free", version)    # of the other token none had to go
 
 
 @V

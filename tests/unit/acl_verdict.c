@@ -32,9 +32,9 @@ static void a_whole_token_is_read(void)
 	            "\"ttl\":0,\"accessed\":1,\"created\":1,"
 	            "\"access\":{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"a/"
 	            "#\",\"actions\":[\"publish\"]}]},\"ips\":\"10.0.*\","
-	            "\"limits\":{\"mqtt_session_messages\":1,\"mqtt_session_storage\":4294967295,"
-	            "\"mqtt_subscriptions\":3,\"mqtt_sessions\":4,"
-	            "\"mqtt_packet_size\":5,\"mqtt_messages\":6,\"api_calls\":\"whatever\"},"
+	            "\"limits\":{\"mqtt_sessions\":4,\"api_calls\":\"whatever\"},"
+	            "\"customer_limits\":{\"mqtt_sessions\":40},"
+	            "\"server_limits\":{\"mqtt_sessions\":400},"
 	            "\"info\":\"my token\",\"metadata\":{}}");
 
 	IS(t.id, 42);
@@ -46,14 +46,11 @@ static void a_whole_token_is_read(void)
 	YES(acl_may_publish(t.acl, STR("a/b")));
 	NO(acl_may_publish(t.acl, STR("b")));
 	IS_BYTES(str_c(t.ips), STR("10.0.*"));
-	IS(t.limits.queue_messages, 1);
-	IS(t.limits.queue_bytes, 4294967295);
-	IS(t.limits.subscriptions, 3);
-	IS(t.limits.connections, 4);
-	IS(t.limits.packet_bytes, 5);
-	IS(t.limits.publish_per_second, 6);
+	IS(limits_value(t.limits, LIMIT_SESSIONS, LIMIT_BY_TOKEN, 10), 4);
+	IS(limits_value(t.limits, LIMIT_SESSIONS, LIMIT_BY_CUSTOMER, 10), 40);
+	IS(limits_value(t.limits, LIMIT_SESSIONS, LIMIT_BY_SERVER, 10), 400);
 	token_info_free(&t);
-	IS(t.acl == NULL && t.ips == NULL, 1);
+	IS(t.acl == NULL && t.ips == NULL && t.limits == NULL, 1);
 	token_info_free(&t);
 	token_info_free(NULL);
 }
@@ -65,7 +62,7 @@ static void what_is_not_needed_may_be_missing(void)
 	IS(t.id, 0);
 	IS(t.expire, 0);
 	IS(t.ips == NULL, 1);
-	IS(t.limits.queue_messages | t.limits.connections, 0);
+	IS(t.limits == NULL, 1);
 	token_info_free(&t);
 }
 
@@ -76,18 +73,6 @@ static void disabled_and_blocked_are_told_and_not_judged(void)
 
 	NO(t.enabled);
 	YES(t.customer_blocked);
-	token_info_free(&t);
-}
-
-static void unlimited_is_not_set(void)
-{
-	struct token_info t = info_of(
-	    "{" NEEDED
-	    ",\"limits\":{\"mqtt_sessions\":-1,\"mqtt_messages\":0,\"mqtt_packet_size\":9}}");
-
-	IS(t.limits.connections, 0);
-	IS(t.limits.publish_per_second, 0);
-	IS(t.limits.packet_bytes, 9);
 	token_info_free(&t);
 }
 
@@ -122,9 +107,12 @@ static const struct bad_row {
 	{ "{" NEEDED ",\"accessed\":true}", "accessed must be an integer" },
 	{ "{" NEEDED ",\"created\":-5}", "created is out of range" },
 	{ "{" NEEDED ",\"limits\":[]}", "limits must be an object" },
-	{ "{" NEEDED ",\"limits\":{\"mqtt_sessions\":-2}}", "mqtt_sessions is out of range" },
-	{ "{" NEEDED ",\"limits\":{\"mqtt_session_storage\":4294967296}}",
-	  "mqtt_session_storage is out of range" },
+	{ "{" NEEDED ",\"customer_limits\":1}", "customer_limits must be an object" },
+	{ "{" NEEDED ",\"server_limits\":null}", "server_limits must be an object" },
+	{ "{" NEEDED ",\"limits\":{\"mqtt_sessions\":-2}}",
+	  "mqtt_sessions is out of range: -1 (no limit of its own) or 0 to 10000000" },
+	{ "{" NEEDED ",\"limits\":{\"mqtt_packet_size\":5}}",
+	  "mqtt_packet_size is out of range: -1 (no limit of its own) or 128 to 267386880" },
 	{ "{" NEEDED ",\"limits\":{\"mqtt_messages\":\"9\"}}", "mqtt_messages must be an integer" },
 	{ "{" NEEDED ",\"ips\":[]}", "ips must be a string" },
 	{ "{" NEEDED ",\"ips\":\"10.0.0.0/8\"}",
@@ -324,7 +312,7 @@ static void masks_have_a_form(void)
 }
 
 RUN(a_whole_token_is_read, what_is_not_needed_may_be_missing,
-    disabled_and_blocked_are_told_and_not_judged, unlimited_is_not_set,
+    disabled_and_blocked_are_told_and_not_judged,
     an_object_that_is_not_understood_is_refused_with_the_reason,
     a_token_ends_with_the_later_of_expire_and_ttl, times_are_taken_together,
     a_reply_has_one_result_and_no_errors, nonsense_is_refused, a_reply_cut_anywhere_is_refused,

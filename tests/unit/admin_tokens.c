@@ -302,9 +302,9 @@ static void the_limits_of_auth_info_are_the_lowest_of_token_and_all_above(void)
 	(void)snprintf(key, sizeof(key), "%s", world_string(&w, 0, "key"));
 	IS(ASK(&w, HTTP_GET, "/auth/info", key), 200);
 	IS(token_info_read_reply(&info, str_c(w.text), why, sizeof(why)), 0);
-	IS(info.limits.connections, 5);
-	IS(info.limits.subscriptions, 3);
-	IS(info.limits.publish_per_second, 9);
+	IS(limits_value(info.limits, LIMIT_SESSIONS, LIMIT_BY_TOKEN, 100), 5);
+	IS(limits_value(info.limits, LIMIT_SUBSCRIPTIONS, LIMIT_BY_TOKEN, 100), 3);
+	IS(limits_value(info.limits, LIMIT_MESSAGES, LIMIT_BY_TOKEN, 100), 9);
 	token_info_free(&info);
 	world_close(&w);
 }

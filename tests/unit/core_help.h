@@ -163,13 +163,40 @@ static struct str inner(struct room *room, const char *name)
 struct terms {
 	const char *id, *will; /* will: topic; payload is "bye" */
 	uint64_t customer;
-	uint32_t expiry, delay, queue_messages, queue_bytes, subscriptions;
+	uint32_t expiry, delay;
+	/* told as limits of the token; 0 = not told */
+	uint32_t queue_messages, queue_bytes, subscriptions;
+	/* told besides; in the order of levels */
+	unsigned limit_count;
+	struct link_limit limits[4];
 	uint16_t window;
 	uint8_t will_qos;
 	bool clean, will_retain;
 	int64_t rights_until;
 	uint64_t token;
 };
+
+static void put_limit(struct buf *b, enum limit id, uint32_t value)
+{
+	if (value)
+		link_limit_put(b, &(struct link_limit){ LIMIT_BY_SERVER, (uint8_t)id, value });
+}
+
+static struct str limits_of(const struct terms *t)
+{
+	static struct buf b; /* small, kept: some tests make allocations fail */
+
+	buf_reset(&b);
+	put_limit(&b, LIMIT_SESSION_MESSAGES, t->queue_messages);
+	put_limit(&b, LIMIT_SESSION_STORAGE, t->queue_bytes);
+	put_limit(&b, LIMIT_SUBSCRIPTIONS, t->subscriptions);
+	for (unsigned i = 0; i < t->limit_count; i++)
+		link_limit_put(&b, &t->limits[i]);
+	return buf_str(&b);
+}
+#define LIMITED(...) \
+	.limit_count = sizeof((struct link_limit[]){ __VA_ARGS__ }) / sizeof(struct link_limit), \
+	.limits = { __VA_ARGS__ }
 
 __attribute__((unused)) static bool open_with(struct client *c, struct terms t)
 {
@@ -181,9 +208,7 @@ __attribute__((unused)) static bool open_with(struct client *c, struct terms t)
 		               .session_expiry_s = t.expiry,
 		               .will_delay_s = t.delay,
 		               .rights_until = t.rights_until,
-		               .queue_messages = t.queue_messages,
-		               .queue_bytes = t.queue_bytes,
-		               .subscriptions = t.subscriptions,
+		               .limits = limits_of(&t),
 		               .client_id = str_c(t.id),
 		               .peer = STR("local"),
 		               .will_qos = t.will_qos,

@@ -177,9 +177,181 @@ static void a_customer_that_has_nothing_else_left_is_not_forgotten_with_its_buck
 	end();
 }
 
+/* ---- Sessions (attack R12) ---- */
+
+static void leave(struct client *c, struct terms t)
+{
+	t.expiry = 600;
+	YES(open_with(c, t));
+	YES(c->port.session);
+	session_resume(&c->port);
+	SUB(c, t.id, 1);
+	session_close(&c->port, 0, 0);
+	later(10);
+}
+
+static bool there(const char *id)
+{
+	return session_find(customer_find(home, 7), str_c(id));
+}
+
+static void the_session_that_was_left_first_and_is_owed_nothing_makes_room(void)
+{
+	begin();
+	config.customer_sessions = 4;
+	leave(&a, (struct terms){ .id = "1" });
+	leave(&a, (struct terms){ .id = "2" });
+	leave(&a, (struct terms){ .id = "3" });
+	leave(&a, (struct terms){ .id = "1" }); /* it came back: now it is the last */
+	PUB(&p, "2", "x", 1, 1);                /* owed something from now on */
+	OPEN(&b, .id = "4");
+	YES(b.port.session && there("1") && there("2"));
+	NO(there("3"));
+	IS(home->counters.evicted, 1);
+	YES(open_with(&a, (struct terms){ .id = "5" }));
+	YES(a.port.session && there("2"));
+	NO(there("1"));
+	end();
+}
+
+static void who_is_here_or_owed_something_never_makes_room(void)
+{
+	begin();
+	config.customer_sessions = 2;
+	leave(&a, (struct terms){ .id = "1" });
+	PUB(&p, "1", "x", 1, 1);
+	b.n = 0;
+	YES(open_with(&b, (struct terms){ .id = "2" }));
+	SAID(&b, "opened p0 97");
+	YES(there("1"));
+	IS(home->counters.evicted, 0);
+	end();
+}
+
+static void the_last_session_of_a_customer_makes_room_for_the_next(void)
+{
+	begin();
+	session_close(&p.port, 0, 0);
+	config.customer_sessions = 1;
+	leave(&a, (struct terms){ .id = "1" });
+	OPEN(&b, .id = "2");
+	YES(b.port.session);
+	NO(there("1"));
+	end();
+}
+
+static void a_token_has_a_count_of_its_own_and_takes_no_room_of_others(void)
+{
+	struct link_limit two = { LIMIT_BY_TOKEN, LIMIT_STORED_SESSIONS, 2 };
+
+	begin();
+	leave(&a, (struct terms){ .id = "other", .token = 8 });
+	leave(&a, (struct terms){ .id = "1", .token = 9, LIMITED(two) });
+	OPEN(&a, .id = "2", .token = 9, LIMITED(two));
+	OPEN(&b, .id = "3", .token = 9, LIMITED(two));
+	YES(b.port.session && there("other"));
+	NO(there("1"));
+	session_close(&p.port, 0, 0);
+	p.n = 0;
+	YES(open_with(&p, (struct terms){ .id = "4", .token = 9, LIMITED(two) }));
+	SAID(&p, "opened p0 97");
+	session_close(&b.port, 0, 0);
+	YES(open_with(&b, (struct terms){ .id = "other", .token = 9, LIMITED(two) }));
+	YES(b.port.session); /* it changes hands: there is room again */
+	IS(customer_find(home, 7)->accounts.count, 1);
+	end();
+}
+
+static void a_customers_limit_is_told_and_counts_over_its_tokens(void)
+{
+	struct link_limit three = { LIMIT_BY_CUSTOMER, LIMIT_STORED_SESSIONS, 3 };
+	struct link_limit none = { LIMIT_BY_TOKEN, LIMIT_STORED_SESSIONS, 0 };
+
+	begin();
+	OPEN(&a, .id = "1", .token = 8, LIMITED(three));
+	OPEN(&b, .id = "2", .token = 9, LIMITED(three));
+	session_close(&b.port, LINK_CLOSE_EXPIRY, 0);
+	YES(open_with(&b, (struct terms){ .id = "2", .token = 9, LIMITED(three, none) }));
+	NO(b.port.session); /* the token may none */
+	YES(open_with(&b, (struct terms){ .id = "2", .token = 9, LIMITED(three) }));
+	YES(b.port.session);
+	session_close(&p.port, LINK_CLOSE_EXPIRY, 0);
+	YES(open_with(&p, (struct terms){ .id = "3", .token = 9, LIMITED(three) }));
+	YES(p.port.session);
+	three.value = 2; /* lowered: who is here stays, nobody new comes */
+	session_close(&b.port, LINK_CLOSE_EXPIRY, 0);
+	YES(open_with(&b, (struct terms){ .id = "4", .token = 9, LIMITED(three) }));
+	NO(b.port.session);
+	end();
+}
+
+/* ---- Retained messages of a token (attack R13) ---- */
+
+static void a_token_has_room_for_retained_messages_of_its_own(void)
+{
+	struct link_limit two = { LIMIT_BY_TOKEN, LIMIT_RETAINED_MESSAGES, 2 };
+
+	begin();
+	OPEN(&a, .id = "a", .token = 8, LIMITED(two));
+	OPEN(&b, .id = "b", .token = 9);
+	PUB(&a, "1", "x", 1 | LINK_RETAIN, 1);
+	PUB(&a, "2", "x", 1 | LINK_RETAIN, 2);
+	PUB(&a, "3", "x", 1 | LINK_RETAIN, 3);
+	SAID(&a, "puback#1 10 puback#2 10 puback#3 97");
+	PUB(&b, "3", "x", 1 | LINK_RETAIN, 1);
+	PUB(&b, "1", "y", 1 | LINK_RETAIN, 2); /* it is b's now */
+	PUB(&a, "4", "x", 1 | LINK_RETAIN, 4);
+	PUB(&a, "5", "x", 1 | LINK_RETAIN, 5);
+	SAID(&a, "puback#4 10 puback#5 97");
+	PUB(&a, "2", "", 1 | LINK_RETAIN, 6);
+	PUB(&a, "5", "x", 1 | LINK_RETAIN, 7);
+	SAID(&a, "puback#6 10 puback#7 10");
+	end();
+}
+
+static void a_token_has_room_for_bytes_of_its_own(void)
+{
+	struct link_limit few = { LIMIT_BY_TOKEN, LIMIT_RETAINED_STORAGE, 1000 };
+
+	begin();
+	OPEN(&a, .id = "a", .token = 8, LIMITED(few));
+	for (uint16_t i = 1; i < 10; i++) {
+		char name[2] = { (char)('0' + i), 0 };
+
+		PUB(&a, name, "0123456789", 1 | LINK_RETAIN, i);
+	}
+	YES(retained_bytes(customer_find(home, 7)->retained) <= 1000);
+	YES(home->counters.retained_refused > 0);
+	YES(home->counters.retained_set > 1);
+	end();
+}
+
+static void an_account_is_there_while_it_has_something(void)
+{
+	struct map *accounts;
+
+	begin();
+	accounts = &customer_find(home, 7)->accounts;
+	IS(accounts->count, 1);
+	OPEN(&a, .id = "a", .token = 8);
+	PUB(&a, "1", "x", 1 | LINK_RETAIN, 1);
+	session_close(&a.port, 0, 0);
+	IS(accounts->count, 2); /* its message */
+	PUB(&p, "1", "", 1 | LINK_RETAIN, 1);
+	IS(accounts->count, 1);
+	end();
+}
+
 RUN(a_take_over_war_ends_after_ten_and_the_one_inside_stays, later_one_take_over_per_second_fits,
     coming_back_after_leaving_is_no_take_over, without_an_interval_take_overs_are_free,
     overlapping_filters_give_so_many_copies_and_no_more,
     ids_without_a_release_make_room_after_their_time, an_old_id_is_known_as_long_as_there_is_room,
     wills_over_their_rate_are_dropped_and_counted,
-    a_customer_that_has_nothing_else_left_is_not_forgotten_with_its_bucket)
+    a_customer_that_has_nothing_else_left_is_not_forgotten_with_its_bucket,
+    the_session_that_was_left_first_and_is_owed_nothing_makes_room,
+    who_is_here_or_owed_something_never_makes_room,
+    the_last_session_of_a_customer_makes_room_for_the_next,
+    a_token_has_a_count_of_its_own_and_takes_no_room_of_others,
+    a_customers_limit_is_told_and_counts_over_its_tokens,
+    a_token_has_room_for_retained_messages_of_its_own, a_token_has_room_for_bytes_of_its_own,
+    an_account_is_there_while_it_has_something)

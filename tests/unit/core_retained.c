@@ -30,7 +30,7 @@ static struct retained *filled(const char *const *topics)
 {
 	struct retained *r;
 
-	IS(retained_new(&r), 0);
+	IS(retained_new(&r, NULL), 0);
 	for (; *topics; topics++)
 		IS(set(r, *topics, 1, LINK_NO_EXPIRY), 0);
 	return r;
@@ -131,7 +131,7 @@ static void the_same_message_may_be_set_again(void)
 	struct msg *m = make(STR("a"), 1, LINK_NO_EXPIRY);
 	struct retained *r;
 
-	IS(retained_new(&r), 0);
+	IS(retained_new(&r, NULL), 0);
 	IS(retained_set(r, msg_name(m), m), 0);
 	IS(retained_set(r, msg_name(m), m), 0);
 	IS(m->refs, 2);
@@ -144,7 +144,7 @@ static void over_the_count_a_new_name_is_refused_but_a_known_one_is_not(void)
 {
 	struct retained *r = filled((const char *const[]){ "a", "b", NULL });
 
-	retained_limit(r, 2, 0);
+	retained_limit(r, 2, LIMIT_NONE);
 	IS(set(r, "c", 1, LINK_NO_EXPIRY), -E_LIMIT);
 	IS(set(r, "b", 2, LINK_NO_EXPIRY), 0);
 	YES(retained_clear(r, STR("a")));
@@ -157,10 +157,11 @@ static void over_the_bytes_nothing_grows(void)
 	struct retained *r = filled((const char *const[]){ "a", "b", NULL });
 	size_t bytes = retained_bytes(r);
 
-	retained_limit(r, 0, bytes);
+	retained_limit(r, LIMIT_NONE, (int64_t)bytes);
 	IS(set(r, "c", 1, LINK_NO_EXPIRY), -E_LIMIT);
 	IS(set(r, "a", 2, LINK_NO_EXPIRY), 0);
-	retained_limit(r, 0, 1); /* lowered later: what is there may be replaced, not grow */
+	retained_limit(r, LIMIT_NONE,
+	               1); /* lowered later: what is there may be replaced, not grow */
 	IS(set(r, "a", 3, LINK_NO_EXPIRY), 0);
 	IS(retained_bytes(r), bytes);
 	retained_free(&r);
@@ -186,7 +187,7 @@ static void a_sweep_finds_what_expired_in_slices(void)
 	char text[16];
 	size_t swept = 0;
 
-	IS(retained_new(&r), 0);
+	IS(retained_new(&r, NULL), 0);
 	for (unsigned i = 0; i < 1000; i++) {
 		sprintf(text, "n/%u", i);
 		IS(set(r, text, 1, i % 2 ? 10 : LINK_NO_EXPIRY), 0);
@@ -210,7 +211,7 @@ static void a_purge_takes_what_this_token_may_not_say_any_more(void)
 {
 	struct retained *r;
 
-	IS(retained_new(&r), 0);
+	IS(retained_new(&r, NULL), 0);
 	IS(set(r, "a", 1, LINK_NO_EXPIRY), 0);
 	IS(set(r, "b", 1, LINK_NO_EXPIRY), 0);
 	IS(set(r, "c", 2, LINK_NO_EXPIRY), 0);
@@ -345,7 +346,7 @@ static void any_change_keeps_the_store_equal_to_a_plain_array(void)
 	struct retained *r;
 	size_t there = 0;
 
-	IS(retained_new(&r), 0);
+	IS(retained_new(&r, NULL), 0);
 	make_names();
 	for (size_t round = 0; round < 100000; round++) {
 		flip(r, any_below(NAMES));
@@ -392,7 +393,7 @@ static void a_walk_looks_only_where_a_match_can_be(void)
 	char text[32];
 	size_t found;
 
-	IS(retained_new(&r), 0);
+	IS(retained_new(&r, NULL), 0);
 	for (unsigned i = 0; i < 10000; i++) {
 		/* 10 x 100 x 10 */
 		sprintf(text, "%c/%u/%c", 'a' + i % 10, i / 100, 'a' + i / 10 % 10);
@@ -421,7 +422,7 @@ static void without_memory_nothing_changes(void)
 		size_t found = 0;
 		int err;
 
-		if (retained_new(&r))
+		if (retained_new(&r, NULL))
 			continue;
 		m = msg_new(&src, 0, true, 1, NULL, 0);
 		if (m && retained_set(r, STR("b/c"), m)) {
@@ -471,7 +472,7 @@ static void large_stores_are_walked(void)
 	struct retained *r;
 	char text[32];
 
-	IS(retained_new(&r), 0);
+	IS(retained_new(&r, NULL), 0);
 	for (unsigned i = 0; i < groups * 100; i++) {
 		sprintf(text, "fleet/%u/state/%u", i % groups, i / groups);
 		IS(set(r, text, 1, LINK_NO_EXPIRY), 0);

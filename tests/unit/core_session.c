@@ -449,11 +449,13 @@ static void with_another_token_only_that_one_counts(void)
 
 static void another_token_brings_its_limits(void)
 {
-	struct link_token small = { .token = 9, .subscriptions = 1 }, any = { .token = 10 };
+	struct terms one = { .subscriptions = 1 };
+	struct link_token small = { .token = 9 }, any = { .token = 10 };
 
 	begin();
 	OPEN(&a, .id = "x", .token = 8);
 	SUBBED(&a, "a");
+	small.limits = limits_of(&one);
 	session_token(&a.port, &small);
 	SUB(&a, "b");
 	SAID(&a, "suback#7 97");
@@ -469,7 +471,7 @@ static void a_will_that_finds_no_memory_for_its_new_token_is_dropped(void)
 
 	begin();
 	OPEN(&a, .id = "x", .will = "w", .token = 8);
-	mem_fail_at(1, false);
+	mem_fail_at(1, true);
 	session_token(&a.port, &nine);
 	mem_fail_at(0, false);
 	YES(!a.port.session->will);

@@ -67,7 +67,7 @@ static void other_addresses_or_limits_are_told_too(void)
 	UNTIL(told_count == 1, 2000);
 	atomic_store(&ep->extra, ",\"ips\":\"10.0.*\",\"limits\":{\"mqtt_sessions\":3}");
 	UNTIL(told_count == 2, 2000);
-	IS(auth_verdict(t)->info.limits.connections, 3);
+	IS(limits_value(auth_verdict(t)->info.limits, LIMIT_SESSIONS, LIMIT_BY_TOKEN, 10), 3);
 	auth_token_put(&t);
 	end();
 }

@@ -101,6 +101,25 @@ static void a_token_is_counted_by_customer_and_id(void)
 	caps_free(&caps);
 }
 
+static void a_customer_is_counted_over_its_tokens_and_0_lets_nobody_in(void)
+{
+	struct caps *caps = NULL;
+	struct cap *one = NULL, *two = NULL, *three = NULL;
+
+	IS(caps_new(&caps), 0);
+	IS(caps_enter_customer(caps, 7, 2, &one), 0);
+	IS(caps_enter_customer(caps, 7, 2, &two), 0);
+	IS(caps_enter_customer(caps, 7, 2, &three), -E_LIMIT);
+	IS(caps_enter_customer(caps, 8, 0, &three), -E_LIMIT);
+	IS(caps_enter_token(caps, 7, 0, 1, &three), 0); /* no customer */
+	caps_leave(caps, &three);
+	IS(caps_enter_customer(caps, 7, INT64_MAX, &three), 0);
+	caps_leave(caps, &one);
+	caps_leave(caps, &two);
+	caps_leave(caps, &three);
+	caps_free(&caps);
+}
+
 static void counting_survives_missing_memory(void)
 {
 	struct sock_addr a = { .bytes = { 1 } };
@@ -161,5 +180,5 @@ RUN(states_lead_to_open_only_through_auth, every_state_can_end_and_the_end_is_th
     every_end_has_its_own_word, a_broken_rule_finds_its_end,
     a_broken_rule_sends_the_will_and_a_goodbye_does_not, an_address_is_counted_apart_from_others,
     all_addresses_together_have_a_limit, a_token_is_counted_by_customer_and_id,
-    counting_survives_missing_memory, addresses_are_read_and_doubtful_ones_refused,
-    the_defaults_agree_with_each_other)
+    a_customer_is_counted_over_its_tokens_and_0_lets_nobody_in, counting_survives_missing_memory,
+    addresses_are_read_and_doubtful_ones_refused, the_defaults_agree_with_each_other)

@@ -75,12 +75,16 @@ static void what_is_legal_somewhere_has_a_handler_and_a_name(void)
 
 static void a_topic_may_have_so_many_bytes_and_levels(void)
 {
-	struct proxy_config f = { .topic_max = 8, .levels_max = 3 };
+	struct worker w = { .index = 0 };
+	struct badge b = { .quotas.token = { [LIMIT_TOPIC_SIZE] = 8, [LIMIT_TOPIC_LEVELS] = 3 } };
+	struct conn c = { .worker = &w, .badge = &b };
 
-	YES(gate_topic_fits(&f, STR("12345678")));
-	NO(gate_topic_fits(&f, STR("123456789")));
-	YES(gate_topic_fits(&f, STR("a/b/c")));
-	NO(gate_topic_fits(&f, STR("a/b/c/")));
+	YES(gate_topic_fits(&c, STR("12345678")));
+	NO(gate_topic_fits(&c, STR("123456789")));
+	YES(gate_topic_fits(&c, STR("a/b/c")));
+	NO(gate_topic_fits(&c, STR("a/b/c/")));
+	IS(w.over[LIMIT_TOPIC_SIZE], 1);
+	IS(w.over[LIMIT_TOPIC_LEVELS], 1);
 }
 
 static struct mqtt_props with_user(struct buf *room, unsigned count, size_t value)
@@ -103,17 +107,22 @@ static struct mqtt_props with_user(struct buf *room, unsigned count, size_t valu
 
 static void user_properties_are_bounded_in_number_and_bytes(void)
 {
-	struct proxy_config f = { .user_properties_max = 4, .user_properties_bytes = 100 };
+	struct worker w = { .index = 0 };
+	struct badge b = { .quotas.token = {
+			       [LIMIT_USER_PROPERTIES] = 4, [LIMIT_USER_PROPERTIES_SIZE] = 100 } };
+	struct conn c = { .worker = &w, .badge = &b };
 	struct buf room = { 0 };
 	struct mqtt_props p = with_user(&room, 4, 19); /* 4 * (5 + 1 + 19) = 100 */
 
-	IS(gate_props(&f, &p), RC_SUCCESS);
+	IS(gate_props(&c, &p), RC_SUCCESS);
 	buf_reset(&room);
 	p = with_user(&room, 5, 1);
-	IS(gate_props(&f, &p), RC_QUOTA_EXCEEDED);
+	IS(gate_props(&c, &p), RC_QUOTA_EXCEEDED);
 	buf_reset(&room);
 	p = with_user(&room, 4, 20);
-	IS(gate_props(&f, &p), RC_PACKET_TOO_LARGE);
+	IS(gate_props(&c, &p), RC_PACKET_TOO_LARGE);
+	IS(w.over[LIMIT_USER_PROPERTIES], 1);
+	IS(w.over[LIMIT_USER_PROPERTIES_SIZE], 1);
 	buf_free(&room);
 }
 

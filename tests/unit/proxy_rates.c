@@ -1,4 +1,7 @@
-/* Rates: how often addresses and customers may connect, how much one connection may do. */
+/* Rates: how often addresses, customers, tokens and clients may connect, how much one connection
+ * may do. */
+#include <stdio.h>
+
 #include "proxy/pace.h"
 #include "proxy/rates.h"
 #include "tests/kit/kit.h"
@@ -62,6 +65,44 @@ static void customers_are_no_addresses(void)
 	IS(taken(zero, 1, 0, 100), RATES_BURST_S);
 	IS(rates_take_customer(rates, 0, 1, 0), 0);
 	IS(rates_count(rates), 2);
+	rates_free(&rates);
+}
+
+static void tokens_customers_and_clients_have_buckets_of_their_own(void)
+{
+	unsigned n = 0;
+
+	IS(rates_new(&rates), 0);
+	for (unsigned i = 0; i < 100; i++)
+		n += rates_take_token(rates, 7, 1, 1, 0) == 0;
+	IS(n, RATES_BURST_S);
+	IS(rates_take_token(rates, 7, 2, 1, 0), 0);
+	IS(rates_take_token(rates, 8, 1, 1, 0), 0);
+	IS(rates_take_customer(rates, 7, 1, 0), 0);
+	n = 0;
+	for (unsigned i = 0; i < 100; i++)
+		n += !rates_take_client(rates, 7, STR("a"), 1, 0);
+	IS(n, RATES_BURST_S);
+	NO(rates_take_client(rates, 7, STR("b"), 1, 0));
+	NO(rates_take_client(rates, 8, STR("a"), 1, 0));
+	IS(rates_take_token(rates, 9, 1, 0, 0), -E_LIMIT); /* 0 lets nobody in */
+	IS(rates_take_token(rates, 9, 1, INT64_MAX, 0), 0);
+	rates_free(&rates);
+}
+
+static void client_ids_leave_room_for_others_and_pass_when_there_is_none(void)
+{
+	char id[16];
+
+	IS(rates_new(&rates), 0);
+	for (unsigned i = 0; i < RATES_MAX / 2 + 10; i++) {
+		(void)snprintf(id, sizeof(id), "%u", i);
+		NO(rates_take_client(rates, 7, str_c(id), 1, 0));
+	}
+	IS(rates_count(rates), RATES_MAX / 2);
+	IS(rates_take_customer(rates, 7, 1, 0), 0);
+	for (unsigned i = 0; i < 2 * RATES_BURST_S; i++)
+		NO(rates_take_client(rates, 7, STR("new"), 1, 0));
 	rates_free(&rates);
 }
 
@@ -161,6 +202,8 @@ static void being_over_it_begins_with_the_first_pause_and_ends_with_a_rest(void)
 
 RUN(an_address_has_a_burst_and_then_its_rate, addresses_have_buckets_of_their_own,
     an_ipv6_address_counts_as_its_64, customers_are_no_addresses,
+    tokens_customers_and_clients_have_buckets_of_their_own,
+    client_ids_leave_room_for_others_and_pass_when_there_is_none,
     no_rate_is_no_limit_and_costs_nothing, names_are_forgotten_when_their_buckets_are_full_again,
     this_machine_is_known, rates_survive_missing_memory, a_burst_is_free_and_then_there_is_a_pause,
     great_numbers_at_once_are_waited_for, without_a_rate_nothing_is_counted,

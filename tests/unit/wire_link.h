@@ -41,9 +41,7 @@ static const struct link_open sample_open = {
 	.session_expiry_s = 3600,
 	.will_delay_s = 5,
 	.rights_until = 1900000000,
-	.queue_messages = 1000,
-	.queue_bytes = 1 << 20,
-	.subscriptions = 50,
+	.limits = STR_INIT("\0\3\350\3\0\0\0\0\0\0\2\1\377\377\377\377\377\377\377\377"),
 	.client_id = STR_INIT("lamp-1"),
 	.peer = STR_INIT("192.0.2.1:4711"),
 	.will = { STR_INIT("customer/7/will"), STR_INIT(""), STR_INIT(""), STR_INIT(""),
@@ -82,7 +80,7 @@ static inline void write_close_with_expiry(struct buf *b)
 
 static inline void write_token(struct buf *b)
 {
-	link_token_write(b, 9, 3, &(struct link_token){ 42, 1700000000, 10, 20, 30 });
+	link_token_write(b, 9, 3, &(struct link_token){ 42, 1700000000, sample_open.limits });
 }
 
 static inline void write_closed(struct buf *b)

@@ -5,6 +5,7 @@
 static void an_open_tells_all_about_the_session(void)
 {
 	struct buf b = { 0 };
+	struct link_limit l;
 	struct link_open o;
 
 	link_open_write(&b, 9, 3, LINK_OPEN_WILL, &sample_open);
@@ -15,9 +16,11 @@ static void an_open_tells_all_about_the_session(void)
 	IS(o.token, 42);
 	IS(o.session_expiry_s, 3600);
 	IS(o.rights_until, 1900000000);
-	IS(o.queue_messages, 1000);
-	IS(o.queue_bytes, 1 << 20);
-	IS(o.subscriptions, 50);
+	YES(link_limits_next(&o.limits, &l));
+	YES(l.level == 0 && l.id == 3 && l.value == 1000);
+	YES(link_limits_next(&o.limits, &l));
+	YES(l.level == 2 && l.id == 1 && l.value == -1);
+	NO(link_limits_next(&o.limits, &l));
 	IS_STR(o.client_id, "lamp-1");
 	IS_STR(o.peer, "192.0.2.1:4711");
 	IS(o.will_qos, 1);
@@ -67,6 +70,11 @@ static void an_open_that_makes_no_sense_is_refused(void)
 	NO(opens(o, LINK_OPEN_WILL));
 	o = sample_open;
 	o.rights_until = -1;
+	NO(opens(o, LINK_OPEN_WILL));
+	o = sample_open;
+	o.limits = STR("\0\1\376\377\377\377\377\377\377\377"); /* -2 */
+	NO(opens(o, LINK_OPEN_WILL));
+	o.limits = STR("\0\1\1\0\0\0\0\0\0"); /* a byte short */
 	NO(opens(o, LINK_OPEN_WILL));
 }
 

@@ -1,0 +1,59 @@
+/* account.c - the accounts of a customer's tokens (account.h). */
+#include "base/base.h"
+#include "core/account.h"
+
+#include "base/mem.h"
+
+static uint64_t account_hash(uint64_t token)
+{
+	return hash_mix(token, 1);
+}
+
+static struct account *find(const struct map *accounts, uint64_t token)
+{
+	for (struct map_node *n = map_first(accounts, account_hash(token)); n; n = map_next(n)) {
+		struct account *a = container_of(n, struct account, node);
+
+		if (a->token == token)
+			return a;
+	}
+	return NULL;
+}
+
+struct account *account_get(struct map *accounts, uint64_t token)
+{
+	struct account *a = find(accounts, token);
+
+	MUST(token);
+	if (a)
+		return a;
+	a = mem_zalloc(sizeof(*a));
+	if (!a)
+		return NULL;
+	a->accounts = accounts;
+	a->token = token;
+	a->most_sessions = a->most_retained = a->most_retained_bytes = LIMIT_NONE;
+	if (map_add(accounts, &a->node, account_hash(token))) {
+		mem_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void account_settle(struct account **slot)
+{
+	struct account *a = *slot;
+
+	*slot = NULL;
+	if (!a || a->sessions || a->retained)
+		return;
+	map_del(a->accounts, &a->node);
+	map_trim(a->accounts);
+	mem_free(a);
+}
+
+void accounts_free(struct map *accounts)
+{
+	MUST(accounts->count == 0);
+	map_free(accounts);
+}

@@ -1,0 +1,143 @@
+/* admit.c - is a client let in (admit.h)? From here on its customer is known, so that what is
+ * counted is the customer's: whoever is noisy slows down itself (attacks R05, R06). */
+#include "base/base.h"
+#include "proxy/admit.h"
+
+#include "proxy/badge.h"
+#include "proxy/caps.h"
+#include "proxy/gate.h"
+#include "proxy/greet.h"
+#include "proxy/rates.h"
+#include "proxy/worker.h"
+
+bool admit_peer_fits(const struct conn *c, const struct token_info *info)
+{
+	char peer[SOCK_TEXT];
+
+	sock_text(&c->peer, peer);
+	return token_ips_allow(info->ips, str_c(peer));
+}
+
+int admit_cap(struct conn *c, const struct token_info *info, int64_t most, struct cap **out)
+{
+	return caps_enter_token(c->worker->crew->caps, info->customer, info->id, most, out);
+}
+
+/* ---- The steps: RC_SUCCESS, or why not ---- */
+
+/* Also the second look at what only a strange verdict would say: a "yes" of somebody disabled. */
+static unsigned by_token(struct conn *c, const struct token_info *info, const char **say)
+{
+	(void)c;
+	if (info->enabled && !info->customer_blocked)
+		return RC_SUCCESS;
+	*say = "token or account is not active";
+	return RC_NOT_AUTHORIZED;
+}
+
+static unsigned by_peer(struct conn *c, const struct token_info *info, const char **say)
+{
+	if (admit_peer_fits(c, info))
+		return RC_SUCCESS;
+	*say = "address not allowed for this token";
+	return RC_NOT_AUTHORIZED;
+}
+
+static unsigned by_sizes(struct conn *c, const struct token_info *info, const char **say)
+{
+	const struct mqtt_connect *m = &c->greet->connect;
+	const struct mqtt_will *will = &m->will;
+	unsigned reason;
+
+	(void)info;
+	if ((int64_t)m->client_id.n > c->badge->quotas.token[LIMIT_CLIENT_ID_SIZE]) {
+		*say = "client id too long";
+		return quota_over(c->worker, LIMIT_CLIENT_ID_SIZE);
+	}
+	reason = gate_props(c, &m->props);
+	if (reason || !will->present)
+		return reason;
+	if (!gate_topic_fits(c, will->topic) || (mqtt_has(&will->props, PROP_RESPONSE_TOPIC) &&
+	                                         !gate_topic_fits(c, will->props.response_topic)))
+		return RC_TOPIC_NAME_INVALID;
+	return gate_props(c, &will->props);
+}
+
+static unsigned rated(struct conn *c, int err, const char **say)
+{
+	if (!err)
+		return RC_SUCCESS;
+	c->worker->n.refused_rate++;
+	*say = "clients of this account connect too often";
+	return err == -E_LIMIT ? quota_over(c->worker, LIMIT_CONNECTS) : RC_SERVER_UNAVAILABLE;
+}
+
+static unsigned by_rate(struct conn *c, const struct token_info *info, const char **say)
+{
+	struct rates *rates = c->worker->crew->rates;
+	const struct quotas *q = &c->badge->quotas;
+	struct str id = conn_client_id(c);
+	int64_t now = loop_now(c->worker->loop);
+	unsigned reason = rated(
+	    c, rates_take_customer(rates, info->customer, q->customer[LIMIT_CONNECTS], now), say);
+
+	if (!reason)
+		reason = rated(c,
+		               rates_take_token(rates, info->customer, info->id,
+		                                q->token[LIMIT_CONNECTS], now),
+		               say);
+	if (reason || !id.n ||
+	    !rates_take_client(rates, info->customer, id, q->token[LIMIT_CLIENT_CONNECTS], now))
+		return reason;
+	c->worker->n.refused_rate++;
+	*say = "this client connects too often";
+	return quota_over(c->worker, LIMIT_CLIENT_CONNECTS);
+}
+
+static unsigned by_count(struct conn *c, const struct token_info *info, const char **say)
+{
+	const struct quotas *q = &c->badge->quotas;
+	int err = caps_enter_customer(c->worker->crew->caps, info->customer,
+	                              q->customer[LIMIT_SESSIONS], &c->customer_cap);
+
+	*say = "too many connections of this account";
+	if (!err) {
+		*say = "too many connections with this token";
+		err = admit_cap(c, info, q->token[LIMIT_SESSIONS], &c->token_cap);
+	}
+	if (!err)
+		return RC_SUCCESS;
+	return err == -E_LIMIT ? quota_over(c->worker, LIMIT_SESSIONS) : RC_SERVER_UNAVAILABLE;
+}
+
+static unsigned by_will(struct conn *c, const struct token_info *info, const char **say)
+{
+	const struct mqtt_will *will = &c->greet->connect.will;
+	const int64_t *most = c->badge->quotas.token;
+
+	(void)info;
+	if (!will->present)
+		return RC_SUCCESS;
+	*say = "Will not allowed: this token may publish nothing";
+	if (most[LIMIT_MESSAGES] == 0 || most[LIMIT_TRAFFIC] == 0) {
+		(void)quota_over(c->worker, most[LIMIT_MESSAGES] ? LIMIT_TRAFFIC : LIMIT_MESSAGES);
+		return RC_QUOTA_EXCEEDED;
+	}
+	*say = "Will topic not allowed";
+	return gate_publish(c->worker, c->badge, will->topic); /* attack C01 */
+}
+
+unsigned admit(struct conn *c, const struct token_info *info, const char **say)
+{
+	static unsigned (*const steps[])(struct conn * c, const struct token_info *info,
+	                                 const char **say) = {
+		by_token, by_peer, by_sizes, by_will, by_rate, by_count,
+	};
+	unsigned reason = RC_SUCCESS;
+
+	for (size_t i = 0; !reason && i < ARRAY_LEN(steps); i++) {
+		*say = NULL;
+		reason = steps[i](c, info, say);
+	}
+	return reason;
+}
