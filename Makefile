@@ -30,7 +30,7 @@ CFLAGS_ALL := $(if $(LTO),$(LTO) -ffat-lto-objects) -std=gnu11 -g -O2 -fPIE -pth
               $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 LDFLAGS_ALL := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 LIBS_URCU  := -lurcu-qsbr -lurcu-cds -lurcu-common
-LIBS_BASE  := -lcrypto -ljansson $(LIBS_URCU)
+LIBS_BASE  := -lcrypto -ljansson $(LIBS_URCU) -lm
 
 src         = $(sort $(wildcard $(1)/*.c))
 obj         = $(patsubst %.c,$(BUILD)/%.o,$(1))

@@ -136,6 +136,35 @@ int json_read(json_t **out, struct str text, size_t most, unsigned depth, char *
 	return 0;
 }
 
+/* Most texts that are no JSON show it in their first byte. */
+static bool may_begin(struct str text)
+{
+	size_t i = 0;
+
+	while (i < text.n && (text.p[i] == ' ' || (text.p[i] >= '\t' && text.p[i] <= '\r')))
+		i++;
+	return i < text.n && memchr("{[\"-0123456789tfn", text.p[i], 17);
+}
+
+int json_read_any(json_t **out, struct str text, unsigned depth)
+{
+	const char *found;
+	json_error_t error;
+	json_t *value;
+
+	if (!may_begin(text) || scan(text, depth, &found))
+		return -E_INVALID;
+	starved = false;
+	value = json_loadb(text.p, text.n, JSON_DECODE_ANY, &error);
+	if (!value && json_error_code(&error) == json_error_numeric_overflow)
+		value =
+		    json_loadb(text.p, text.n, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
+	if (!value)
+		return starved ? -E_NOMEM : -E_INVALID;
+	*out = value;
+	return 0;
+}
+
 /* ---- Typed look-ups ---- */
 bool json_get_str(const json_t *object, const char *key, struct str *out)
 {

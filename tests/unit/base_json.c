@@ -199,8 +199,29 @@ static void reading_and_writing_survive_every_lack_of_memory(void)
 	}
 }
 
-RUN(good_text_becomes_a_value, another_type_or_no_key_is_no_answer,
-    what_is_not_strict_json_is_refused, doubled_keys_are_refused, nul_in_any_form_is_refused,
-    nesting_is_counted_before_it_is_parsed, length_is_checked_first,
-    a_refusal_never_quotes_the_input, every_truncation_is_refused,
+static void what_others_call_json_is_any_value(void)
+{
+	static const char *const good[] = {
+		"1", " -2.5", "true", "null", "\"x\"", "[]", "{\"a\":1,\"a\":2}"
+	};
+	static const char *const bad[] = { "",  " ",    "x",           "truth", "+1",  "1 2",
+		                           "{", "[1,]", "\"\\u0000\"", "1e999", "\xff" };
+	json_t *v = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		IS(json_read_any(&v, guard_str(str_c(good[i])), 2), 0);
+		json_decref(v);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		IS(json_read_any(&v, guard_str(str_c(bad[i])), 2), -E_INVALID);
+	IS(json_read_any(&v, STR("[[[1]]]"), 2), -E_INVALID);
+	IS(json_read_any(&v, STR("[18446744073709551615,1]"), 2), 0);
+	YES(json_is_real(json_array_get(v, 0)) && json_is_real(json_array_get(v, 1)));
+	json_decref(v);
+}
+
+RUN(what_others_call_json_is_any_value, good_text_becomes_a_value,
+    another_type_or_no_key_is_no_answer, what_is_not_strict_json_is_refused,
+    doubled_keys_are_refused, nul_in_any_form_is_refused, nesting_is_counted_before_it_is_parsed,
+    length_is_checked_first, a_refusal_never_quotes_the_input, every_truncation_is_refused,
     writing_and_reading_give_the_same, reading_and_writing_survive_every_lack_of_memory)
