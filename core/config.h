@@ -22,6 +22,8 @@ struct core_config {
 	/* one customer */
 	int64_t customer_sessions, customer_subscriptions, customer_queue_bytes, retained_messages,
 	    retained_bytes;
+	/* $filter/: bytes of a payload that are looked into, steps per message */
+	int64_t condition_payload, condition_steps;
 	int64_t will_rate;       /* Wills sent per second, 0 = any number */
 	int retained_of_revoked; /* enum core_revoked */
 	/* ms after a link was lost before the Wills of its clients fire */

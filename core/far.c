@@ -168,4 +168,5 @@ void far_came(struct home *h, struct msg *m, struct str name, size_t id_len)
 
 	if (sub && sub_wants(sub, m))
 		replay_show(sub, m);
+	conditions_forget(h);
 }

@@ -227,6 +227,7 @@ void group_leave(struct subscription *sub, bool sent_too)
 	list_del(&sub->member);
 	move_list(s, &s->flight, g, sent_too);
 	move_list(s, &s->queue, g, sent_too);
+	conditions_forget(session_home(s));
 	if (!list_empty(&g->members))
 		return;
 	map_del(&g->customer->groups, &g->node);

@@ -8,6 +8,7 @@
 #include "core/home.h"
 #include "core/retained.h"
 #include "core/tree.h"
+#include "wire/condition.h"
 #include "wire/space.h"
 
 enum { SUBACK_CODES = UINT16_MAX + 1, SPARE_OUTS = 4096 };
@@ -48,6 +49,9 @@ struct home {
 	/* on other homes: struct mirror_leaf by filter; trusted.c */
 	struct map mirror;
 	struct memo routes; /* struct routed by topic; route.c */
+	/* what conditions were last asked about (conditions.c), a reference; NULL: nothing */
+	struct msg *asked;
+	struct expr_facts facts;
 	/* one per message matched: "this subscription has it already" */
 	uint64_t stamp;
 	/* counts choices of shared groups: who had its turn when */

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 
-enum { SLICE_NAMES = 256, SLICE_BYTES = 1 << 20, SLICES_PER_TURN = 4 };
+enum { SLICE_NAMES = 256, SLICE_BYTES = 1 << 20, SLICES_PER_TURN = 4, CONDITION_COST = 8 };
 
 struct replay {
 	struct list node; /* in home->replays */
@@ -139,15 +139,18 @@ void replay_show(struct subscription *sub, struct msg *m)
 static void visit(void *arg, struct msg *m)
 {
 	const struct replay *r = arg;
+	bool unsure;
 
-	if (!shown(r, m))
-		replay_show(r->sub, m);
+	if (shown(r, m) || (r->sub->condition && !condition_passes(r->sub, m, &unsure)))
+		return;
+	replay_show(r->sub, m);
 }
 
 /* How many names the subscriber can take now: never more than half of what is left of its queue. 0:
- * wait. */
-static size_t appetite(const struct session *s, const struct customer *store)
+ * wait. To ask a condition about a message costs more than to copy it. */
+static size_t appetite(const struct subscription *sub, const struct customer *store)
 {
+	const struct session *s = sub->session;
 	size_t count = retained_count(store->retained), each, bytes = SLICE_BYTES,
 	       names = SLICE_NAMES;
 	/* who may let nothing wait gets them one by one, as they can be sent */
@@ -159,6 +162,8 @@ static size_t appetite(const struct session *s, const struct customer *store)
 	each = count ? retained_bytes(store->retained) / count + 1 : 1;
 	names = size_min(names, (queue - s->queue_count) / 2 + 1);
 	bytes = size_min(bytes, (queue_bytes - s->queue_bytes) / 2);
+	if (sub->condition)
+		bytes /= CONDITION_COST;
 	return size_max(1, size_min(names, bytes / each));
 }
 
@@ -183,7 +188,7 @@ static void slice(struct home *h, struct replay *r, bool *worked)
 	/* many stores may be empty */
 	for (unsigned steps = 0; steps < SLICE_NAMES; steps++) {
 		if (step_of(r, &store, &f)) {
-			most = appetite(sub->session, store);
+			most = appetite(sub, store);
 			if (most == 0)
 				return;
 			*worked = true;
@@ -233,6 +238,7 @@ void replay_run(struct inbox_item *item)
 		slice(h, r, &worked);
 		slices += worked;
 	}
+	conditions_forget(h);
 	if (slices)
 		/* all waiting: replay_go_on() comes when one of them takes more */
 		replay_ask(h);

@@ -66,6 +66,21 @@ static void hit_group(struct match *match, struct subscription *sub)
 	g->hits = sub;
 }
 
+/* Before it takes a place in a queue, and before a group chooses. */
+static bool passes(struct match *match, struct subscription *sub)
+{
+	struct group *g = sub->group;
+	bool unsure;
+
+	if (!g)
+		return condition_passes(sub, match->m, &unsure);
+	if (g->asked != match->home->stamp) {
+		g->asked = match->home->stamp;
+		g->passes = condition_passes(sub, match->m, &unsure);
+	}
+	return g->passes;
+}
+
 static void hit(void *arg, struct tree_leaf *leaf)
 {
 	struct match *match = arg;
@@ -78,6 +93,8 @@ static void hit(void *arg, struct tree_leaf *leaf)
 	if (sub->stamp == match->home->stamp)
 		return;
 	sub->stamp = match->home->stamp;
+	if (unlikely(sub->condition) && !passes(match, sub))
+		return;
 	if (sub->group)
 		hit_group(match, sub);
 	else
@@ -202,6 +219,8 @@ static unsigned route(struct home *h, struct customer *c, struct msg *m)
 	} else {
 		walk(&match, own, trusted);
 	}
+	if (unlikely(h->asked != NULL))
+		conditions_forget(h);
 	if (match.elsewhere) {
 		trusted_show(h, m);
 		match.given++;

@@ -125,6 +125,7 @@ struct subscription {
 	struct subscription *next_hit; /* of the group, while one message is matched */
 	uint64_t stamp;                /* of the last message that matched */
 	uint64_t chosen;               /* when the group last chose it */
+	struct condition *condition;   /* NULL: takes whatever its set matches */
 	struct replay *replay;         /* retained messages on their way */
 	uint32_t id;
 	uint16_t filter_len;
@@ -146,7 +147,10 @@ struct group {
 	struct customer *customer;
 	struct list members; /* struct subscription */
 	struct sticky sticky;
-	uint64_t stamp; /* while one message is matched: */
+	/* while one message is matched: do the members' conditions, which are one, hold? */
+	uint64_t asked;
+	bool passes;
+	uint64_t stamp; /* and which members are hit */
 	struct subscription *hits;
 	struct group *next_hit;
 	uint16_t key_len;
@@ -223,9 +227,16 @@ void inbound_clear(struct session *s);
 
 /* ---- subscription.c ---- */
 struct subscription *sub_find(const struct session *s, struct str filter);
-bool sub_wants(const struct subscription *sub, const struct msg *m);
+/* matches, and its condition holds; what is too dear to know counts as wanted */
+bool sub_wants(const struct subscription *sub, struct msg *m);
 /* the session ends, or starts anew */
 void subs_clear(struct session *s);
+
+/* ---- conditions.c ---- */
+/* of a subscription with a condition. *unsure: the message's budget ran out, false was said */
+bool condition_passes(const struct subscription *sub, struct msg *m, bool *unsure);
+/* what was made of the last message is given back */
+void conditions_forget(struct home *h);
 
 /* ---- group.c ---- */
 int group_join(struct subscription *sub, struct str key) MUST_CHECK; /* 0 or -E_NOMEM */

@@ -297,7 +297,7 @@ void out_connected(struct session *s)
 }
 
 /* ---- Rights changed (attack C05) ---- */
-static bool still_wanted(const struct session *s, const struct msg *m)
+static bool still_wanted(const struct session *s, struct msg *m)
 {
 	map_each(n, &s->subs) {
 		if (sub_wants(container_of(n, struct subscription, node), m))
@@ -320,6 +320,7 @@ void out_keep(struct session *s, const struct subscription *given_up)
 {
 	keep_list(&s->flight, given_up);
 	keep_list(&s->queue, given_up);
+	conditions_forget(session_home(s));
 }
 
 static void sweep_list(struct session *s, struct list *list)
@@ -339,6 +340,7 @@ void out_sweep(struct session *s)
 	s->sweep = false;
 	sweep_list(s, &s->flight);
 	sweep_list(s, &s->queue);
+	conditions_forget(session_home(s));
 }
 
 /* ---- Answers of the client ---- */

@@ -134,7 +134,7 @@ static int set_change(struct subscription *sub, struct link_item item, size_t by
 }
 
 /* ---- Subscriptions ---- */
-bool sub_wants(const struct subscription *sub, const struct msg *m)
+static bool set_matches(const struct subscription *sub, const struct msg *m)
 {
 	struct str name = sub->session->customer->id ? msg_name(m) : m->m.topic;
 
@@ -144,6 +144,15 @@ bool sub_wants(const struct subscription *sub, const struct msg *m)
 			return true;
 	}
 	return false;
+}
+
+bool sub_wants(const struct subscription *sub, struct msg *m)
+{
+	bool unsure;
+
+	if (!set_matches(sub, m))
+		return false;
+	return !sub->condition || condition_passes(sub, m, &unsure) || unsure;
 }
 
 static struct str sub_filter(const struct subscription *sub)
@@ -169,6 +178,7 @@ static void sub_free(struct subscription *sub, bool in_session)
 
 	replay_stop(sub);
 	set_free(s->customer, &sub->set);
+	condition_free(&sub->condition);
 	if (in_session) {
 		map_del(&s->subs, &sub->node);
 		s->customer->subscriptions--;
@@ -202,6 +212,29 @@ static bool over_limits(const struct session *s)
 	       c->subscriptions >= (size_t)session_home(s)->config->customer_subscriptions;
 }
 
+/* What the text means beyond its set: how the name of its group is read, and the condition. The
+ * proxy has read it before. 0, -E_INVALID, -E_LIMIT or -E_NOMEM; nothing has changed then. */
+static int sub_read(struct subscription *sub, struct str text, bool extended)
+{
+	struct condition *condition = NULL;
+	struct str conditions = STR_NONE;
+	struct share share;
+	int err = 0;
+
+	if (extended && condition_split(text, &share, &conditions) == SHARE_BAD)
+		return -E_INVALID;
+	if (conditions.n)
+		err = condition_new(&condition, conditions);
+	if (err)
+		return err;
+	condition_free(&sub->condition);
+	sub->condition = condition;
+	sub->opts = (uint8_t)((sub->opts & ~LINK_EXTENDED) | (extended ? LINK_EXTENDED : 0));
+	if (sub->group)
+		group_read(sub->group, extended);
+	return 0;
+}
+
 static int sub_new(struct subscription **out, struct session *s, const struct link_item *item,
                    const struct share *share, size_t bytes)
 {
@@ -211,11 +244,12 @@ static int sub_new(struct subscription **out, struct session *s, const struct li
 	if (!sub)
 		return err;
 	sub->session = s;
-	sub->opts = item->opts;
 	sub->filter_len = (uint16_t)item->filter.n;
 	memcpy(sub->filter, item->filter.p, item->filter.n);
 	list_init(&sub->member);
-	err = set_change(sub, *item, bytes);
+	err = sub_read(sub, item->filter, item->opts & LINK_EXTENDED);
+	if (!err)
+		err = set_change(sub, *item, bytes);
 	if (err)
 		goto fail;
 	err = map_add(&s->subs, &sub->node, hash_bytes(item->filter.p, item->filter.n));
@@ -223,8 +257,8 @@ static int sub_new(struct subscription **out, struct session *s, const struct li
 		goto fail;
 	s->customer->subscriptions++;
 	if (share->group.n) {
-		err =
-		    group_join(sub, str_make(share->group.p, share->group.n + 1 + share->filter.n));
+		/* to the end of the text: conditions are part of it */
+		err = group_join(sub, str_skip(item->filter, STR("$share/").n));
 		if (err) {
 			map_del(&s->subs, &sub->node);
 			s->customer->subscriptions--;
@@ -238,6 +272,16 @@ fail:
 	return err;
 }
 
+/* The same text is said once more. */
+static int sub_again(struct subscription *sub, const struct link_item *item, size_t bytes)
+{
+	int err = 0;
+
+	if ((sub->opts ^ item->opts) & LINK_EXTENDED)
+		err = sub_read(sub, item->filter, item->opts & LINK_EXTENDED);
+	return err ? err : set_change(sub, *item, bytes);
+}
+
 /* One item. *code: what SUBACK says at its place. False: names outside the customer's space. */
 static bool subscribe_one(struct session *s, uint32_t id, const struct link_item *item,
                           uint8_t *code)
@@ -247,6 +291,7 @@ static bool subscribe_one(struct session *s, uint32_t id, const struct link_item
 	bool fresh = !sub;
 	struct share share;
 	size_t bytes;
+	int err;
 
 	if (!set_measure(s->customer, *item, &bytes) || item->filter.n == 0 ||
 	    item->filter.n > UINT16_MAX)
@@ -258,12 +303,13 @@ static bool subscribe_one(struct session *s, uint32_t id, const struct link_item
 	*code = RC_QUOTA_EXCEEDED;
 	if (item->count > INNER_MAX || (fresh && over_limits(s)))
 		return true;
-	if (fresh ? sub_new(&sub, s, item, &share, bytes) : set_change(sub, *item, bytes))
+	err = fresh ? sub_new(&sub, s, item, &share, bytes) : sub_again(sub, item, bytes);
+	if (err == -E_INVALID)
+		*code = RC_TOPIC_FILTER_INVALID;
+	if (err)
 		return true;
 	sub->id = id;
 	sub->opts = item->opts;
-	if (sub->group)
-		group_read(sub->group, sub->opts & LINK_EXTENDED);
 	if (s->durable)
 		store_sub_put(session_home(s)->store, s->customer->id, session_id(s),
 		              &(struct link_sub){ item->filter, item->opts, id });
@@ -334,19 +380,20 @@ bool session_unsubscribe(struct port *p, struct link_unsubscribe *u)
 
 /* ---- REGRANT ---- */
 
-/* Its customer's filters may be read with flespi's extensions now, or not any more. */
-static void read_as(struct subscription *sub, uint8_t opts)
+/* Its customer's filters may be read with flespi's extensions now, or not any more. False: it
+ * cannot be read any more. */
+static bool read_as(struct subscription *sub, uint8_t opts)
 {
 	struct session *s = sub->session;
 
 	if (!((sub->opts ^ opts) & LINK_EXTENDED))
-		return;
-	sub->opts ^= LINK_EXTENDED;
-	if (sub->group)
-		group_read(sub->group, sub->opts & LINK_EXTENDED);
+		return true;
+	if (sub_read(sub, sub_filter(sub), opts & LINK_EXTENDED))
+		return false;
 	if (s->durable)
 		store_sub_put(session_home(s)->store, s->customer->id, session_id(s),
 		              &(struct link_sub){ sub_filter(sub), sub->opts, sub->id });
+	return true;
 }
 
 bool session_regrant(struct port *p, struct link_subscribe *r)
@@ -358,20 +405,19 @@ bool session_regrant(struct port *p, struct link_subscribe *r)
 	size_t bytes;
 
 	while (link_subscribe_next(r, &item)) {
-		bool same;
+		bool readable;
 
 		if (!set_measure(s->customer, item, &bytes))
 			return false;
 		sub = sub_find(s, item.filter);
 		if (!sub)
 			continue; /* unsubscribed meanwhile */
-		same = set_same(sub, item);
-		read_as(sub, item.opts);
-		if (same)
+		readable = read_as(sub, item.opts);
+		if (readable && set_same(sub, item))
 			continue;
 		h->counters.regranted++;
 		s->sweep = true;
-		if (item.count > INNER_MAX || set_change(sub, item, bytes)) {
+		if (!readable || item.count > INNER_MAX || set_change(sub, item, bytes)) {
 			LOG_ERROR(home_name(h), "regrant-failed",
 			          "cid=%" PRIu64 " client=%s filters=%u", s->customer->id,
 			          log_esc(session_id(s)), item.count);

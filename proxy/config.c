@@ -205,6 +205,8 @@ static const struct opt table[] = {
 	  "whose filters may hold lists (1,2,3), $filter/ and sticky groups: of customers with "
 	  "flespi_extensions, all, none (off); for the others they are plain MQTT",
 	  false },
+	{ "conditions_max", OPT_INT, AT(conditions_max), "100", 0, 1000000, NULL,
+	  "subscriptions of one session that have conditions ($filter/)", false },
 	{ "gather_us", OPT_INT, AT(gather_us), "200", 0, GATHER_MOST_US, NULL,
 	  "microseconds that a worker lets messages gather when it is woken thousands of times a "
 	  "second for few of them; 0 = never",

@@ -64,6 +64,7 @@ struct proxy_config {
 	    connect_rate_per_client;
 	bool connect_rate_loopback; /* addresses of this machine too */
 	int64_t packet_grace;       /* ms that a packet may come at any speed */
+	int64_t conditions_max;     /* filters with conditions of one session */
 	int flespi_extensions;      /* enum config_extensions */
 	int64_t gather_us;          /* gather.h; 0 = never */
 	/* MQTT 5 deliveries carry flespi's `timestamp` and `cid` */

@@ -11,6 +11,7 @@
 #include "proxy/filters.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
+#include "wire/condition.h"
 #include "wire/lists.h"
 
 enum { REGRANT_FRAME = 64 << 10 }; /* about so long; then another one */
@@ -24,14 +25,40 @@ static unsigned judge_lists(struct str bare)
 	return n > 0 ? RC_SUCCESS : n == -E_LIMIT ? RC_QUOTA_EXCEEDED : RC_TOPIC_FILTER_INVALID;
 }
 
-static unsigned judge_filter(const struct conn *c, struct str text, struct share *share)
+/* Compiled here to see whether it can be; the core does it again, and keeps it. */
+static unsigned judge_conditions(const struct conn *c, struct str conditions)
 {
-	if (share_split(text, share) == SHARE_BAD || !topic_filter_ok(share->filter))
+	struct condition *condition = NULL;
+	int err = condition_new(&condition, conditions);
+	unsigned code = err == 0            ? RC_SUCCESS
+	                : err == -E_INVALID ? RC_TOPIC_FILTER_INVALID
+	                : err == -E_LIMIT   ? RC_QUOTA_EXCEEDED
+	                                    : RC_UNSPECIFIED_ERROR;
+
+	/* messages of other accounts never come: nothing could ever match */
+	if (!code && !condition_admits(condition, c->badge->customer))
+		code = RC_NOT_AUTHORIZED;
+	condition_free(&condition);
+	return code;
+}
+
+/* share: what is left for the rights to judge; conditions: what stood before it, or nothing */
+static unsigned judge_filter(const struct conn *c, struct str text, struct share *share,
+                             struct str *conditions)
+{
+	enum share_kind kind;
+	unsigned code;
+
+	*conditions = STR_NONE;
+	kind = c->badge->extended ? condition_split(text, share, conditions)
+	                          : share_split(text, share);
+	if (kind == SHARE_BAD || !topic_filter_ok(share->filter))
 		return RC_TOPIC_FILTER_INVALID; /* attack P21 */
 	if (share->filter.p[0] == '$')
 		/* attack T06: no such word means anything here */
 		return RC_NOT_AUTHORIZED;
-	return c->badge->extended ? judge_lists(share->filter) : RC_SUCCESS;
+	code = c->badge->extended ? judge_lists(share->filter) : RC_SUCCESS;
+	return code || !conditions->n ? code : judge_conditions(c, *conditions);
 }
 
 /* The inner filters of one item, collected in worker->encoded: u8 system, le32 length, bytes. */
@@ -127,8 +154,10 @@ static uint8_t how_read(const struct conn *c)
 static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct str text)
 {
 	struct share share;
+	struct str conditions;
 
-	if (judge_filter(c, text, &share) == RC_SUCCESS && grant(c, share.filter) == RC_SUCCESS)
+	if (judge_filter(c, text, &share, &conditions) == RC_SUCCESS &&
+	    grant(c, share.filter) == RC_SUCCESS)
 		write_granted(c, out, frame, how_read(c), text);
 	else
 		/* without inner filters: it is silent from now on */
@@ -167,24 +196,79 @@ static uint8_t opts_byte(const struct mqtt_sub_opts *o)
 	                 o->retain_handling << 4);
 }
 
+static bool is_conditional(struct str text)
+{
+	struct share share;
+	struct str conditions;
+
+	return condition_split(text, &share, &conditions) != SHARE_BAD && conditions.n;
+}
+
+/* One more filter with conditions: each of them is asked about each message it matches. */
+static bool conditions_full(const struct conn *c)
+{
+	int64_t left = c->worker->config->conditions_max;
+
+	map_each(node, &c->filters.map) {
+		if (left > 0 && is_conditional(filters_text(node)))
+			left--;
+	}
+	return left == 0;
+}
+
 static unsigned admit(struct conn *c, struct str text)
 {
 	if (filters_has(&c->filters, text))
 		return RC_SUCCESS;
 	if ((int64_t)filters_count(&c->filters) >= c->badge->quotas.token[LIMIT_SUBSCRIPTIONS])
 		return quota_over(c->worker, LIMIT_SUBSCRIPTIONS); /* attack R09 */
+	if (c->badge->extended && is_conditional(text) && conditions_full(c))
+		return RC_QUOTA_EXCEEDED;
 	return filters_add(&c->filters, text) ? RC_SUCCESS : RC_UNSPECIFIED_ERROR;
 }
 
-static unsigned judge(struct conn *c, struct str text, unsigned nth)
+/* flespi's user property `cid` of SUBSCRIBE: the account that all its filters are restricted to. */
+static unsigned judge_account(const struct conn *c, const struct mqtt_props *p)
+{
+	struct mqtt_user_walk walk;
+	struct str key, value;
+	uint64_t cid;
+
+	if (!c->badge->extended || p->user_count == 0)
+		return RC_SUCCESS;
+	mqtt_user_start(&walk, p);
+	while (mqtt_user_next(&walk, &key, &value)) {
+		if (!str_eq(key, STR("cid")))
+			continue;
+		if (!str_to_u64(value, &cid) || cid == 0)
+			return RC_TOPIC_FILTER_INVALID;
+		if (cid != c->badge->customer)
+			return RC_NOT_AUTHORIZED; /* as $filter/cid= */
+	}
+	return RC_SUCCESS;
+}
+
+/* Conditions have limits of their own (condition.h). */
+static bool fits(struct conn *c, struct str text, struct str bare, struct str conditions)
+{
+	if (!conditions.n)
+		return gate_topic_fits(c, text);
+	return (int64_t)(text.n - conditions.n) <= c->badge->quotas.token[LIMIT_TOPIC_SIZE] &&
+	       gate_topic_fits(c, bare);
+}
+
+static unsigned judge(struct conn *c, struct str text, unsigned nth, unsigned account)
 {
 	struct share share;
+	struct str conditions;
 	unsigned code;
 
 	if (nth >= c->badge->quotas.token[LIMIT_SUBSCRIBE_FILTERS])
 		return quota_over(c->worker, LIMIT_SUBSCRIBE_FILTERS);
-	code = judge_filter(c, text, &share);
-	if (!code && !gate_topic_fits(c, text))
+	if (account)
+		return account;
+	code = judge_filter(c, text, &share, &conditions);
+	if (!code && !fits(c, text, share.filter, conditions))
 		code = RC_TOPIC_FILTER_INVALID; /* attack P19 */
 	if (!code)
 		code = grant(c, share.filter);
@@ -192,9 +276,9 @@ static unsigned judge(struct conn *c, struct str text, unsigned nth)
 }
 
 static void write_item(struct conn *c, struct buf *out, size_t frame, const struct mqtt_sub_opts *o,
-                       struct str text, unsigned nth)
+                       struct str text, unsigned nth, unsigned account)
 {
-	unsigned code = judge(c, text, nth);
+	unsigned code = judge(c, text, nth, account);
 
 	if (code) {
 		LOG_INFO(conn_name(c), "refused-subscribe", "reason=0x%02x filter=%s", code,
@@ -228,7 +312,7 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 	struct mqtt_sub_opts opts;
 	struct str text;
 	/* no-local on a shared one (attack P22) ends here */
-	unsigned reason = mqtt_subscribe_read(body, c->version, &s), nth = 0;
+	unsigned reason = mqtt_subscribe_read(body, c->version, &s), nth = 0, account;
 	struct buf *out = uplink_out(c->link);
 	size_t frame;
 
@@ -241,11 +325,12 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 	}
 	if (!conn_pace(c, PACE_FILTERS, work_of(c, s))) /* attack R14 */
 		return;
+	account = judge_account(c, &s.props);
 	again = s;
 	frame = link_subscribe_begin(out, LINK_SUBSCRIBE, c->channel, c->generation, s.packet_id,
 	                             s.props.subscription_ids ? s.props.subscription_id[0] : 0);
 	while (mqtt_subscribe_next(&s, c->version, &text, &opts))
-		write_item(c, out, frame, &opts, text, nth++);
+		write_item(c, out, frame, &opts, text, nth++, account);
 	link_end(out, frame);
 	while (mqtt_subscribe_next(&again, c->version, &text, &opts)) {
 		if (filters_has(&c->filters, text))

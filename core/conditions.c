@@ -1,0 +1,49 @@
+/* conditions.c - asking the conditions of subscriptions about messages. What is made of a message
+ * to answer (its payload as JSON above all) is kept for the next question about the same one, and
+ * has one budget for all of them: a message costs what it costs, however many subscriptions ask. */
+#include "base/base.h"
+#include "core/session.h"
+
+#include "base/log.h"
+
+void conditions_forget(struct home *h)
+{
+	if (!h->asked)
+		return;
+	expr_facts_end(&h->facts);
+	msg_put(&h->asked);
+}
+
+static struct expr_facts *facts_of(struct home *h, struct msg *m)
+{
+	if (h->asked == m)
+		return &h->facts;
+	conditions_forget(h);
+	h->asked = msg_get(m);
+	h->facts = (struct expr_facts){ .topic = m->customer ? msg_name(m) : m->m.topic,
+		                        .props = m->m.props,
+		                        .payload = m->m.payload,
+		                        .cid = m->customer,
+		                        .timestamp_ms = m->timestamp_ms,
+		                        .payload_most = (size_t)h->config->condition_payload,
+		                        .steps = (uint32_t)h->config->condition_steps };
+	return &h->facts;
+}
+
+bool condition_passes(const struct subscription *sub, struct msg *m, bool *unsure)
+{
+	struct home *h = session_home(sub->session);
+	struct expr_facts *f = facts_of(h, m);
+	bool before = f->exhausted, holds = condition_holds(sub->condition, f);
+
+	*unsure = f->exhausted;
+	if (holds)
+		return true;
+	h->counters.filtered++;
+	if (f->exhausted && !before) {
+		h->counters.conditions_exhausted++;
+		LOG_WARN(home_name(h), "conditions-exhausted", "cid=%" PRIu64 " client=%s",
+		         m->customer, log_esc(session_id(sub->session)));
+	}
+	return false;
+}
