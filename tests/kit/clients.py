@@ -164,19 +164,23 @@ class MosquittoSub:
 class MqttJs:
     """MQTT.js 5 from npm, driven line by line through tests/flow/mqttjs.mjs."""
 
-    def __init__(self, port, token, client_id, version=4, clean=True, expiry=0, url=None):
-        self.process = subprocess.Popen(["node", os.path.join(ROOT, "tests", "flow", "mqttjs.mjs")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def start(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.events = queue.Queue()
         self.held = []
         threading.Thread(target=self._read, daemon=True).start()
+
+    def __init__(self, port, token, client_id, version=4, clean=True, expiry=0, url=None, will=None, reconnect=0):
+        self.start(["node", os.path.join(ROOT, "tests", "flow", "mqttjs.mjs")])
         door, more = getattr(port, "door", "tcp"), {}
         if doors.is_tls(door):
             with open(port.ca) as f:
                 more["ca"] = f.read()
         self.say(do="connect", url=url or "%s://127.0.0.1:%d%s" % (doors.KEYS[door], port, "/mqtt" if doors.is_ws(door) else ""), options={
             **more,
-            "clientId": client_id, "username": token, "protocolVersion": version, "clean": clean, "reconnectPeriod": 0,
+            "clientId": client_id, "username": token, "protocolVersion": version, "clean": clean, "reconnectPeriod": reconnect,
             "protocolId": "MQIsdp" if version == 3 else "MQTT",
+            **({"will": will} if will else {}),
             **({"properties": {"sessionExpiryInterval": expiry}} if version == 5 else {})})
         self.first = self.wait("connect", "error", "close")
 
