@@ -4,11 +4,15 @@
 #include "base/base.h"
 #include "proxy/transport.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/conn.h"
 #include "proxy/door.h"
 #include "wire/proxy_protocol.h"
+
+enum { ESCAPED = 200 };
 
 struct lead { /* what comes before the client's first byte */
 	struct conn *conn;
@@ -43,6 +47,22 @@ static int refused(struct lead *l, const char *why)
 	return -E_INVALID;
 }
 
+/* A certificate that the one in front has seen grants as little as one that we have seen: it is
+ * written down, for who looks for a client. */
+static void tell_tls(struct conn *c, const struct proxy_protocol *p)
+{
+	char version[ESCAPED], cn[ESCAPED];
+
+	if (!p->ssl)
+		return;
+	/* log_esc has one room for all */
+	(void)snprintf(version, sizeof(version), "%s", log_esc(p->ssl_version));
+	(void)snprintf(cn, sizeof(cn), "%s", log_esc(p->ssl_cn));
+	LOG_INFO(conn_name(c), "fronted", "tls=%s cn=%s verified=%d sni=%s",
+	         (p->ssl_client & PROXY_SSL) ? version : "no", cn, proxy_protocol_verified(p),
+	         log_esc(p->authority));
+}
+
 static int take(struct transport *t, struct lead *l, uint8_t *room, struct str *plain)
 {
 	struct proxy_protocol p;
@@ -58,6 +78,7 @@ static int take(struct transport *t, struct lead *l, uint8_t *room, struct str *
 		err = door_came_from(l->conn, &p.source);
 	if (err)
 		return -E_DENIED;
+	tell_tls(l->conn, &p);
 	rest = str_skip(buf_str(&l->bytes), p.size);
 	MUST(rest.n <= TRANSPORT_READ); /* the header ended in the last recv */
 	if (rest.n)
