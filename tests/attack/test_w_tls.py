@@ -13,6 +13,7 @@ import pytest
 from certs import Authority
 from clients import MqttJs, Paho, mosquitto_pub
 from doors import WebSocket, context, dial, port, read_all, tls
+from proxy import Proxy
 from rawmqtt import CONNACK, PINGRESP, Closed, Raw, connect, open_client, packet
 from stack import SLOW, Stack, wait_for
 
@@ -408,66 +409,123 @@ def test_certificates_are_chosen_by_name_and_by_kind_of_key(tmp_path):
         s.stop()
 
 
-def test_reloads_under_load_disconnect_nobody(own):
-    pair, bad = own.ca.issue("load"), own.live[0]
-    replace(own, *pair)
-    hup(own, "certificates-reloaded")
-    p = port(own.ready, "tls")
-    p.ca = own.ca.pem
-    stop, wrong = threading.Event(), []
+def memory(pid):
+    """Bytes that are the process's own."""
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("RssAnon")) * 1024
 
-    def work(n):
-        try:
-            with open_client(p, own.master, "load%d" % n) as c:
-                while not stop.is_set():
-                    c.send(packet(12))
-                    c.expect(PINGRESP)
-        except Exception as e:      # whatever it was, it is what this test is about
-            wrong.append(e)
 
-    def come_and_go():
+def descriptors(pid):
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
+def spoil(how, live, ca):
+    """One of the files of a complete set is made bad."""
+    cert, key, client_ca, crl = live
+    bad = {"cut": cert, "no key": key, "no authority": client_ca, "no revocations": crl, "other key": key, "expired": cert}[how]
+    if how == "other key":
+        source = ca.other[1]
+    elif how == "expired":
+        source = ca.late[0]
+    else:
+        source = bad + ".bad"
+        with open(bad) as f, open(source, "w") as g:
+            g.write(f.read()[:200] if how == "cut" else "")
+    shutil.copy(source, bad + ".new")
+    os.replace(bad + ".new", bad)
+
+
+def test_F27_O05_a_hundred_reloads_under_load_disconnect_nobody_and_weaken_nothing(stack, customer, tmp_path):
+    """Good and broken files in turn. Who is connected stays; who comes sees the old or the new certificate; who has no certificate, or a revoked one, is never let in."""
+    ca, clients, token, begin = Authority(tmp_path, "servers"), Authority(tmp_path, "clients"), customer.token(), time.monotonic()
+    good, ca.other, ca.late = [ca.issue("one"), ca.issue("two")], ca.issue("other"), ca.issue("late", end="20210101000000Z")
+    mine, lost = clients.issue("mine"), clients.issue("lost")
+    clients.revoke(lost[0])
+    live = [str(tmp_path / n) for n in ("live.pem", "live.key", "clients.pem", "crl.pem")]
+
+    def put(pair):
+        for source, target in zip((pair[0], pair[1], clients.pem, clients.crl), live):
+            shutil.copy(source, target + ".new")
+            os.replace(target + ".new", target)
+
+    put(good[0])
+    p = Proxy(stack, tmp_path / "proxy", "mqtts = 127.0.0.1:0", "tls_cert = %s" % live[0], "tls_key = %s" % live[1], "tls_client_ca = %s" % live[2], "tls_client_crl = %s" % live[3])
+    p.start()
+    fds, bytes_before = descriptors(p.process.pid), memory(p.process.pid)
+    stop, wrong, count, serials = threading.Event(), [], {"in": 0, "out": 0}, set()
+
+    def dialled(cert):
+        return tls(dial(int(p.door("tls"))), ca.pem, cert=cert)
+
+    def stay(n):
+        with Raw(p.port, sock=dialled(mine)) as c:
+            assert c.connect("stay%d" % n, token).code == 0
+            while not stop.is_set():
+                c.send(packet(12))
+                c.expect(PINGRESP)
+
+    def come():
+        while not stop.is_set():
+            with Raw(p.port, sock=dialled(mine)) as c:
+                assert c.connect("come", token).code == 0
+                serials.add(c.sock.getpeercert()["serialNumber"])
+            count["in"] += 1
+
+    def knock(cert):
         while not stop.is_set():
             try:
-                with tls(dial(int(p)), own.ca.pem):
-                    pass
-            except Exception as e:
-                wrong.append(e)
+                with Raw(p.port, sock=dialled(cert)) as c:     # TLS 1.3: the refusal comes with the first answer
+                    answer = c.connect("never", token)
+            except (ssl.SSLError, ConnectionResetError, BrokenPipeError, Closed):
+                count["out"] += 1
+            else:
+                raise AssertionError("let in with %r: %r" % (cert, answer))
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)] + [threading.Thread(target=come_and_go)]
+    def run(what, *words):
+        try:
+            what(*words)
+        except Exception as e:      # whatever it was, it is what this test is about
+            wrong.append(repr(e))
+
+    threads = [threading.Thread(target=run, args=x) for x in ((stay, 0), (stay, 1), (come,), (come,), (knock, None), (knock, lost))]
     for t in threads:
         t.start()
     try:
-        for i in range(20):
+        for i in range(100):
+            how = ("cut", "no key", "no authority", "no revocations", "other key", "expired")[i // 2 % 6]
             if i % 2:
-                open(bad, "w").close()
-                hup(own, "certificates-kept")
+                spoil(how, live, ca)
             else:
-                replace(own, *pair)
-                hup(own, "certificates-reloaded")
+                put(good[i // 2 % 2])
+            word = "certificates-kept" if i % 2 else "certificates-reloaded"
+            before = p.log().count(word)
+            p.signal(signal.SIGHUP)
+            wait_for(lambda: p.log().count(word) > before or wrong, 10)
+            assert wrong == [], (i, how, time.monotonic() - begin)
     finally:
         stop.set()
         for t in threads:
-            t.join(30)
-        replace(own, *pair)
-        hup(own, "certificates-reloaded")
-    assert wrong == []
+            t.join(30 * SLOW)
+        try:
+            wait_for(lambda: descriptors(p.process.pid) < fds + 8, 10)      # the authentication keeps a connection open
+            assert SLOW > 1 or memory(p.process.pid) - bytes_before < 8 << 20
+        finally:
+            p.stop()
+    assert wrong == [] and len(serials) == 2 and count["in"] > 20 and count["out"] > 20, (wrong, serials, count)
 
 
-def test_idle_memory_of_a_tls_connection(stack, customer):
-    """OpenSSL's state, no buffers: 16 KiB at most."""
+@TLS_DOORS
+def test_idle_memory_of_a_tls_connection(stack, customer, tmp_path, where):
+    """OpenSSL's state and everything else of a connection, no buffers: 16 KiB at most."""
     if SLOW > 1:
         pytest.skip("sanitizers keep freed memory")
-    p, token, count = port(stack.ready, "tls"), customer.token(), 300
-
-    def rss():
-        with open("/proc/%d/status" % stack.ready["pids"]["proxy"]) as f:
-            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
-
-    warm = [open_client(p, token) for _ in range(20)]
-    before = rss()
-    clients = [open_client(p, token) for _ in range(count)]
-    used = (rss() - before) * 1024 / count
-    for c in clients + warm:
-        c.close()
-    assert used < 17 * 1024 + 2048, used        # and 2 KiB for everything else of a connection
-
+    kind, token, count = {"tls": "mqtts", "wss": "wss"}[where], customer.token(), 1000
+    # a process of its own: memory that others gave back would be used first
+    with Proxy(stack, tmp_path, "workers = 1", kind + " = 127.0.0.1:0", "tls_cert = %s/tls/server.pem" % stack.state, "tls_key = %s/tls/server.key" % stack.state) as p:
+        warm = [open_client(p.door(where), token) for _ in range(50)]
+        before = memory(p.process.pid)
+        clients = [open_client(p.door(where), token) for _ in range(count)]
+        used = (memory(p.process.pid) - before) / count
+        for c in clients + warm:
+            c.close()
+    assert 8 * 1024 < used < 16 * 1024, used
