@@ -13,11 +13,14 @@
 #define MB(n)   (INT64_C(n) << 20)
 #define DAYS(n) (INT64_C(n) * 86400)
 
-enum { AT_CONNECT = false, LIVE = true, BY_PROXY = false, BY_CORE = true };
+/* when a change counts; who enforces it: CUSTOMER is the core too, and no token has one */
+enum { AT_CONNECT = false, LIVE = true };
+enum { BY_PROXY, BY_CORE, CUSTOMER };
 
 /* scripts/limits-docs reads these rows: one call of Q each. */
-#define Q(id, name, what, settings, least, most, reason, live, core, file) \
-	[LIMIT_##id] = { name, what, settings, least, most, reason, live, core, file }
+#define Q(id, name, what, settings, least, most, reason, live, by, file) \
+	[LIMIT_##id] = { name,   what, settings,       least,          most, \
+		         reason, live, by != BY_PROXY, by == CUSTOMER, file }
 const struct limit_row limit_rows[LIMIT_COUNT] = {
 	Q(PACKET_SIZE, "mqtt_packet_size", "bytes of a packet", "proxy.packet_max", 128, MB(255),
 	  RC_PACKET_TOO_LARGE, AT_CONNECT, BY_PROXY, "proxy/gate.c"),
@@ -78,6 +81,11 @@ const struct limit_row limit_rows[LIMIT_COUNT] = {
 	Q(RETAINED_STORAGE, "mqtt_retained_storage", "bytes of retained messages",
 	  "core.retained_bytes", 0, INT64_C(1) << 50, RC_QUOTA_EXCEEDED, LIVE, BY_CORE,
 	  "core/retained.c"),
+	Q(SESSIONS_STORAGE, "mqtt_sessions_storage",
+	  "bytes of messages waiting for all sessions of a customer", "core.customer_queue_bytes",
+	  0, INT64_C(1) << 50, 0, LIVE, CUSTOMER, "core/session_out.c"),
+	Q(EGRESS, "mqtt_egress", "bytes of messages to all clients of a customer per second",
+	  "core.customer_egress", 1, INT64_C(1) << 40, 0, LIVE, CUSTOMER, "core/egress.c"),
 };
 #undef Q
 
@@ -148,7 +156,7 @@ int limits_read(struct limits **out, const json_t *object, char *why, size_t why
 	return err ? err : limits_copy(out, &room.l);
 }
 
-int limits_check(const json_t *object, char *why, size_t why_size)
+static int check(const json_t *object, bool token, char *why, size_t why_size)
 {
 	const char *key;
 	json_t *value;
@@ -164,10 +172,24 @@ int limits_check(const json_t *object, char *why, size_t why_size)
 			(void)snprintf(why, why_size, "limits: there is no %.40s", key);
 			return -E_INVALID;
 		}
+		if (token && limit_rows[id].customers_only) {
+			(void)snprintf(why, why_size, "limits: %s is for customers", key);
+			return -E_INVALID;
+		}
 		if (!in_range(&limit_rows[id], value, limit_rows[id].most))
 			return complain(&limit_rows[id], value, why, why_size);
 	}
 	return 0;
+}
+
+int limits_check_token(const json_t *object, char *why, size_t why_size)
+{
+	return check(object, true, why, why_size);
+}
+
+int limits_check_customer(const json_t *object, char *why, size_t why_size)
+{
+	return check(object, false, why, why_size);
 }
 
 /* ---- Keeping ---- */

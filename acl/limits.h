@@ -37,6 +37,8 @@ enum limit {
 	LIMIT_STORED_SESSIONS,
 	LIMIT_RETAINED_MESSAGES,
 	LIMIT_RETAINED_STORAGE,
+	LIMIT_SESSIONS_STORAGE,
+	LIMIT_EGRESS,
 	LIMIT_COUNT
 };
 
@@ -55,6 +57,8 @@ struct limit_row {
 	uint8_t reason;       /* what answers; 0: the value is lowered, or no client is told */
 	bool live; /* a change reaches who is connected; else it counts from the next CONNECT */
 	bool core; /* the core is told (quotas_tell) */
+	/* of a customer as a whole: no token has one of its own */
+	bool customers_only;
 	const char *file; /* where it is enforced */
 };
 extern const struct limit_row limit_rows[LIMIT_COUNT];
@@ -73,8 +77,10 @@ enum { LIMITS_MOST = LIMIT_LEVELS * LIMIT_COUNT };
 /* Reads `server_limits`, `customer_limits` and `limits` of a token object. *out NULL: nothing is
  * set. Names it does not know are ignored; a value below its range is -E_INVALID. */
 int limits_read(struct limits **out, const json_t *object, char *why, size_t why_size) MUST_CHECK;
-/* One object of an API: every name is known, every value a whole number in its range. */
-int limits_check(const json_t *object, char *why, size_t why_size) MUST_CHECK;
+/* One object of an API, of a token or of a customer: every name is known there, every value a whole
+ * number in its range. */
+int limits_check_token(const json_t *object, char *why, size_t why_size) MUST_CHECK;
+int limits_check_customer(const json_t *object, char *why, size_t why_size) MUST_CHECK;
 int limits_copy(struct limits **out, const struct limits *from) MUST_CHECK; /* 0 or -E_NOMEM */
 void limits_free(struct limits **slot); /* empties the slot; NULL is fine */
 bool limits_same(const struct limits *a, const struct limits *b); /* NULL is one like any other */

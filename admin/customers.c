@@ -34,7 +34,7 @@ static const struct field own[] = {
 	{ "enabled", FIELD_BOOL, 0, 0, 0, NULL, NULL },
 	{ "blocked", FIELD_INT, 0, 0, 0, NULL, NULL },
 	{ "created", FIELD_INT, 0, 0, 0, NULL, NULL },
-	{ "limits", FIELD_OBJECT, FIELD_UPDATE, 0, 0, NULL, limits_check },
+	{ "limits", FIELD_OBJECT, FIELD_UPDATE, 0, 0, NULL, limits_check_customer },
 	{ "metadata", FIELD_OBJECT, FIELD_UPDATE, 0, 0, NULL, fields_check_metadata },
 	{ "flespi_extensions", FIELD_BOOL, FIELD_UPDATE, 0, 0, NULL, NULL },
 	{ "counters", FIELD_OBJECT, 0, 0, 0, NULL, NULL },
@@ -51,7 +51,7 @@ static const struct field below[] = {
 	{ "enabled", FIELD_BOOL, BOTH, 0, 0, "c.enabled", NULL },
 	{ "blocked", FIELD_INT, BOTH, 0, 7, "c.blocked", NULL },
 	{ "created", FIELD_INT, 0, 0, 0, "c.created", NULL },
-	{ "limits", FIELD_OBJECT, BOTH, 0, 0, NULL, limits_check },
+	{ "limits", FIELD_OBJECT, BOTH, 0, 0, NULL, limits_check_customer },
 	{ "metadata", FIELD_OBJECT, BOTH, 0, 0, NULL, fields_check_metadata },
 	{ "flespi_extensions", FIELD_BOOL, BOTH, 0, 0, "c.flespi_extensions", NULL },
 };

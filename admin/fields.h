@@ -39,7 +39,7 @@ int fields_list_check(const struct field_table *table, struct str list, char *wh
                       size_t why_size) MUST_CHECK;
 void fields_keep(json_t *object, struct str list);
 
-/* For metadata objects, usable as field.check; limits_check (acl/limits.h) is one for limits. */
+/* For metadata objects, usable as field.check; those for limits are in acl/limits.h. */
 int fields_check_metadata(const json_t *value, char *why, size_t why_size);
 json_t *fields_stored(
     struct str text); /* an object we wrote into the database; NULL: no memory, or damaged */

@@ -76,7 +76,7 @@ static const struct field list[] = {
 	{ "ttl", FIELD_INT, BOTH, 0, 1000000000, "t.ttl", NULL },
 	{ "ips", FIELD_TEXT, BOTH, 0, 4096, "t.ips", check_ips },
 	{ "access", FIELD_OBJECT, BOTH, 0, 0, NULL, check_access },
-	{ "limits", FIELD_OBJECT, BOTH, 0, 0, NULL, limits_check },
+	{ "limits", FIELD_OBJECT, BOTH, 0, 0, NULL, limits_check_token },
 	{ "metadata", FIELD_OBJECT, BOTH, 0, 0, NULL, fields_check_metadata },
 };
 

@@ -60,6 +60,10 @@ static const struct opt table[] = {
 	  NULL, "subscriptions of one customer", false },
 	{ "customer_queue_bytes", OPT_SIZE, AT(customer_queue_bytes), "1g", KB(1), INT64_C(1) << 50,
 	  NULL, "messages waiting for all sessions of one customer", false },
+	{ "customer_egress", OPT_SIZE, AT(customer_egress), "0", 0, INT64_C(1) << 40, NULL,
+	  "bytes of messages to all clients of one customer per second, a second's worth at once; "
+	  "beyond it QoS 0 is dropped, QoS 1 and 2 wait; 0 = no limit",
+	  false },
 	{ "retained_messages", OPT_INT, AT(retained_messages), "10000", 0, 1000000000, NULL,
 	  "retained messages of one customer; 0 = no limit", false },
 	{ "retained_bytes", OPT_SIZE, AT(retained_bytes), "64m", 0, INT64_C(1) << 50, NULL,

@@ -30,6 +30,7 @@ static void customer_free(struct customer **slot)
 	if (!c)
 		return;
 	timer_stop(&c->settle_again);
+	timer_stop(&c->egress_timer);
 	if (c->tree)
 		tree_free(&c->tree);
 	retained_free(&c->retained);
@@ -53,6 +54,7 @@ static struct customer *customer_new(struct home *h, uint64_t id)
 	c->home = h;
 	c->id = id;
 	list_init(&c->idle);
+	egress_init(c);
 	timer_init(&c->settle_again, settle_again);
 	if (id)
 		space_make(&c->space, id);

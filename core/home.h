@@ -49,11 +49,12 @@ const char *home_name(const struct home *h); /* "home=0", for logs */
 	C(published) C(published_qos0) C(published_qos1) C(published_qos2) C(repeated_qos2) \
 	C(unmatched) C(delivered) C(redelivered) C(acked) C(unknown_acks) C(dropped_paused) \
 	C(dropped_full) C(dropped_expired) C(dropped_rights) C(dropped_memory) \
-	C(dropped_ended) C(dropped_handed) C(dropped_copies) C(subscribed) C(unsubscribed) \
-	C(filtered) C(conditions_exhausted) C(refused_subscriptions) C(regranted) C(moved_in_group) C(retained_set) \
+	C(dropped_ended) C(dropped_egress) C(dropped_handed) C(dropped_copies) \
+	C(subscribed) C(unsubscribed) C(filtered) C(conditions_exhausted) \
+	C(refused_subscriptions) C(regranted) C(moved_in_group) C(retained_set) \
 	C(retained_cleared) C(retained_refused) C(retained_sent) C(retained_purged) \
 	C(wills_fired) C(wills_cancelled) C(wills_dropped) C(wills_over_rate) C(inbound_expired) \
-	C(takeovers_refused) C(evicted) C(links) C(links_refused) \
+	C(takeovers_refused) C(evicted) C(egress_pauses) C(links) C(links_refused) \
 	C(links_broken) C(links_dead) C(frames_in) C(frames_out) C(stale_frames) \
 	C(bytes_in) C(bytes_out) C(link_full) C(letters) C(doors) C(doors_refused)
 /* clang-format on */

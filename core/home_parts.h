@@ -25,9 +25,16 @@ struct customer {
 	struct map sessions; /* struct session, by client id */
 	struct map groups;   /* struct group, by group name and filter */
 	struct map accounts; /* struct account, by token; not for 0 */
-	struct list idle;    /* struct session, the longest away first */
-	/* quota.c */
-	int64_t most_sessions;
+	/* struct session, by place: away and owed nothing, the longest first; here, and held by
+	 * egress.c */
+	struct list idle, held;
+	/* quota.c; LIMIT_NONE: any number */
+	int64_t most_sessions, most_queue_bytes, egress;
+	/* egress.c: microseconds of loop time when the bucket is full again; nothing more goes out
+	 * until the timer */
+	int64_t egress_due;
+	bool egress_over;
+	struct timer egress_timer;
 	size_t subscriptions, queue_bytes;
 	uint64_t queue_dropped;
 	/* microseconds of loop time: the bucket of Wills is full again; it is kept until then */

@@ -26,6 +26,11 @@ void quota_customer(struct customer *c, const struct limits *told)
 
 	c->most_sessions =
 	    limits_value(told, LIMIT_STORED_SESSIONS, LIMIT_BY_CUSTOMER, f->customer_sessions);
+	c->most_queue_bytes =
+	    limits_value(told, LIMIT_SESSIONS_STORAGE, LIMIT_BY_CUSTOMER, f->customer_queue_bytes);
+	c->egress = c->id ? limits_value(told, LIMIT_EGRESS, LIMIT_BY_CUSTOMER,
+	                                 none_if_zero(f->customer_egress))
+	                  : LIMIT_NONE; /* the trusted world hears all customers */
 	retained_limit(c->retained,
 	               limits_value(told, LIMIT_RETAINED_MESSAGES, LIMIT_BY_CUSTOMER,
 	                            none_if_zero(f->retained_messages)),

@@ -159,6 +159,8 @@ static size_t appetite(const struct subscription *sub, const struct customer *st
 
 	if (!session_flowing(s) || s->queue_count * 2 >= queue || s->queue_bytes * 2 >= queue_bytes)
 		return 0;
+	if (s->customer->egress != LIMIT_NONE)
+		return 1; /* or the rest of a slice would find no room, and be dropped */
 	each = count ? retained_bytes(store->retained) / count + 1 : 1;
 	names = size_min(names, (queue - s->queue_count) / 2 + 1);
 	bytes = size_min(bytes, (queue_bytes - s->queue_bytes) / 2);
@@ -189,8 +191,10 @@ static void slice(struct home *h, struct replay *r, bool *worked)
 	for (unsigned steps = 0; steps < SLICE_NAMES; steps++) {
 		if (step_of(r, &store, &f)) {
 			most = appetite(sub, store);
-			if (most == 0)
+			if (most == 0) {
+				egress_hold(sub->session);
 				return;
+			}
 			*worked = true;
 			if (retained_walk(store->retained, f, &r->walk, most, home_wall(h), visit,
 			                  r)) {

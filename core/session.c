@@ -30,7 +30,7 @@ void session_enter(struct session *s, enum session_state to)
 	LOG_DEBUG(home_name(session_home(s)), "session", "cid=%" PRIu64 " client=%s from=%s to=%s",
 	          s->customer->id, log_esc(session_id(s)), states[s->state].name, states[to].name);
 	s->state = (uint8_t)to;
-	list_del(&s->idle);
+	list_del(&s->place);
 }
 
 /* ---- Look-up and memory ---- */
@@ -67,7 +67,7 @@ struct session *session_new(struct customer *c, struct str client_id)
 	memcpy(s->id, client_id.p, client_id.n);
 	list_init(&s->queue);
 	list_init(&s->flight);
-	list_init(&s->idle);
+	list_init(&s->place);
 	timer_init(&s->timer, timer_fired);
 	if (map_add(&c->sessions, &s->node, session_hash(client_id))) {
 		mem_free(s);
@@ -236,7 +236,7 @@ static void session_away(struct session *s, int64_t grace_ms)
 	session_rearm(s);
 	if (s->state == SESSION_AWAY && list_empty(&s->queue) && list_empty(&s->flight) &&
 	    s->inbound_count == 0)
-		list_add_tail(&s->customer->idle, &s->idle);
+		list_add_tail(&s->customer->idle, &s->place);
 }
 
 uint32_t session_clamp_expiry(const struct home *h, uint32_t expiry_s)

@@ -54,7 +54,8 @@ struct inbound {
 
 struct session {
 	struct map_node node; /* in customer->sessions */
-	struct list idle;     /* in customer->idle: AWAY, and owed nothing since it is */
+	/* in customer->idle: AWAY, and owed nothing since it is; in customer->held: LIVE */
+	struct list place;
 	struct customer *customer;
 	struct port *port; /* LIVE only */
 	/* enum session_state; session_enter is the only writer */
@@ -182,7 +183,8 @@ void session_rearm(struct session *s);
 /* may something be sent to the client now? */
 static inline bool session_flowing(const struct session *s)
 {
-	return s->port && !s->port->paused && !(s->port->full && *s->port->full);
+	return s->port && !s->port->paused && !(s->port->full && *s->port->full) &&
+	       !s->customer->egress_over;
 }
 
 /* ---- quota.c ---- */
@@ -197,6 +199,17 @@ void quota_read(struct told *out, struct str entries);
 void quota_customer(struct customer *c, const struct limits *told);
 void quota_account(struct account *a, const struct limits *told);
 void quota_session(struct session *s, const struct limits *told);
+
+/* ---- egress.c: what goes out to a customer's clients per second (attack R16) ---- */
+void egress_init(struct customer *c);
+void egress_count(struct customer *c, size_t bytes); /* may set c->egress_over */
+static inline void egress_take(struct customer *c, size_t bytes)
+{
+	if (unlikely(c->egress != LIMIT_NONE))
+		egress_count(c, bytes);
+}
+/* s has something for its client, and waits for room if that is why; harmless otherwise */
+void egress_hold(struct session *s);
 
 /* ---- session_out.c ---- */
 struct out_how {

@@ -131,7 +131,7 @@ static bool make_room(struct customer *c, const struct account *of)
 	unsigned looked = 0;
 	struct session *s;
 
-	list_each(s, &c->idle, struct session, idle) {
+	list_each(s, &c->idle, struct session, place) {
 		if (++looked > LOOK_FOR_ROOM)
 			return false;
 		if (of && s->account != of)

@@ -138,7 +138,7 @@ bool out_room(const struct session *s, size_t size)
 	/* One message always fits, however long, where any may wait at all. */
 	return s->queue_count < s->queue_messages_max && s->queue_bytes_max &&
 	       (s->queue_count == 0 || s->queue_bytes + size <= s->queue_bytes_max) &&
-	       c->queue_bytes + size <= (size_t)c->home->config->customer_queue_bytes;
+	       (int64_t)(c->queue_bytes + size) <= c->most_queue_bytes;
 }
 
 /* ---- Sending ---- */
@@ -153,6 +153,7 @@ static void say(struct session *s, struct out *o, bool again)
 		h->counters.redelivered++;
 	else
 		h->counters.delivered++;
+	egress_take(s->customer, o->msg->size);
 	s->port->ops->deliver(s->port, o->msg, &how);
 }
 
@@ -192,10 +193,14 @@ static bool say_qos0(struct session *s, struct msg *m, const struct out_how *how
 	struct port_send send = { how->retain ? LINK_RETAIN : 0, 0, how->subscription_id };
 
 	if (!session_flowing(s)) {
-		h->counters.dropped_paused++;
+		if (s->customer->egress_over)
+			h->counters.dropped_egress++;
+		else
+			h->counters.dropped_paused++;
 		return false;
 	}
 	h->counters.delivered++;
+	egress_take(s->customer, m->size);
 	s->port->ops->deliver(s->port, m, &send);
 	return true;
 }
@@ -224,7 +229,10 @@ bool out_add(struct session *s, struct msg *m, const struct out_how *how)
 		return true;
 	}
 	list_add_tail(&s->queue, &o->node);
-	list_del(&s->idle); /* it is owed something */
+	if (s->port)
+		egress_hold(s);
+	else
+		list_del(&s->place); /* idle no more: it is owed something */
 	return true;
 }
 
@@ -273,16 +281,17 @@ static void pump_queue(struct session *s)
 
 void out_pump(struct session *s)
 {
-	if (!session_flowing(s))
-		return;
-	if (s->sweep)
-		out_sweep(s);
-	if (s->redeliver || s->again)
-		pump_again(s);
-	if (s->again == 0)
-		pump_queue(s);
-	if (s->replays)
-		replay_go_on(s);
+	if (session_flowing(s)) {
+		if (s->sweep)
+			out_sweep(s);
+		if (s->redeliver || s->again)
+			pump_again(s);
+		if (s->again == 0)
+			pump_queue(s);
+		if (s->replays)
+			replay_go_on(s);
+	}
+	egress_hold(s);
 }
 
 void out_connected(struct session *s)

@@ -9,7 +9,7 @@ import struct
 import time
 
 import pytest
-from rawmqtt import DISCONNECT, PUBACK, PUBLISH, PUBREC, SUBACK, UNSUBACK, Closed, Raw, connect, open_client, packet, props, publish, subscribe, unsubscribe
+from rawmqtt import DISCONNECT, PUBACK, PUBLISH, PUBREC, SUBACK, UNSUBACK, Closed, Raw, ack, connect, open_client, packet, props, publish, subscribe, unsubscribe
 from stack import SLOW, Stack, wait_for
 
 V = pytest.mark.parametrize("version", [4, 5])
@@ -586,6 +586,30 @@ def test_R16_a_message_for_many_is_there_once(flat):
         for i in range(20):
             p.publish("big", b"x" * 100000, qos=1, pid=i + 1).expect(PUBACK)
     assert memory(flat, "core") - before < 12 * MIB    # copies would be 200 MB
+
+
+@V
+def test_R16_a_customer_has_a_budget_of_what_goes_out_and_others_do_not_feel_it(flat, version):
+    customer, other = flat.new_customer(), flat.new_customer()
+    status, answer = flat.rest("PUT", "/platform/subaccounts/%d" % customer.cid, {"limits": {"mqtt_egress": 100000}})
+    assert status == 200, answer
+    token = customer.token()
+    with open_client(flat.port, token, "p", version) as p, open_client(flat.port, token, "zero", version) as zero, \
+            open_client(flat.port, token, "one", version) as one:
+        zero.subscribe("t")
+        one.subscribe(("t", 1))
+        begin = time.monotonic()
+        for i in range(60):
+            p.publish("t", b"%02d" % i + b"x" * 9998, qos=1, pid=i + 1).expect(PUBACK)    # 1.2 MB for two clients: ten seconds' worth and more
+        assert time.monotonic() - begin < 5 * SLOW    # the publisher is not held up
+        alive(flat, other)
+        assert len([m for m in zero.sync() if m.kind == PUBLISH]) < 30
+        got = []
+        while len(got) < 15:
+            m = one.expect(PUBLISH, 10)
+            got.append(int(m.payload[:2]))
+            one.send(ack(PUBACK, m.pid, version=version))
+        assert got == list(range(15)) and time.monotonic() - begin > 0.8    # none is lost, none comes sooner
 
 
 # ---- Too fast, too slow ----

@@ -353,6 +353,25 @@ def test_bytes_of_retained_messages_are_counted(stack, limited, version):
             assert codes == [0x10] * 3 + [0x97] * 2
 
 
+@V
+def test_bytes_that_wait_for_all_sessions_of_a_customer_are_counted(stack, customer, version):
+    set_customer(stack, customer, mqtt_sessions_storage=20000)
+    token = customer.token()
+    for name in "ab":
+        with open_client(stack.port, token, name, **durable(version)) as c:
+            c.subscribe((name, 1))
+            c.send(packet(DISCONNECT)).closed()
+    with open_client(stack.port, token, "p", version) as p:
+        for i in range(4):
+            for name in "ab":
+                p.publish(name, b"x" * 4000, qos=1, pid=i + 1).expect(PUBACK)
+    got = []
+    for name in "ab":
+        with open_client(stack.port, token, name, **durable(version)) as c:
+            got += [m.topic for m in c.sync() if m.kind == PUBLISH]
+    assert got == ["a", "a", "b", "b"]
+
+
 # ---- Who may set what ----
 
 def test_an_operator_gives_a_customer_more_than_the_setting_and_nobody_else_can(stack, customer):
@@ -383,7 +402,7 @@ def test_an_operator_gives_a_customer_more_than_the_setting_and_nobody_else_can(
 
 
 def test_a_limit_out_of_its_range_is_refused(stack, customer):
-    for limits in ({"mqtt_packet_size": 5}, {"mqtt_sessions": -2}, {"mqtt_keep_alive": 0}, {"mqtt_nope": 1}, {"mqtt_sessions": "3"}):
+    for limits in ({"mqtt_packet_size": 5}, {"mqtt_sessions": -2}, {"mqtt_keep_alive": 0}, {"mqtt_nope": 1}, {"mqtt_sessions": "3"}, {"mqtt_egress": 5}):
         status, answer = customer.rest("POST", "/platform/tokens", [{"limits": limits}])
         assert status == 400 and answer["errors"][0]["code"] == 2, (limits, answer)
 

@@ -138,10 +138,21 @@ static void what_may_be_set_is_known_and_in_range(void)
 	for (size_t i = 0; i < ARRAY_LEN(check_rows); i++) {
 		json_t *object = json_of(check_rows[i].object);
 
-		if ((limits_check(object, why, sizeof(why)) == 0) != check_rows[i].ok)
+		if ((limits_check_token(object, why, sizeof(why)) == 0) != check_rows[i].ok ||
+		    (limits_check_customer(object, why, sizeof(why)) == 0) != check_rows[i].ok)
 			fail_msg("%s", check_rows[i].object);
 		json_decref(object);
 	}
+}
+
+static void what_counts_all_of_a_customer_is_not_a_tokens(void)
+{
+	json_t *object = json_of("{\"mqtt_egress\":1000,\"mqtt_sessions_storage\":0}");
+	char why[200];
+
+	IS(limits_check_customer(object, why, sizeof(why)), 0);
+	IS(limits_check_token(object, why, sizeof(why)), -E_INVALID);
+	json_decref(object);
 }
 
 static const struct lower_row {
@@ -189,4 +200,5 @@ static void without_memory_nothing_is_read(void)
 
 RUN(every_quota_has_a_name_of_its_own_and_a_range, the_strictest_that_is_set_holds,
     the_order_in_which_they_are_said_does_not_matter, what_may_be_set_is_known_and_in_range,
-    joined_limits_are_the_lower_ones, without_memory_nothing_is_read)
+    what_counts_all_of_a_customer_is_not_a_tokens, joined_limits_are_the_lower_ones,
+    without_memory_nothing_is_read)

@@ -322,6 +322,7 @@ static void all_sessions_of_a_customer_share_a_limit(void)
 {
 	begin();
 	config.customer_queue_bytes = 1;
+	quota_customer(customer_find(home, 7), NULL);
 	session_pause(&a.port);
 	PUB(&p, "t", "1", 1, 1);
 	IS(a.port.session->queue_count, 0);

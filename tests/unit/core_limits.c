@@ -342,6 +342,100 @@ static void an_account_is_there_while_it_has_something(void)
 	end();
 }
 
+/* ---- Egress (attack R16) ---- */
+
+static struct link_limit a_kilobyte = { LIMIT_BY_CUSTOMER, LIMIT_EGRESS, 1000 };
+
+/* Bytes of one message of that topic and payload, as the core counts them. */
+static size_t counted(struct client *c)
+{
+	return c->port.session->customer->queue_bytes;
+}
+
+static void over_its_budget_a_customer_gets_qos_0_no_more_and_qos_1_later(void)
+{
+	size_t size, now;
+
+	begin();
+	OPEN(&a, .id = "a", LIMITED(a_kilobyte));
+	OPEN(&b, .id = "b", .customer = 8);
+	SUBBED(&a, "t", 1);
+	session_pause(&a.port);
+	PUB(&p, "t", "x", 1, 1);
+	size = counted(&a); /* of one */
+	session_resume(&a.port);
+	ACK(&a, PUBACK, 1);
+	now = 1 + 1000 / size; /* with the first */
+	for (uint16_t i = 2; i < 100; i++)
+		PUB(&p, "t", "x", i % 2, i % 2 ? i : 0);
+	YES(home->counters.egress_pauses == 1);
+	YES(home->counters.delivered <= now + 1);
+	YES(home->counters.dropped_egress > 10);
+	IS(home->counters.dropped_paused, 0);
+	for (uint16_t id = 2; id < 60; id++) {
+		(void)session_ack(&a.port, MQTT_PUBACK, id, 0);
+		later(200);
+	}
+	/* all of QoS 1 came, none sooner than its budget */
+	IS(a.port.session->queue_count, 0);
+	IS(home->counters.dropped_full, 0);
+	end();
+}
+
+static void a_budget_is_a_customers_own(void)
+{
+	begin();
+	OPEN(&a, .id = "a", LIMITED(a_kilobyte));
+	SUBBED(&a, "t");
+	for (unsigned i = 0; i < 50; i++)
+		PUB(&p, "t", "x", 0, 0);
+	YES(home->counters.dropped_egress > 0);
+	OPEN(&b, .id = "b", .customer = 8);
+	SUBBED(&b, "t", .inner = { "/customer/8/t" });
+	for (unsigned i = 0; i < 50; i++)
+		PUB(&b, "/customer/8/t", "x", 0, 0);
+	IS(home->counters.delivered, 50 + (50 - home->counters.dropped_egress));
+	end();
+}
+
+static void retained_messages_wait_for_the_budget_and_none_is_lost(void)
+{
+	begin();
+	for (unsigned i = 0; i < 30; i++) {
+		char name[4];
+
+		(void)snprintf(name, sizeof(name), "r%u", i);
+		PUB(&p, name, "0123456789", LINK_RETAIN, 0);
+	}
+	OPEN(&a, .id = "a", LIMITED(a_kilobyte));
+	SUB(&a, "+");
+	turn();
+	YES(home->counters.retained_sent < 30);
+	a.n = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		later(100);
+		a.n = 0;
+	}
+	IS(home->counters.retained_sent, 30);
+	IS(home->counters.delivered, 30);
+	IS(home->counters.dropped_egress, 0);
+	end();
+}
+
+static void who_leaves_while_it_waits_for_the_budget_is_forgotten(void)
+{
+	begin();
+	OPEN(&a, .id = "a", .expiry = 60, LIMITED(a_kilobyte));
+	SUBBED(&a, "t", 1);
+	for (uint16_t i = 1; i < 30; i++)
+		PUB(&p, "t", "x", 1, i);
+	session_close(&a.port, 0, 0);
+	later(5000);
+	OPEN(&a, .id = "a", .expiry = 60, LIMITED(a_kilobyte));
+	YES(a.n > 0 || home->counters.redelivered > 0);
+	end();
+}
+
 RUN(a_take_over_war_ends_after_ten_and_the_one_inside_stays, later_one_take_over_per_second_fits,
     coming_back_after_leaving_is_no_take_over, without_an_interval_take_overs_are_free,
     overlapping_filters_give_so_many_copies_and_no_more,
@@ -354,4 +448,7 @@ RUN(a_take_over_war_ends_after_ten_and_the_one_inside_stays, later_one_take_over
     a_token_has_a_count_of_its_own_and_takes_no_room_of_others,
     a_customers_limit_is_told_and_counts_over_its_tokens,
     a_token_has_room_for_retained_messages_of_its_own, a_token_has_room_for_bytes_of_its_own,
-    an_account_is_there_while_it_has_something)
+    an_account_is_there_while_it_has_something,
+    over_its_budget_a_customer_gets_qos_0_no_more_and_qos_1_later, a_budget_is_a_customers_own,
+    retained_messages_wait_for_the_budget_and_none_is_lost,
+    who_leaves_while_it_waits_for_the_budget_is_forgotten)
