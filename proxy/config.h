@@ -39,7 +39,8 @@ struct proxy_config {
 	 */
 	int64_t packet_max, topic_max, levels_max, client_id_max, user_properties_max,
 	    user_properties_bytes, filters_per_subscribe, subscriptions_max, receive_maximum,
-	    queue_messages, queue_bytes, keep_alive_max, session_expiry_max, topic_alias_max;
+	    queue_messages, queue_bytes, keep_alive_max, session_expiry_max, topic_alias_max,
+	    topic_alias_out_max;
 	/* for clients that read slowly, all of a worker together */
 	int64_t waiting_bytes;
 	/* of half-received packets, all connections of a worker together */

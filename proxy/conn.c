@@ -134,6 +134,7 @@ void conn_free(struct conn *c)
 	caps_leave(w->crew->caps, &c->customer_cap);
 	caps_leave(w->crew->caps, &c->peer_cap);
 	alias_free(&c->aliases);
+	alias_free(&c->aliases_out);
 	inflight_free(&c->inflight);
 	filters_free(&c->filters);
 	conn_forget_brought(c);

@@ -159,8 +159,9 @@ struct conn {
 	bool expiry_zero;       /* the session was to end with the connection */
 	bool expiry_told;       /* DISCONNECT said another one: */
 	uint32_t expiry_s;
-	bool problem_info; /* reason strings are welcome */
-	bool mute;         /* a quota of 0: it may publish nothing */
+	bool problem_info;       /* reason strings are welcome */
+	bool mute;               /* a quota of 0: it may publish nothing */
+	uint16_t alias_out_most; /* so many aliases may be set for it; 0 = none */
 	/* the link: uplink.c */
 	bool core_paused;
 	uint16_t generation;
@@ -168,7 +169,8 @@ struct conn {
 	struct uplink *link;
 	struct list stalled; /* link->stalled while HOLD_LINK */
 	/* what it did: in_*.c */
-	struct alias_table *aliases; /* made when first used */
+	struct alias_table *aliases;     /* made when first used */
+	struct alias_table *aliases_out; /* deliver.c: those we have set; the same */
 	struct inflight *inflight;
 	struct filters filters; /* what its session is subscribed to */
 	struct pace pace[PACE_KINDS];

@@ -12,6 +12,7 @@
 #include "proxy/badge.h"
 #include "proxy/conn.h"
 #include "proxy/gate.h"
+#include "proxy/inflight.h"
 #include "proxy/layout.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
@@ -21,7 +22,8 @@ enum { LAYOUTS = 8 };
 
 struct shape { /* one encoding of the message, in worker->encoded */
 	struct layout layout;
-	size_t at, size, packet_id_at;
+	size_t at, size;
+	struct layout_at fill;
 	bool failed; /* cannot be said in MQTT, or no memory */
 };
 
@@ -30,6 +32,7 @@ struct delivery {
 	/* whose name space the topic is in; 0: the platform's own */
 	uint64_t customer;
 	struct layout_msg msg;
+	int64_t timestamp_ms;
 	unsigned shapes;
 	struct shape shape[LAYOUTS];
 	char extra[160];
@@ -43,16 +46,14 @@ static void put_pair(struct buf *b, const char *key, const char *value)
 }
 
 /* flespi.md 3.4: when the broker took it, and whose it is. */
-static void add_extra(struct delivery *out, const struct link_deliver *d)
+static void add_extra(struct delivery *out)
 {
 	struct buf *b = &out->worker->scratch;
 	char text[32];
 
-	if (!out->worker->config->user_properties)
-		return;
 	buf_reset(b);
-	(void)snprintf(text, sizeof(text), "%" PRId64 ".%06" PRId64, d->timestamp_ms / 1000,
-	               d->timestamp_ms % 1000 * 1000);
+	(void)snprintf(text, sizeof(text), "%" PRId64 ".%06" PRId64, out->timestamp_ms / 1000,
+	               out->timestamp_ms % 1000 * 1000);
 	put_pair(b, "timestamp", text);
 	(void)snprintf(text, sizeof(text), "%" PRIu64, out->customer);
 	put_pair(b, "cid", text);
@@ -69,6 +70,7 @@ static bool begin(struct delivery *out, struct worker *w, const struct link_deli
 
 	out->worker = w;
 	out->shapes = 0;
+	out->timestamp_ms = d->timestamp_ms;
 	out->msg = (struct layout_msg){ .props = d->msg.props,
 		                        .payload = d->msg.payload,
 		                        .expiry_s = d->msg.expiry_s };
@@ -84,7 +86,6 @@ static bool begin(struct delivery *out, struct worker *w, const struct link_deli
 	if (d->msg.response_topic.n && space_of(d->msg.response_topic, &whose, &name) &&
 	    whose == out->customer)
 		out->msg.response_topic = name;
-	add_extra(out, d);
 	return true;
 }
 
@@ -94,9 +95,11 @@ static void encode(struct delivery *d, struct shape *s, const struct layout *l)
 {
 	struct buf *b = &d->worker->encoded;
 
+	if (l->extra && d->msg.extra.n == 0)
+		add_extra(d);
 	s->layout = *l;
 	s->at = buf_len(b);
-	s->failed = !layout_write(b, l, &d->msg, &s->packet_id_at);
+	s->failed = !layout_write(b, l, &d->msg, &s->fill);
 	s->size = buf_len(b) - s->at;
 	d->worker->n.layouts++;
 }
@@ -155,7 +158,35 @@ static bool has_room(struct conn *c, const struct link_entry *e, size_t size)
 	return false;
 }
 
-static void append(struct conn *c, const struct shape *s, uint16_t packet_id)
+/* ---- Topic aliases for who can take some: the first names it gets have them, until its connection
+ * ends. A short name is not worth the three bytes ---- */
+enum { ALIAS_WORTH = 8 };
+
+static enum layout_alias alias_for(const struct conn *c, struct str topic, unsigned *alias)
+{
+	*alias = topic.n < ALIAS_WORTH ? 0 : alias_find(c->aliases_out, topic);
+	if (*alias)
+		return ALIAS_ONLY;
+	*alias = topic.n < ALIAS_WORTH ? 0 : alias_next(c->aliases_out, c->alias_out_most);
+	return *alias ? ALIAS_SET : ALIAS_NONE;
+}
+
+/* The client is about to hear it. Out of memory: it is told again with the next message. */
+static void alias_told(struct conn *c, unsigned alias, struct str topic)
+{
+	if (alias_set(&c->aliases_out, alias, c->alias_out_most, topic) == 0)
+		c->worker->n.aliases_set++;
+}
+
+static inline void fill(uint8_t *p, size_t at, unsigned v)
+{
+	if (at) {
+		p[at] = (uint8_t)(v >> 8);
+		p[at + 1] = (uint8_t)v;
+	}
+}
+
+static void append(struct conn *c, const struct shape *s, uint16_t packet_id, unsigned alias)
 {
 	struct buf *out = conn_out(c);
 	uint8_t *p = buf_reserve(out, s->size);
@@ -165,20 +196,38 @@ static void append(struct conn *c, const struct shape *s, uint16_t packet_id)
 		return;
 	}
 	memcpy(p, buf_data(&c->worker->encoded) + s->at, s->size);
-	if (s->packet_id_at) {
-		p[s->packet_id_at] = (uint8_t)(packet_id >> 8);
-		p[s->packet_id_at + 1] = (uint8_t)packet_id;
-	}
+	fill(p, s->fill.packet_id, packet_id);
+	fill(p, s->fill.alias, alias);
 	buf_commit(out, s->size);
 	c->msgs_out++;
 	c->worker->n.deliveries++;
 	conn_wrote(c);
 }
 
+static bool fits(const struct conn *c, const struct shape *s)
+{
+	return !s->failed && (!c->packet_most || s->size <= c->packet_most);
+}
+
+/* As the client would like it; if that is too much for it, what MQTT asks for and no more. */
+static const struct shape *shape_that_fits(struct delivery *d, const struct conn *c,
+                                           struct layout *l)
+{
+	const struct shape *s = shape_for(d, l);
+
+	if (likely(fits(c, s)) || !(l->extra || l->alias == ALIAS_SET))
+		return s;
+	l->extra = false;
+	if (l->alias == ALIAS_SET)
+		l->alias = ALIAS_NONE;
+	return shape_for(d, l);
+}
+
 static void deliver_to(struct delivery *d, struct conn *c, const struct link_entry *e)
 {
 	struct layout l = layout_of(c->version, e->flags, e->subscription_id);
 	const struct shape *s;
+	unsigned alias = 0;
 
 	if (c->state != CONN_OPEN)
 		return;
@@ -188,16 +237,22 @@ static void deliver_to(struct delivery *d, struct conn *c, const struct link_ent
 		answer_for(c, e, RC_NOT_AUTHORIZED);
 		return;
 	}
-	s = shape_for(d, &l);
-	if (s->failed || (c->packet_most &&
-	                  s->size > c->packet_most)) { /* [MQTT-3.1.2-25]: as if it had been sent */
+	l.extra =
+	    l.version >= MQTT_V5 && (d->worker->config->user_properties || c->badge->extended);
+	if (unlikely(c->alias_out_most))
+		l.alias = (uint8_t)alias_for(c, d->msg.topic, &alias);
+	s = shape_that_fits(d, c, &l);
+	if (!fits(c, s)) { /* [MQTT-3.1.2-25]: as if it had been sent */
 		d->worker->n.deliveries_dropped++;
 		answer_for(c, e,
 		           s->failed ? RC_IMPLEMENTATION_SPECIFIC_ERROR : RC_PACKET_TOO_LARGE);
 		return;
 	}
-	if (has_room(c, e, s->size))
-		append(c, s, e->packet_id);
+	if (!has_room(c, e, s->size))
+		return;
+	if (unlikely(l.alias == ALIAS_SET))
+		alias_told(c, alias, d->msg.topic);
+	append(c, s, e->packet_id, alias);
 }
 
 /* ---- All of them ---- */

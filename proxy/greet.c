@@ -132,6 +132,9 @@ static void remember(struct conn *c, const struct mqtt_connect *m)
 	const struct mqtt_props *p = &m->props;
 
 	c->packet_most = mqtt_has(p, PROP_MAXIMUM_PACKET_SIZE) ? p->maximum_packet_size : 0;
+	c->alias_out_most = p->topic_alias_maximum;
+	if (c->alias_out_most > c->worker->config->topic_alias_out_max)
+		c->alias_out_most = (uint16_t)c->worker->config->topic_alias_out_max;
 	c->auth_method = mqtt_has(p, PROP_AUTH_METHOD);
 	c->problem_info = !mqtt_has(p, PROP_REQUEST_PROBLEM_INFO) || p->request_problem_info;
 }

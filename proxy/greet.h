@@ -31,3 +31,8 @@ void opened_verdict(struct conn *c, struct token *token);
 void opened_rates(struct conn *c);      /* as its token says */
 void opened_tell_token(struct conn *c); /* the core */
 void opened_answer(struct conn *c, bool present, const struct link_opened *o); /* OPENED came */
+
+/* connack.c */
+/* Tells the client that it is in. False: it takes no packet as large as the smallest CONNACK
+ * [MQTT-3.1.2-24]; nothing was written. */
+bool connack_write(struct conn *c, bool present, const struct link_opened *o);

@@ -110,6 +110,25 @@ struct str alias_get(const struct alias_table *t, unsigned alias)
 	return str_make(t->topic[alias - 1].p, t->topic[alias - 1].n);
 }
 
+/* Few, and most differ in length. */
+unsigned alias_find(const struct alias_table *t, struct str topic)
+{
+	for (unsigned i = 0; t && i < t->most && t->topic[i].p; i++) {
+		if (str_eq(str_make(t->topic[i].p, t->topic[i].n), topic))
+			return i + 1;
+	}
+	return 0;
+}
+
+unsigned alias_next(const struct alias_table *t, unsigned most)
+{
+	unsigned i = 0;
+
+	while (t && i < most && t->topic[i].p)
+		i++;
+	return i < most ? i + 1 : 0;
+}
+
 void alias_free(struct alias_table **slot)
 {
 	struct alias_table *t = *slot;

@@ -1,6 +1,7 @@
 /* inflight.h - the QoS 1 and 2 messages of a client that are not acknowledged yet: enforces our
- * Receive Maximum exactly (attacks P29, R11), so a repeated packet id counts once. And the topic
- * aliases it has set. Both die with the connection. Pure. */
+ * Receive Maximum exactly (attacks P29, R11), so a repeated packet id counts once. And
+ * topic aliases, those that it has set and those that were set for it. All die with the connection.
+ * Pure. */
 #pragma once
 #include "base/bytes.h"
 
@@ -18,4 +19,8 @@ struct alias_table;
 int alias_set(struct alias_table **slot, unsigned alias, unsigned most,
               struct str topic) MUST_CHECK;
 struct str alias_get(const struct alias_table *t, unsigned alias); /* empty: never set */
+/* the alias of this topic, or 0 */
+unsigned alias_find(const struct alias_table *t, struct str topic);
+/* one of 1..most that was never set, or 0; t may be NULL */
+unsigned alias_next(const struct alias_table *t, unsigned most);
 void alias_free(struct alias_table **slot);

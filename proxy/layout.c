@@ -15,13 +15,13 @@ struct layout layout_of(uint8_t version, uint8_t flags, uint32_t subscription_id
 
 bool layout_same(const struct layout *a, const struct layout *b)
 {
-	return a->version == b->version && a->flags == b->flags &&
-	       a->subscription_id == b->subscription_id;
+	return a->version == b->version && a->flags == b->flags && a->alias == b->alias &&
+	       a->extra == b->extra && a->subscription_id == b->subscription_id;
 }
 
 static size_t props_size(const struct layout *l, const struct layout_msg *m)
 {
-	size_t size = m->props.n + m->extra.n;
+	size_t size = m->props.n + (l->extra ? m->extra.n : 0) + (l->alias ? 3 : 0);
 
 	if (m->expiry_s != LINK_NO_EXPIRY)
 		size += 5;
@@ -33,9 +33,14 @@ static size_t props_size(const struct layout *l, const struct layout_msg *m)
 }
 
 static void props_write(struct buf *out, const struct layout *l, const struct layout_msg *m,
-                        size_t size)
+                        size_t size, size_t *alias_at)
 {
 	mqtt_varint_put(out, (uint32_t)size);
+	if (l->alias) {
+		buf_u8(out, PROP_TOPIC_ALIAS);
+		*alias_at = buf_len(out);
+		buf_u16(out, 0);
+	}
 	if (m->expiry_s != LINK_NO_EXPIRY) {
 		buf_u8(out, PROP_MESSAGE_EXPIRY);
 		buf_u32(out, m->expiry_s);
@@ -50,16 +55,18 @@ static void props_write(struct buf *out, const struct layout *l, const struct la
 		mqtt_varint_put(out, l->subscription_id);
 	}
 	buf_str_add(out, m->props);
-	buf_str_add(out, m->extra);
+	if (l->extra)
+		buf_str_add(out, m->extra);
 }
 
 bool layout_write(struct buf *out, const struct layout *l, const struct layout_msg *m,
-                  size_t *packet_id_at)
+                  struct layout_at *at)
 {
 	bool v5 = l->version >= MQTT_V5;
 	unsigned qos = l->flags & LINK_QOS;
 	size_t before = buf_len(out), props = v5 ? props_size(l, m) : 0;
-	size_t remaining = 2 + m->topic.n + (qos ? 2 : 0) + m->payload.n;
+	struct str topic = l->alias == ALIAS_ONLY ? STR_NONE : m->topic;
+	size_t remaining = 2 + topic.n + (qos ? 2 : 0) + m->payload.n;
 
 	if (props > MQTT_REMAINING_MAX || m->topic.n > UINT16_MAX ||
 	    m->response_topic.n > UINT16_MAX)
@@ -73,15 +80,17 @@ bool layout_write(struct buf *out, const struct layout *l, const struct layout_m
 	buf_u8(out, (uint8_t)(MQTT_PUBLISH << 4 | (l->flags & LINK_DUP ? 8 : 0) | qos << 1 |
 	                      (l->flags & LINK_RETAIN ? 1 : 0)));
 	mqtt_varint_put(out, (uint32_t)remaining);
-	buf_u16(out, (uint16_t)m->topic.n);
-	buf_str_add(out, m->topic);
-	*packet_id_at = 0;
+	buf_u16(out, (uint16_t)topic.n);
+	buf_str_add(out, topic);
+	*at = (struct layout_at){ 0, 0 };
 	if (qos) {
-		*packet_id_at = buf_len(out) - before;
+		at->packet_id = buf_len(out) - before;
 		buf_u16(out, 0);
 	}
 	if (v5)
-		props_write(out, l, m, props);
+		props_write(out, l, m, props, &at->alias);
+	if (at->alias)
+		at->alias -= before;
 	buf_str_add(out, m->payload);
 	if (buf_ok(out))
 		return true;

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 
 #include "base/crypt.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/admit.h"
@@ -15,10 +14,8 @@
 #include "proxy/events.h"
 #include "proxy/filters.h"
 #include "proxy/gate.h"
-#include "proxy/reauth.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
-#include "wire/mqtt_write.h"
 
 /* ---- What was agreed ---- */
 
@@ -213,131 +210,6 @@ void opened_verdict(struct conn *c, struct token *token)
 	conn_enter(c, CONN_OPENING);
 }
 
-/* ---- CONNACK ---- */
-
-/* flespi.md 3.4: clients learn who they are, and what they are subscribed to, without a REST call.
- */
-static void token_property(struct conn *c, struct buf *out)
-{
-	const struct badge *b = c->badge;
-	struct str access = acl_source(b->acl);
-	struct buf text = { 0 };
-
-	buf_printf(&text, "{\"id\":%" PRIu64 ",\"cid\":%" PRIu64 ",\"access\":", b->id,
-	           b->customer);
-	if (access.n)
-		buf_str_add(&text, access);
-	else
-		buf_printf(&text, "{\"type\":%d}", (int)acl_type(b->acl));
-	buf_u8(&text, '}');
-	if (buf_ok(&text))
-		mqtt_user_property(out, STR("token"), buf_str(&text));
-	buf_free(&text);
-}
-
-static int subscription_json(const struct link_sub *sub, json_t *list)
-{
-	json_t *item = json_pack("{s:o, s:i, s:b, s:b, s:i}", "topic",
-	                         json_stringn(sub->filter.p, sub->filter.n), "qos", sub->opts & 3,
-	                         "no_local", sub->opts >> 2 & 1, "rap", sub->opts >> 3 & 1,
-	                         "retain_handling", sub->opts >> 4 & 3);
-
-	if (item && sub->id &&
-	    json_object_set_new(item, "subscription_id", json_integer(sub->id))) {
-		json_decref(item);
-		return -E_NOMEM;
-	}
-	return json_array_append_new(list, item) ? -E_NOMEM : 0;
-}
-
-static void subscriptions_property(struct link_opened o, struct buf *out)
-{
-	json_t *list = json_array();
-	struct buf text = { 0 };
-	struct link_sub sub;
-	bool whole = true;
-
-	while (list && whole && link_opened_next(&o, &sub))
-		whole = subscription_json(&sub, list) == 0;
-	if (list && whole && json_write(&text, list) == 0 && buf_len(&text) <= UINT16_MAX)
-		mqtt_user_property(out, STR("subscriptions"), buf_str(&text));
-	json_decref(list);
-	buf_free(&text);
-}
-
-static void set(struct mqtt_props *p, enum mqtt_prop id)
-{
-	p->has |= UINT64_C(1) << id;
-}
-
-static void connack_props(struct conn *c, struct mqtt_props *p)
-{
-	const struct greet *g = c->greet;
-	const struct mqtt_connect *m = &g->connect;
-
-	if (m->props.session_expiry !=
-	    g->session_expiry) { /* attack R20: told when it is not what was asked */
-		set(p, PROP_SESSION_EXPIRY);
-		p->session_expiry = g->session_expiry;
-	}
-	set(p, PROP_RECEIVE_MAXIMUM);
-	p->receive_maximum = c->receive_maximum;
-	set(p, PROP_MAXIMUM_PACKET_SIZE);
-	p->maximum_packet_size = c->packet_limit;
-	if (c->auth_method) { /* [MQTT-4.12.0-5] */
-		set(p, PROP_AUTH_METHOD);
-		p->auth_method = REAUTH_METHOD;
-	}
-	if (g->assigned) {
-		set(p, PROP_ASSIGNED_CLIENT_ID);
-		p->assigned_client_id = conn_client_id(c);
-	}
-	if (m->keep_alive * 1500u != c->keep_alive_ms) {
-		set(p, PROP_SERVER_KEEP_ALIVE);
-		p->server_keep_alive = (uint16_t)(c->keep_alive_ms / 1500);
-	}
-	if (c->alias_most) {
-		set(p, PROP_TOPIC_ALIAS_MAXIMUM);
-		p->topic_alias_maximum = c->alias_most;
-	}
-}
-
-/* False: the client takes no packet as large as the smallest CONNACK [MQTT-3.1.2-24]; nothing was
- * written. */
-static bool write_connack(struct conn *c, bool present, const struct link_opened *o)
-{
-	struct mqtt_props props = { 0 };
-	struct buf *out = conn_out(c), *user = &c->worker->scratch;
-	size_t before = buf_len(out);
-
-	if (c->version >= MQTT_V5) {
-		connack_props(c, &props);
-		buf_reset(user);
-		token_property(c, user);
-		props.user_count = 1;
-		if (present) {
-			subscriptions_property(*o, user);
-			props.user_count++;
-		}
-		if (buf_ok(user))
-			props.user = buf_str(user);
-		else
-			buf_free(user);
-	}
-	mqtt_connack_write(out, c->version, present, RC_SUCCESS, &props);
-	if (c->packet_most && buf_len(out) - before > c->packet_most) { /* [MQTT-3.2.2-20] */
-		buf_cut(out, before);
-		props.user = STR_NONE;
-		props.user_count = 0;
-		mqtt_connack_write(out, c->version, present, RC_SUCCESS, &props);
-		if (buf_len(out) - before > c->packet_most) {
-			buf_cut(out, before);
-			return false;
-		}
-	}
-	return true;
-}
-
 /* ---- OPENED ---- */
 
 static bool resume_filters(struct conn *c, struct link_opened o)
@@ -365,7 +237,7 @@ void opened_answer(struct conn *c, bool present, const struct link_opened *o)
 		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
 		return;
 	}
-	if (!write_connack(c, present, o)) {
+	if (!connack_write(c, present, o)) {
 		conn_close(c, END_TOO_LARGE);
 		return;
 	}

@@ -318,6 +318,22 @@ def test_no_response_information_is_returned_to_who_did_not_ask(stack, token):
             assert RESPONSE_INFO not in c.connack.properties
 
 
+@proves("MQTT-3.1.2-28")
+def test_response_information_is_a_prefix_for_the_answers_to_this_client(stack, customer):
+    ask = ((WANT_RESPONSE_INFO, 1),)
+    with open_client(stack.port, customer.token(), "a/b c%,\u00e9", 5, properties=ask) as c, open_client(stack.port, customer.token(), version=5) as p:
+        prefix = c.connack.properties[RESPONSE_INFO].decode()
+        assert prefix == "response/a%2Fb%20c%25%2C\u00e9/"
+        assert c.subscribe(prefix + "#") == [0]
+        p.publish(prefix + "1", "answer", qos=1)
+        p.sync()
+        assert [m.topic for m in c.sync()] == [prefix + "1"]
+    for grants, told in (((("response/x/#", "subscribe"),), True), ((("response/+/#", "subscribe"),), True), ((("response/x/1", "subscribe"),), False),
+                         ((("other/#", "subscribe"), ("response/x/#", "publish")), False)):
+        with open_client(stack.port, customer.acl(*grants), "x", 5, properties=ask) as c:
+            assert c.connack.properties.get(RESPONSE_INFO) == (b"response/x/" if told else None), grants
+
+
 def size_of(p):
     """Of the whole packet: type, length, body."""
     return 1 + len(varint(len(p.body))) + len(p.body)
@@ -331,6 +347,29 @@ def test_connack_leaves_out_user_properties_that_would_make_it_too_large(stack, 
     for most in (whole, whole - 1, 40):
         with open_client(stack.port, token, "big", 5, properties=((PACKET_MAXIMUM, most),)) as c:
             assert size_of(c.connack) <= most and bool(c.connack.user) == (most == whole)
+
+
+@proves("MQTT-3.2.2-20", "MQTT-3.1.2-24")
+def test_of_a_small_connack_the_subscriptions_go_first_and_the_token_then(stack, token):
+    want = ((SESSION_EXPIRY, 60), (WANT_RESPONSE_INFO, 1))
+    with open_client(stack.port, token, "small", 5, properties=want) as c:
+        c.subscribe(*["filter/%d" % i for i in range(10)])
+
+    def told(most=None):
+        limit = ((PACKET_MAXIMUM, most),) if most else ()
+        with open_client(stack.port, token, "small", 5, clean=False, properties=want + limit) as c:
+            assert c.present == 1 and (not most or size_of(c.connack) <= most)
+            return [k for k, _ in c.connack.user] + (["response"] if RESPONSE_INFO in c.connack.properties else []), size_of(c.connack)
+
+    everything, size = told()
+    assert everything == ["token", "subscriptions", "response"]
+    assert told(size)[0] == everything
+    steps = [everything]
+    while steps[-1]:
+        now, size = told(size - 1)
+        if now != steps[-1]:
+            steps.append(now)
+    assert steps == [everything, ["token", "response"], ["response"], []]
 
 
 @proves("MQTT-3.2.2-19", "MQTT-3.1.2-24")

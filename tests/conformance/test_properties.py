@@ -171,7 +171,7 @@ def test_no_alias_is_sent_above_the_maximum_of_the_client(stack, token, most):
         with open_client(stack.port, token, "s", 5, properties=() if most is None else ((ALIAS_MAXIMUM, most),)) as s, open_client(stack.port, token, "p", 5) as p:
             s.subscribe("t/#")
             for i in range(60):
-                p.publish("t/%d" % (i % 8), "%d" % (i % 8), properties=((ALIAS, i % 8 + 1),))
+                p.publish("t/alias/%d" % (i % 8), "%d" % (i % 8), properties=((ALIAS, i % 8 + 1),))
             p.sync()
             known = {}
             got = messages(s.sync())
@@ -182,7 +182,38 @@ def test_no_alias_is_sent_above_the_maximum_of_the_client(stack, token, most):
                     assert 1 <= alias <= (most or 0)
                     if m.topic:
                         known[alias] = m.topic
-                assert (m.topic or known[alias]) == "t/" + m.payload.decode()
+                assert (m.topic or known[alias]) == "t/alias/" + m.payload.decode()
+            assert len(known) == (most or 0)
+            assert sum(1 for m in got if not m.topic) >= 6 * (most or 0)
+
+
+@proves("MQTT-3.3.2-7")
+def test_aliases_towards_a_client_begin_anew_with_its_connection(stack, token):
+    allowed = {**durable(5), "properties": (*durable(5)["properties"], (ALIAS_MAXIMUM, 4))}
+    with open_client(stack.port, token, "p", 5) as p:
+        with open_client(stack.port, token, "s", **allowed) as s:
+            s.subscribe(("long/enough/#", 1))
+            for i in range(3):
+                p.publish("long/enough/topic", "x", qos=1, pid=i + 1)
+            p.sync()
+            assert [(m.topic, m.properties[ALIAS]) for m in messages(s.sync())] == [("long/enough/topic", 1), ("", 1), ("", 1)]
+        with open_client(stack.port, token, "s", **durable(5)) as s:     # allows none; the three are sent again
+            assert [(m.topic, m.properties.get(ALIAS)) for m in messages(s.sync())] == [("long/enough/topic", None)] * 3
+        with open_client(stack.port, token, "s", **allowed) as s:
+            assert [(m.topic, m.properties[ALIAS]) for m in messages(s.sync())] == [("long/enough/topic", 1), ("", 1), ("", 1)]
+
+
+@proves("MQTT-3.1.2-24", "MQTT-3.1.2-25")
+def test_an_alias_never_makes_a_message_too_large(stack, token):
+    with open_client(stack.port, token, "p", 5) as p:
+        for room in range(-1, 5):
+            whole = 2 + 2 + len("long/topic") + 1 + 50
+            with open_client(stack.port, token, "s", 5, properties=((ALIAS_MAXIMUM, 4), (PACKET_MAXIMUM, whole + room))) as s:
+                s.subscribe("long/topic")
+                for _ in range(3):
+                    p.publish("long/topic", b"x" * 50)
+                p.sync()
+                assert len(messages(s.sync())) == (0 if room < 0 else 3)
 
 
 # ---- Problem information, and properties that would make an answer too large ----

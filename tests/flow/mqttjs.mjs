@@ -9,7 +9,7 @@ const commands = {
   connect({ url, options }) {
     client = mqtt.connect(url, options);
     client.on("connect", (p) => say("connect", { present: p.sessionPresent, code: p.reasonCode ?? p.returnCode ?? 0, properties: p.properties ?? {} }));
-    client.on("message", (topic, payload, p) => say("message", { topic, payload: payload.toString(), qos: p.qos, retain: p.retain, dup: p.dup }));
+    client.on("message", (topic, payload, p) => say("message", { topic, payload: payload.toString(), qos: p.qos, retain: p.retain, dup: p.dup, properties: p.properties ?? {} }));
     client.on("error", (e) => say("error", { code: e.code, text: String(e.message) }));
     client.on("disconnect", (p) => say("disconnect", { code: p.reasonCode }));
     client.on("close", () => say("close"));

@@ -306,6 +306,62 @@ def test_mqttjs_and_mosquitto_use_conditions(stack, extended):
         assert [line.split()[0] for line in mosquitto.lines()] == ["s/1", "s/3"]
 
 
+# ---- User properties that flespi's clients read ----
+
+def test_mqttjs_parses_what_connack_tells_of_token_and_subscriptions(stack, extended):
+    acl = [{"uri": "mqtt", "topic": "a/#", "actions": ["publish", "subscribe"]}]
+    token = extended.token(access={"type": 2, "acl": acl})
+    with MqttJs(stack.port, token, "js", version=5, expiry=60) as js:
+        user = js.first["properties"]["userProperties"]
+        assert "subscriptions" not in user
+        told = json.loads(user["token"])
+        assert told["cid"] == extended.cid and told["id"] == token.id and told["access"] == {"type": 2, "acl": acl}
+        assert js.subscribe("a/1,2", qos=1)["error"] is None
+    with MqttJs(stack.port, token, "js", version=5, expiry=60, clean=False) as js:
+        assert js.first["present"] is True
+        assert json.loads(js.first["properties"]["userProperties"]["subscriptions"]) == [
+            {"topic": "a/1,2", "qos": 1, "no_local": False, "rap": False, "retain_handling": 0}]
+
+
+def test_messages_tell_their_time_and_account_to_customers_with_the_switch(stack, customer, extended):
+    with MqttJs(stack.port, extended.token(), "js", version=5) as js, open_client(stack.port, extended.token(), version=5) as p:
+        js.subscribe("a/#")
+        before = time.time()
+        p.publish("a/b", "x", properties=[(0x26, "mine", "1"), (0x26, "cid", "forged")])
+        user = js.message()["properties"]["userProperties"]
+        assert user["mine"] == "1" and user["cid"] == ["forged", str(extended.cid)]      # ours is the last one
+        assert before - 2 < float(user["timestamp"]) < time.time() + 2
+
+
+def test_without_the_switch_messages_have_no_properties_of_ours(stack, customer):
+    with open_client(stack.port, customer.token(), version=5) as c, open_client(stack.port, customer.token(), version=5) as p:
+        c.subscribe("a")
+        p.publish("a", "x")
+        p.sync()
+        assert [m.user for m in c.sync()] == [[]]
+
+
+def test_properties_of_ours_never_make_a_message_too_large(stack, extended):
+    with open_client(stack.port, extended.token(), version=5) as p:
+        for most, told in ((300, True), (61, False)):
+            with open_client(stack.port, extended.token(), version=5, properties=[(0x27, most)]) as c:
+                assert c.subscribe("a") == [0]
+                p.publish("a", "x" * 55, qos=1)
+                p.sync()
+                got = c.sync()
+                assert len(got) == 1 and bool(got[0].user) == told, most
+
+
+def test_mqttjs_resolves_aliases_that_we_set(stack, extended):
+    with MqttJs(stack.port, extended.token(), "js", version=5, properties={"topicAliasMaximum": 3}) as js, open_client(stack.port, extended.token()) as p:
+        js.subscribe("a/long/#", qos=1)
+        names = ["a/long/topic/%d" % (i % 5) for i in range(20)]
+        for i, name in enumerate(names):
+            p.publish(name, "x", qos=1, pid=i + 1)
+        p.sync()
+        assert [js.message()["topic"] for _ in names] == names
+
+
 # ---- Hostile ones ----
 
 def cpu_ms(pid):

@@ -170,7 +170,7 @@ class MqttJs:
         self.held = []
         threading.Thread(target=self._read, daemon=True).start()
 
-    def __init__(self, port, token, client_id, version=4, clean=True, expiry=0, url=None, will=None, reconnect=0):
+    def __init__(self, port, token, client_id, version=4, clean=True, expiry=0, url=None, will=None, reconnect=0, properties=None):
         self.start(["node", os.path.join(ROOT, "tests", "flow", "mqttjs.mjs")])
         door, more = getattr(port, "door", "tcp"), {}
         if doors.is_tls(door):
@@ -181,7 +181,7 @@ class MqttJs:
             "clientId": client_id, "username": token, "protocolVersion": version, "clean": clean, "reconnectPeriod": reconnect,
             "protocolId": "MQIsdp" if version == 3 else "MQTT",
             **({"will": will} if will else {}),
-            **({"properties": {"sessionExpiryInterval": expiry}} if version == 5 else {})})
+            **({"properties": {"sessionExpiryInterval": expiry, **(properties or {})}} if version == 5 else {})})
         self.first = self.wait("connect", "error", "close")
 
     def _read(self):
