@@ -165,7 +165,7 @@ def test_P12_a_property_of_another_packet_is_a_protocol_error_and_not_forwarded(
     bystander.subscribe("x")
     c = open_client(stack.port, token, version=5)
     c.publish("x", "m", properties=(prop,))
-    ends(c, (0x81, 0x82))
+    ends(c, 0x82)
     assert [p for p in bystander.sync() if p.kind == PUBLISH] == []
 
 
@@ -189,14 +189,14 @@ def test_P14_will_properties_of_an_invalid_type_are_refused(stack, token):
 def test_P16_a_publish_without_topic_and_without_alias_ends_the_connection(stack, token, version):
     c = open_client(stack.port, token, version=version)
     c.publish("", "x")
-    ends(c, (0x82, 0x90))
+    ends(c, 0x82)
 
 
 @pytest.mark.parametrize("alias,topic", [(0, "a"), (65535, "a"), (3, "")], ids=["zero", "above-maximum", "unknown"])
 def test_P17_topic_aliases_out_of_range_are_refused(stack, token, alias, topic):
     c = open_client(stack.port, token, version=5)
     c.publish(topic, "x", properties=((0x23, alias),))
-    ends(c, (0x94, 0x82) if alias == 3 else 0x94)
+    ends(c, 0x94)
 
 
 def test_P18_an_alias_dies_with_its_connection(stack, token):
@@ -206,7 +206,7 @@ def test_P18_an_alias_dies_with_its_connection(stack, token):
     a.close()
     b = open_client(stack.port, token, "same", 5, clean=False, properties=((0x11, 60),))
     b.publish("", "x", properties=((0x23, 1),))
-    ends(b, (0x94, 0x82))
+    ends(b, 0x94)
 
 
 @V
@@ -234,7 +234,7 @@ def test_P20_a_wildcard_in_a_will_topic_is_refused(stack, token, version):
 def test_P20_a_wildcard_in_a_response_topic_ends_the_connection(stack, token):
     c = open_client(stack.port, token, version=5)
     c.publish("a", "x", properties=((0x08, "re/#"),))
-    ends(c, (0x90, 0x82))
+    ends(c, 0x90)
 
 
 @V
@@ -261,13 +261,13 @@ def test_P23_subscribes_that_break_the_rules_end_the_connection(stack, token, ve
             "unsubscribe-id-0": packet(UNSUBSCRIBE, b"\0\0" + p + text("a"), 2)}[what]
     c = open_client(stack.port, token, version=version)
     c.send(data)
-    ends(c, (0x81, 0x82))
+    ends(c, 0x81 if what == "reserved" else 0x82)
 
 
 def test_P23_retain_handling_3_is_a_protocol_error(stack, token):
     c = open_client(stack.port, token, version=5)
     c.send(subscribe(("a", 0x30), version=5))
-    ends(c, (0x82, 0x81))
+    ends(c, 0x82)
 
 
 @V
@@ -277,7 +277,7 @@ def test_P24_publishes_that_break_the_rules_end_the_connection(stack, token, ver
     data = {"qos-3": packet(PUBLISH, text("a") + b"\0\1" + p, 6), "dup-qos-0": packet(PUBLISH, text("a") + p, 8), "id-0": packet(PUBLISH, text("a") + b"\0\0" + p, 2)}[what]
     c = open_client(stack.port, token, version=version)
     c.send(data)
-    ends(c, (0x81, 0x82))
+    ends(c, 0x82 if what == "id-0" else 0x81)
 
 
 BAD_UTF8 = [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82", b"\x80", b"\xc1\xbf", b"\xf4\x90\x80\x80"]
@@ -291,11 +291,14 @@ def test_P25_invalid_utf8_is_refused_everywhere_and_never_passed_on(stack, token
         refuses(stack.port, connect("c", b"x" + bad, version=version), version, 0, 0x81, 0x86, 4)
         c = open_client(stack.port, token, version=version)
         c.publish(b"t/" + bad, "x")
-        ends(c, (0x81, 0x90))
-    if version == 5:
-        c = open_client(stack.port, token, version=5)
-        c.publish("t", "x", properties=((0x26, b"k", b"\xff"),))
         ends(c, 0x81)
+        c = open_client(stack.port, token, version=version)
+        c.send(subscribe(b"t/" + bad, version=version))
+        ends(c, 0x81)
+        for properties in (((0x26, b"k", bad),), ((0x26, bad, b"v"),), ((0x03, bad),), ((0x08, bad),)) if version == 5 else ():
+            c = open_client(stack.port, token, version=5)
+            c.publish("t", "x", properties=properties)
+            ends(c, 0x81)
     assert [p for p in bystander.sync() if p.kind == PUBLISH and not p.topic.startswith("flespi/")] == []
 
 
@@ -305,19 +308,30 @@ def test_P26_a_nul_in_any_string_is_refused(stack, token, version):
     refuses(stack.port, connect("c", token, version=version, will=("w\0", "x", 0, False)), version, 0, 0x81, 0x90, 5)
     c = open_client(stack.port, token, version=version)
     c.publish("a\0b", "x")
-    ends(c, (0x81, 0x90))
+    ends(c, 0x81)
     c = open_client(stack.port, token, version=version)
     c.send(subscribe("a\0b", version=version))
-    ends(c, (0x81, 0x8F))
+    ends(c, 0x81)
+    c = open_client(stack.port, token, version=version)
+    c.send(unsubscribe("a\0b", version=version))
+    ends(c, 0x81)
+    for properties in (((0x26, "k\0", "v"),), ((0x26, "k", "\0"),), ((0x03, "text\0/plain"),), ((0x08, "re\0ply"),)) if version == 5 else ():
+        c = open_client(stack.port, token, version=5)
+        c.publish("a", "x", properties=properties)
+        ends(c, 0x81)
 
 
 @V
 def test_P27_control_characters_in_names_are_refused_and_allowed_in_payloads(stack, token, version):
     for ch in ("\x01", "\x1f", "\x7f", "\x9f", "\ufeff", "\uffff", "\ufdd0"):
-        refuses(stack.port, connect("c" + ch, token, version=version), version, 0, 0x85, 0x81, 2)
+        refuses(stack.port, connect("c" + ch, token, version=version), version, 0x85 if version == 5 else 2)
+        refuses(stack.port, connect("c", "user" + ch, version=version), version, 0x86 if version == 5 else 4)
+        refuses(stack.port, connect("c", token, version=version, will=("w" + ch, "x", 0, False)), version, 0x90 if version == 5 else 0)
         c = open_client(stack.port, token, version=version)
         c.publish("t" + ch, "x")
-        ends(c, (0x90, 0x81))
+        ends(c, 0x90)
+        with open_client(stack.port, token, version=version) as c:
+            assert c.subscribe("t" + ch) == [0x8F if version == 5 else 0x80]
     with open_client(stack.port, token, version=version) as c:
         c.subscribe("t")
         c.publish("t", b"\x00\x01\xff")
@@ -345,6 +359,40 @@ def test_P28_acknowledgements_of_nothing_are_ignored_or_answered_and_the_window_
 
 
 @V
+def test_P28_the_acknowledgement_of_another_qos_ends_nothing(stack, token, version):
+    with open_client(stack.port, token, version=version) as c, open_client(stack.port, token, "p") as p:
+        c.subscribe(("q2", 2), ("q1", 1))
+        p.publish("q2", "two", qos=2)
+        p.publish("q1", "one", qos=1, pid=2).sync()
+        two, one = sorted((c.expect(PUBLISH), c.expect(PUBLISH)), key=lambda m: -m.qos)
+        c.send(ack(PUBACK, two.pid, version=version) + ack(PUBREC, one.pid, version=version) + ack(PUBCOMP, two.pid, version=version))
+        assert [m for m in c.sync() if m.kind == PUBLISH] == []
+        c.send(ack(PUBREC, two.pid, version=version))    # both are where they were
+        assert PUBREL in [m.kind for m in c.sync() if m.pid == two.pid]
+        c.send(ack(PUBCOMP, two.pid, version=version) + ack(PUBACK, one.pid, version=version))
+        p.publish("q2", "next", qos=2, pid=3).sync()
+        assert [m.payload for m in c.sync() if m.kind == PUBLISH] == [b"next"]
+
+
+@V
+def test_P29_an_id_of_qos_2_used_for_qos_1_meanwhile_harms_nobody(stack, token, version):
+    with open_client(stack.port, token, "s", version) as s, open_client(stack.port, token, "p", version) as p:
+        s.subscribe("x")
+        p.publish("x", "two", qos=2, pid=1)
+        assert p.expect(PUBREC).pid == 1
+        p.publish("x", "one", qos=1, pid=1)
+        answers = p.sync()
+        assert [(m.kind, m.pid) for m in answers] in ([(PUBACK, 1)], [(PUBREC, 1)])
+        p.send(ack(PUBREL, 1, version=version))
+        assert p.expect(PUBCOMP).pid == 1
+        got = [m.payload for m in s.sync() if m.kind == PUBLISH]
+        assert got.count(b"two") == 1 and len(got) <= 2
+        p.publish("x", "new", qos=2, pid=1)
+        p.sync()
+        assert [m.payload for m in s.sync()] == [b"new"]
+
+
+@V
 def test_P29_a_packet_id_used_again_while_in_flight_delivers_once(stack, token, version):
     with open_client(stack.port, token, "s", version) as s, open_client(stack.port, token, "p", version) as p:
         s.subscribe("x")
@@ -361,7 +409,7 @@ def test_P29_a_packet_id_used_again_while_in_flight_delivers_once(stack, token, 
 
 def test_P30_unknown_names_and_levels_are_refused_in_the_right_form(stack, token):
     for name, level in (("MQTT", 0), ("MQTT", 6), ("MQTT", 0x84), ("MQIsdp", 4)):
-        refuses(stack.port, connect("c", token, version=4, name=name, level=level), 4, 0x84, 1, 0)
+        refuses(stack.port, connect("c", token, version=4, name=name, level=level), 4, 0x84, 1)
     for name in ("mqtt", "MQTX", "", "MQTTMQTT"):
         refuses(stack.port, connect("c", token, version=4, name=name), 4, 0)
 
@@ -369,11 +417,12 @@ def test_P30_unknown_names_and_levels_are_refused_in_the_right_form(stack, token
 @V
 def test_P31_connect_flags_that_break_the_rules_are_refused(stack, token, version):
     for flags in (0x83, 0x9E, 0xA2, 0x8A) + ((0x42,) if version == 4 else ()):
-        refuses(stack.port, connect("c", token, version=version, flags=flags), version, 0, 0x81, 0x82)
+        refuses(stack.port, connect("c", token, version=version, flags=flags), version, 0x81 if version == 5 else 0)
 
 
-def test_P32_an_empty_client_id_without_clean_session_is_refused(stack, token):
-    refuses(stack.port, connect("", token, version=4, clean=False), 4, 2)
+@pytest.mark.parametrize("version", [3, 4])
+def test_P32_an_empty_client_id_without_clean_session_is_refused(stack, token, version):
+    refuses(stack.port, connect("", token, version=version, clean=False), version, 2)
 
 
 @V
@@ -436,14 +485,16 @@ def test_P36_magic_words_are_plain_bytes(stack, token, version, name):
         c.subscribe(name)
         c.publish(name, name, qos=1)
         assert [(p.topic, p.payload) for p in c.sync() if p.kind == PUBLISH] == [(name, name.encode())]
+    refuses(stack.port, connect("c", name, version=version), version, 0x86 if version == 5 else 4)
 
 
-def test_P37_random_packets_never_reach_anyone_as_something_else(stack, token, bystander):
+@V
+def test_P37_random_packets_never_reach_anyone_as_something_else(stack, token, bystander, version):
     """What comes out at a subscriber parses, and is something the test sent as a valid packet; the fuzz targets look deeper."""
     bystander.subscribe("#")
     rng = random.Random(20260301)
-    for round_ in range(150):
-        c = open_client(stack.port, token, version=rng.choice((4, 5)))
+    for round_ in range(100):
+        c = open_client(stack.port, token, version=version)
         good = publish("ok", "%d" % round_, version=c.version)
         raw = bytearray(publish("a/b", "payload", qos=1, version=c.version, properties=((0x26, "k", "v"),) if c.version == 5 else ()))
         for _ in range(rng.randrange(1, 4)):
@@ -456,7 +507,7 @@ def test_P37_random_packets_never_reach_anyone_as_something_else(stack, token, b
             pass
         c.close()
     seen = [p for p in bystander.sync() if p.kind == PUBLISH]
-    assert len([p for p in seen if p.topic == "ok"]) == 150
+    assert len([p for p in seen if p.topic == "ok"]) == 100
     for p in seen:
         p.topic.encode("utf-8")
 
