@@ -31,13 +31,32 @@ struct opt {
 	bool secret;              /* never printed; value may be file:PATH */
 };
 
+/* Sections that a person names, as often as he likes: [listener NAME]. Their keys are rows of their
+ * own, and some of the program's table. */
+struct opt_place { /* where the values of one of them go */
+	void *config;
+	/* by row, the own ones first: it has a value. Room for all rows of both tables */
+	bool *seen;
+};
+struct opt_named {
+	const char *word; /* "listener" */
+	const struct opt *own;
+	size_t own_count;
+	const char *const *shared; /* names in the program's table, NULL-terminated */
+	const char *help;          /* a sentence, for --help */
+	/* A new one. 0, or -E_* and *why. config is the set's. */
+	int (*begin)(void *config, struct str name, struct opt_place *out, const char **why);
+	void (*end)(void *config); /* frees all of them */
+};
+
 struct opt_set {
 	const char *program; /* "mbus-proxy" */
 	const char *section; /* "proxy" */
 	const char *summary; /* for --help */
 	const struct opt *table;
 	size_t count;
-	void *config; /* the program's struct, zeroed before */
+	void *config;                  /* the program's struct, zeroed before */
+	const struct opt_named *named; /* or NULL */
 };
 
 enum opt_outcome { OPT_RUN, OPT_EXIT_OK, OPT_EXIT_BAD };

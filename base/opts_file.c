@@ -14,14 +14,18 @@ enum { INCLUDE_DEPTH = 8, INCLUDE_FILES = 100, PATH_MOST = 4096 };
 static const struct str programs[] = { STR_INIT("core"), STR_INIT("proxy"), STR_INIT("admin"),
 	                               STR_INIT("ctl") };
 
-/* before the first section; in this program's; in another's */
-enum place { NOWHERE, MINE, OTHERS };
+/* of some program, with a name behind them */
+static const struct str named_words[] = { STR_INIT("listener") };
+
+/* before the first section; in this program's; in a named one of it; in another's */
+enum place { NOWHERE, MINE, NAMED, OTHERS };
 
 struct reader {
 	const struct opt_set *set;
 	bool *seen; /* per row of the table: it has a value already */
 	unsigned depth, files;
 	enum place place;
+	struct opt_place named; /* of the section, while NAMED */
 	char *why;
 	size_t why_size;
 };
@@ -54,6 +58,47 @@ static struct str trim(struct str s)
 }
 
 /* ---- [section] ---- */
+static struct str first_word(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.n && s.p[n] != ' ' && s.p[n] != '\t')
+		n++;
+	return str_make(s.p, n);
+}
+
+static bool name_ok(struct str name)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		char c = name.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '_' || c == '-' || c == '.'))
+			return false;
+	}
+	return name.n > 0;
+}
+
+/* [listener NAME] */
+static int named_line(struct reader *r, const struct spot *at, struct str section)
+{
+	const struct opt_named *named = r->set->named;
+	struct str word = first_word(section), name = trim(str_skip(section, word.n));
+	const char *why = NULL;
+	int err;
+
+	if (!name_ok(name))
+		return complain(r, at, -E_INVALID,
+		                "[%s] needs a name of letters, digits, _ - and .", log_esc(word));
+	if (!named || !str_eq(word, str_c(named->word))) {
+		r->place = OTHERS;
+		return 0;
+	}
+	r->place = NAMED;
+	err = named->begin(r->set->config, name, &r->named, &why);
+	return err ? complain(r, at, err, "[%s %s]: %s", named->word, log_esc(name), why) : 0;
+}
+
 static int section_line(struct reader *r, const struct spot *at, struct str line)
 {
 	struct str name;
@@ -61,6 +106,10 @@ static int section_line(struct reader *r, const struct spot *at, struct str line
 	if (line.p[line.n - 1] != ']')
 		return complain(r, at, -E_INVALID, "a section ends with ]");
 	name = trim(str_make(line.p + 1, line.n - 2));
+	for (size_t i = 0; i < ARRAY_LEN(named_words); i++) {
+		if (str_eq(first_word(name), named_words[i]))
+			return named_line(r, at, name);
+	}
 	if (str_eq(name, str_c(r->set->section))) {
 		r->place = MINE;
 		return 0;
@@ -72,7 +121,8 @@ static int section_line(struct reader *r, const struct spot *at, struct str line
 		}
 	}
 	return complain(r, at, -E_INVALID,
-	                "[%s] is no section; there are [core], [proxy], [admin] and [ctl]",
+	                "[%s] is no section; there are [core], [proxy], [admin], [ctl] and "
+	                "[listener NAME]",
 	                log_esc(name));
 }
 
@@ -114,13 +164,61 @@ static void folder_of(const char *file, char *out, size_t size)
 	(void)snprintf(out, size, "%.*s", slash ? (int)(slash + 1 - file) : 0, file);
 }
 
+/* The row of a key in a named section, and its place in seen[]. */
+static const struct opt *named_row(const struct opt_set *set, struct str key, size_t *at)
+{
+	const struct opt_named *named = set->named;
+	const struct opt_set own = { .table = named->own, .count = named->own_count };
+	const struct opt *o = opt_find(&own, key);
+
+	if (o) {
+		*at = (size_t)(o - named->own);
+		return o;
+	}
+	for (const char *const *name = named->shared; *name; name++) {
+		if (!str_eq(key, str_c(*name)))
+			continue;
+		o = opt_find(set, key);
+		MUST(o);
+		*at = named->own_count + (size_t)(o - set->table);
+		return o;
+	}
+	return NULL;
+}
+
+static int set_key(struct reader *r, const struct spot *at, struct str key, struct str value)
+{
+	struct opt_set to = *r->set;
+	bool *seen = r->seen, named = r->place == NAMED;
+	char why[OPT_WHY], folder[PATH_MOST];
+	const struct opt *o;
+	size_t row = 0;
+	int err;
+
+	if (named) {
+		to.config = r->named.config;
+		seen = r->named.seen;
+		o = named_row(r->set, key, &row);
+	} else {
+		o = opt_find(r->set, key);
+		row = o ? (size_t)(o - r->set->table) : 0;
+	}
+	if (!o)
+		return complain(r, at, -E_INVALID, "%s: [%s] has no such key; %s --help lists them",
+		                log_esc(key), named ? r->set->named->word : r->set->section,
+		                r->set->program);
+	if (seen[row])
+		return complain(r, at, -E_INVALID, "%s: has a value already", o->name);
+	seen[row] = true;
+	folder_of(at->file, folder, sizeof(folder));
+	err = opt_set_value(&to, o, value, folder, why, sizeof(why));
+	return err ? complain(r, at, err, "%s: %s", o->name, why) : 0;
+}
+
 static int key_line(struct reader *r, const struct spot *at, struct str line)
 {
 	const char *equals = memchr(line.p, '=', line.n), *wrong;
-	char why[OPT_WHY], folder[PATH_MOST];
 	struct str key, value;
-	const struct opt *o;
-	int err;
 
 	if (!equals)
 		/* may be a secret: not shown */
@@ -140,16 +238,7 @@ static int key_line(struct reader *r, const struct spot *at, struct str line)
 		return complain(r, at, -E_INVALID, "%s: %s", log_esc(key), wrong);
 	if (r->place == OTHERS)
 		return 0;
-	o = opt_find(r->set, key);
-	if (!o)
-		return complain(r, at, -E_INVALID, "%s: [%s] has no such key; %s --help lists them",
-		                log_esc(key), r->set->section, r->set->program);
-	if (r->seen[o - r->set->table])
-		return complain(r, at, -E_INVALID, "%s: has a value already", o->name);
-	r->seen[o - r->set->table] = true;
-	folder_of(at->file, folder, sizeof(folder));
-	err = opt_set_value(r->set, o, value, folder, why, sizeof(why));
-	return err ? complain(r, at, err, "%s: %s", o->name, why) : 0;
+	return set_key(r, at, key, value);
 }
 
 /* ---- include ---- */
@@ -158,6 +247,7 @@ static int read_text(struct reader *r, const char *file, struct str text);
 static int include_line(struct reader *r, const struct spot *at, struct str path)
 {
 	enum place place = r->place;
+	struct opt_place named = r->named;
 	char full[PATH_MOST], folder[PATH_MOST], why[OPT_WHY], *text = NULL;
 	size_t n = 0;
 	int err;
@@ -180,7 +270,8 @@ static int include_line(struct reader *r, const struct spot *at, struct str path
 	r->depth++;
 	err = read_text(r, full, str_make(text, n));
 	r->depth--;
-	r->place = place;  /* a section of the included file ends with it */
+	r->place = place; /* a section of the included file ends with it */
+	r->named = named;
 	mem_wipe(text, n); /* may hold secrets */
 	mem_free(text);
 	return err;

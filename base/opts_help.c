@@ -32,6 +32,21 @@ static void row_from(const struct opt *o, struct row *r)
 	               o->preset && o->preset[0] && !o->secret ? o->preset : "-");
 }
 
+static void print_named(const struct opt_named *named)
+{
+	printf("\nSections [%s NAME] of a file: %s\n", named->word, named->help);
+	for (size_t i = 0; i < named->own_count; i++) {
+		char kind[96];
+
+		kind_text(&named->own[i], kind, sizeof(kind));
+		printf("  %s = %s: %s\n", named->own[i].name, kind, named->own[i].help);
+	}
+	printf("  of the options above:");
+	for (const char *const *name = named->shared; *name; name++)
+		printf(" %s", *name);
+	printf("\n");
+}
+
 void opt_print_help(const struct opt_set *set)
 {
 	static const struct row own[] = {
@@ -72,4 +87,6 @@ void opt_print_help(const struct opt_set *set)
 		printf("  %-*s  %-*s  %-*s  %s\n", name, r.name, kind, r.kind, preset, r.preset,
 		       set->table[i].help);
 	}
+	if (set->named)
+		print_named(set->named);
 }

@@ -307,4 +307,6 @@ void opts_free(const struct opt_set *set)
 		mem_free(*text);
 		*text = NULL;
 	}
+	if (set->named)
+		set->named->end(set->config);
 }

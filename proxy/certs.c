@@ -5,122 +5,170 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "proxy/config.h"
 #include "proxy/listen.h"
 #include "proxy/transport_tls.h"
 #include "proxy/worker.h"
 
 enum { DAY_MS = 86400000, SOON_MS = 14 * DAY_MS };
 
-static void tell(struct certs *c, const struct tls_files *f)
-{
-	c->told_at = clock_wall_ms();
-	c->ends_at = c->told_at + tls_files_tell(f) * 1000;
-}
+/* Of each listener with TLS, by its number: the files, and a context for each worker. */
+struct news {
+	struct tls_files *files[TLS_SIDE_MAX];
+	struct tls_context *context[TLS_SIDE_MAX][LISTEN_WORKERS];
+};
 
-/* All contexts, or none. */
-static int make_contexts(struct certs *c, struct tls_files *f, struct tls_context **out,
-                         char why[TLS_WHY])
+static void news_free(struct news **slot)
 {
-	for (unsigned i = 0; i < c->count; i++) {
-		int err = tls_context_new(&out[i], f, tls_side_ring(c->workers[i]->tls), why);
+	struct news *n = *slot;
 
-		if (!err)
-			continue;
-		while (i > 0)
-			tls_context_free(&out[--i]);
-		return err;
+	*slot = NULL;
+	for (unsigned i = 0; n && i < TLS_SIDE_MAX; i++) {
+		tls_files_put(&n->files[i]);
+		for (unsigned k = 0; k < LISTEN_WORKERS; k++)
+			tls_context_free(&n->context[i][k]);
 	}
-	return 0;
+	mem_free(n);
 }
 
-int certs_start(struct certs *c, const struct proxy_config *config, struct worker **workers,
+static void tell(struct certs *c, const struct news *n)
+{
+	int64_t first = INT64_MAX;
+
+	for (unsigned i = 0; i < c->listen->tls; i++) {
+		int64_t left = tls_files_tell(n->files[i]);
+
+		first = left < first ? left : first;
+	}
+	c->told_at = clock_wall_ms();
+	c->ends_at = c->told_at + first * 1000;
+}
+
+static uint64_t mark_of_all(const struct certs *c)
+{
+	uint64_t mark = 0;
+
+	for (unsigned i = 0; i < c->listen->listeners; i++) {
+		if (c->listen->listener[i].tls >= 0)
+			mark = hash_mix(mark, tls_files_mark(c->listen->listener[i].config));
+	}
+	return mark;
+}
+
+static int read_one(struct certs *c, const struct listener *l, struct news *n, bool times,
+                    char why[TLS_WHY])
+{
+	int err = tls_files_read(&n->files[l->tls], l->config, why);
+
+	if (!err && times)
+		err = tls_files_check_times(n->files[l->tls], why);
+	for (unsigned i = 0; !err && i < c->count; i++)
+		err = tls_context_new(&n->context[l->tls][i], n->files[l->tls],
+		                      tls_side_ring(c->workers[i]->tls), why);
+	return err;
+}
+
+/* All of it, or nothing. */
+static int read_all(struct certs *c, struct news **out, bool times, char why[TLS_WHY])
+{
+	struct news *n = mem_zalloc(sizeof(*n));
+	int err = n ? 0 : -E_NOMEM;
+
+	/* of before we read: what changes meanwhile is read again */
+	c->tried = c->seen = mark_of_all(c);
+	for (unsigned i = 0; !err && i < c->listen->listeners; i++) {
+		if (c->listen->listener[i].tls >= 0)
+			err = read_one(c, &c->listen->listener[i], n, times, why);
+	}
+	if (err)
+		news_free(&n);
+	else
+		*out = n;
+	return err;
+}
+
+int certs_start(struct certs *c, const struct listen *listen, struct worker **workers,
                 unsigned count, char why[TLS_WHY])
 {
-	struct tls_context *context[LISTEN_WORKERS] = { 0 };
-	struct tls_files *f = NULL;
+	struct news *n;
 	int err;
 
-	*c = (struct certs){ .config = config, .workers = workers, .count = count };
-	c->tried = c->seen = tls_files_mark(config);
-	err = tls_files_read(&f, config, why);
+	*c = (struct certs){ .listen = listen, .workers = workers, .count = count };
+	err = read_all(c, &n, false, why);
 	if (err)
 		return err;
-	err = make_contexts(c, f, context, why);
-	for (unsigned i = 0; !err && i < count; i++)
-		tls_side_take(workers[i]->tls, context[i]);
-	if (!err)
-		tell(c, f);
-	tls_files_put(&f);
-	return err;
+	for (unsigned i = 0; i < listen->tls; i++) {
+		for (unsigned k = 0; k < count; k++) {
+			tls_side_take(workers[k]->tls, i, n->context[i][k]);
+			n->context[i][k] = NULL;
+		}
+	}
+	tell(c, n);
+	news_free(&n);
+	return 0;
 }
 
 /* ---- Again ---- */
 
-struct swap {
+struct swap { /* what one worker gets */
 	struct inbox_item item;
 	struct worker *worker;
-	struct tls_context *context;
+	unsigned count;
+	struct tls_context *context[TLS_SIDE_MAX];
 };
 
 static void swap_run(struct inbox_item *item) /* worker's thread */
 {
 	struct swap *s = container_of(item, struct swap, item);
 
-	tls_side_take(s->worker->tls, s->context);
+	for (unsigned i = 0; i < s->count; i++)
+		tls_side_take(s->worker->tls, i, s->context[i]);
 	mem_free(s);
 }
 
-static int give(struct certs *c, struct tls_files *f, char why[TLS_WHY])
+static int give(struct certs *c, struct news *n)
 {
-	struct tls_context *context[LISTEN_WORKERS] = { 0 };
 	struct swap *swap[LISTEN_WORKERS] = { 0 };
-	int err = make_contexts(c, f, context, why);
 
-	for (unsigned i = 0; !err && i < c->count; i++) {
-		swap[i] = mem_zalloc(sizeof(*swap[i]));
-		if (!swap[i]) {
-			why[0] = 0;
-			err = -E_NOMEM;
+	for (unsigned k = 0; k < c->count; k++) {
+		swap[k] = mem_zalloc(sizeof(*swap[k]));
+		if (!swap[k]) {
+			while (k > 0)
+				mem_free(swap[--k]);
+			return -E_NOMEM;
 		}
 	}
-	for (unsigned i = 0; i < c->count; i++) {
-		if (err) {
-			mem_free(swap[i]);
-			tls_context_free(&context[i]);
-			continue;
+	for (unsigned k = 0; k < c->count; k++) {
+		swap[k]->item.run = swap_run;
+		swap[k]->worker = c->workers[k];
+		swap[k]->count = c->listen->tls;
+		for (unsigned i = 0; i < c->listen->tls; i++) {
+			swap[k]->context[i] = n->context[i][k];
+			n->context[i][k] = NULL;
 		}
-		*swap[i] = (struct swap){ .item.run = swap_run,
-			                  .worker = c->workers[i],
-			                  .context = context[i] };
-		inbox_push(c->workers[i]->inbox, &swap[i]->item);
+		inbox_push(c->workers[k]->inbox, &swap[k]->item);
 	}
-	return err;
+	return 0;
 }
 
 void certs_reload(struct certs *c)
 {
-	struct tls_files *f = NULL;
+	struct news *n = NULL;
 	char why[TLS_WHY] = "";
-	int err;
+	int err = read_all(c, &n, true, why);
 
-	/* of before we read: what changes meanwhile is read again */
-	c->tried = c->seen = tls_files_mark(c->config);
-	err = tls_files_read(&f, c->config, why);
 	if (!err)
-		err = tls_files_check_times(f, why);
-	if (!err)
-		err = give(c, f, why);
+		err = give(c, n);
 	if (err) {
 		LOG_ERROR("", "certificates-kept", "why=\"%s\" note=\"the old ones stay in force\"",
 		          why[0] ? why : err_text(err));
 	} else {
 		LOG_INFO("", "certificates-reloaded", "workers=%u", c->count);
-		tell(c, f);
+		tell(c, n);
 	}
-	tls_files_put(&f);
+	news_free(&n);
 }
 
 /* Once a day is enough for a warning that a person has to act on. */
@@ -137,7 +185,7 @@ static void warn_of_end(struct certs *c)
 
 void certs_tick(struct certs *c)
 {
-	uint64_t mark = tls_files_mark(c->config);
+	uint64_t mark = mark_of_all(c);
 
 	if (mark != c->tried && mark == c->seen)
 		certs_reload(c);

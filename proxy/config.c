@@ -3,6 +3,8 @@
 #include "base/base.h"
 #include "proxy/config.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "proxy/gather.h"
 
@@ -230,6 +232,7 @@ const struct opt_set proxy_opts = {
 		   "allows.",
 	.table = table,
 	.count = ARRAY_LEN(table),
+	.named = &listener_opts,
 };
 
 static bool is_set(const char *text)
@@ -237,17 +240,10 @@ static bool is_set(const char *text)
 	return text && *text;
 }
 
-int config_check(const struct proxy_config *c, const char **why)
+/* What concerns doors: of [proxy], or of a listener; tls: some of them have it. */
+static int check_doors(const struct proxy_config *c, bool with_tls, const char **why)
 {
-	if (c->out_low > c->out_high / 2) {
-		*why = "out_low must be at most half of out_high";
-		return -E_INVALID;
-	}
-	if (!c->core_dir || !*c->core_dir) {
-		*why = "core_dir is empty: name the folder of the core's sockets";
-		return -E_INVALID;
-	}
-	if ((is_set(c->mqtts) || is_set(c->wss)) && !is_set(c->tls_cert)) {
+	if (with_tls && !is_set(c->tls_cert)) {
 		*why = "mqtts and wss need tls_cert and tls_key";
 		return -E_INVALID;
 	}
@@ -260,6 +256,39 @@ int config_check(const struct proxy_config *c, const char **why)
 		return -E_INVALID;
 	}
 	return 0;
+}
+
+static int check_listener(const struct listener_config *l, const char **why)
+{
+	static char text[LISTENER_NAME + 128]; /* *why points here: main thread, once */
+	const char *reason = "address is missing";
+	int err = is_set(l->config.listener_address) ? 0 : -E_INVALID;
+
+	if (!err)
+		err = check_doors(&l->config, l->config.listener_kind % 2, &reason);
+	if (err) {
+		(void)snprintf(text, sizeof(text), "[listener %s]: %s", l->name, reason);
+		*why = text;
+	}
+	return err;
+}
+
+int config_check(const struct proxy_config *c, const char **why)
+{
+	int err;
+
+	if (c->out_low > c->out_high / 2) {
+		*why = "out_low must be at most half of out_high";
+		return -E_INVALID;
+	}
+	if (!c->core_dir || !*c->core_dir) {
+		*why = "core_dir is empty: name the folder of the core's sockets";
+		return -E_INVALID;
+	}
+	err = check_doors(c, is_set(c->mqtts) || is_set(c->wss), why);
+	for (unsigned i = 0; !err && i < c->listeners; i++)
+		err = check_listener(&c->listener[i], why);
+	return err;
 }
 
 int config_mode(const char *text, unsigned *mode)

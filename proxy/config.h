@@ -3,6 +3,8 @@
 #pragma once
 #include "base/opts.h"
 
+struct listener_config;
+
 struct proxy_config {
 	int64_t workers; /* 0 = one per CPU, at most 16 */
 	/* doors: "host:port, host:port", unset = none */
@@ -72,11 +74,28 @@ struct proxy_config {
 	bool user_properties;
 	bool events; /* publish flespi/log/mqtt/... */
 	int log_level;
+	/* sections [listener NAME]: doors of their own */
+	struct listener_config *listener;
+	unsigned listeners;
+	/* only in those */
+	int listener_kind; /* row of door_kinds */
+	char *listener_address;
 };
 
 /* Whose filters are read with flespi's extensions: nobody's, of customers that want it, everybody's
  */
 enum config_extensions { EXTENSIONS_OFF, EXTENSIONS_CUSTOMER, EXTENSIONS_ON };
+
+enum { LISTENERS_MAX = 16, LISTENER_NAME = 32, CONFIG_ROWS = 128 };
+
+struct listener_config {
+	char name[LISTENER_NAME];
+	bool seen[CONFIG_ROWS];     /* has a value of its own (opts.h) */
+	struct proxy_config config; /* config_settle: the others are those of [proxy] */
+};
+/* Once all is read: listeners get what their sections do not say. */
+void config_settle(struct proxy_config *c);
+extern const struct opt_named listener_opts;
 
 extern const struct opt_set proxy_opts; /* .config is set by main and tests */
 

@@ -5,6 +5,7 @@
 
 #include "proxy/gate.h"
 #include "proxy/greet.h"
+#include "proxy/listen.h"
 #include "proxy/quotas.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
@@ -20,7 +21,7 @@ enum {
 
 static struct proxy_config const *config_of(const struct conn *c)
 {
-	return c->worker->config;
+	return c->door->listener->config;
 }
 
 static int64_t now_of(const struct conn *c)

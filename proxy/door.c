@@ -8,6 +8,7 @@
 #include "proxy/caps.h"
 #include "proxy/conn.h"
 #include "proxy/front.h"
+#include "proxy/listen.h"
 #include "proxy/rates.h"
 #include "proxy/transport_tls.h"
 #include "proxy/worker.h"
@@ -23,24 +24,27 @@ const struct door_kind door_kinds[DOOR_KINDS] = {
 };
 
 /* Attack R06: looked at before anything of the connection costs more than accept did. */
-static int admit_rate(struct worker *w, const struct sock_addr *peer)
+static int admit_rate(const struct door *d, const struct sock_addr *peer)
 {
-	if (!w->config->connect_rate_loopback && rates_loopback(peer))
+	const struct proxy_config *config = d->listener->config;
+
+	if (!config->connect_rate_loopback && rates_loopback(peer))
 		return 0;
-	return rates_take_peer(w->crew->rates, peer, w->config->connect_rate_per_ip,
-	                       loop_now(w->loop));
+	return rates_take_peer(d->worker->crew->rates, peer, config->connect_rate_per_ip,
+	                       loop_now(d->worker->loop));
 }
 
-static int count_peer(struct worker *w, const struct sock_addr *peer, struct cap **cap)
+static int count_peer(const struct door *d, const struct sock_addr *peer, struct cap **cap)
 {
-	int err = admit_rate(w, peer);
+	struct worker *w = d->worker;
+	int err = admit_rate(d, peer);
 	char text[SOCK_TEXT];
 
 	if (err) {
 		w->n.refused_rate++;
 	} else {
 		err = caps_enter_peer(w->crew->caps, peer, w->config->connections_max,
-		                      w->config->connections_per_ip, cap);
+		                      d->listener->config->connections_per_ip, cap);
 		w->n.refused_full += err != 0;
 	}
 	if (err) {
@@ -54,7 +58,7 @@ static int count_peer(struct worker *w, const struct sock_addr *peer, struct cap
  * Unix socket, and has no address. */
 static bool speaks_for_others(const struct door *d, const struct sock_addr *peer)
 {
-	const struct front *f = d->worker->crew->front;
+	const struct front *f = &d->listener->front;
 
 	return peer->local || peers_hold(&f->proxy_protocol, peer) ||
 	       (d->kind->transport == &transport_ws && peers_hold(&f->forwarded, peer));
@@ -69,7 +73,7 @@ static void admit(struct door *d, int fd, const struct sock_addr *peer)
 	if (unlikely(speaks_for_others(d, peer)))
 		err = caps_enter_peer(w->crew->caps, peer, w->config->connections_max, 0, &cap);
 	else
-		err = count_peer(w, peer, &cap);
+		err = count_peer(d, peer, &cap);
 	if (err)
 		sock_close(&fd);
 	else
@@ -78,7 +82,7 @@ static void admit(struct door *d, int fd, const struct sock_addr *peer)
 
 const struct transport_ops *door_base(const struct conn *c)
 {
-	const struct front *f = c->worker->crew->front;
+	const struct front *f = &c->door->listener->front;
 
 	return peers_hold(&f->proxy_protocol, &c->peer) ? &transport_front : &transport_tcp;
 }
@@ -86,7 +90,7 @@ const struct transport_ops *door_base(const struct conn *c)
 int door_came_from(struct conn *c, const struct sock_addr *peer)
 {
 	struct cap *cap = NULL;
-	int err = count_peer(c->worker, peer, &cap);
+	int err = count_peer(c->door, peer, &cap);
 
 	if (err)
 		return err;
@@ -141,8 +145,10 @@ static void again(struct timer *t)
 		loop_rewatch(d->worker->loop, &d->watch, LOOP_READ);
 }
 
-void door_init(struct door *d, struct worker *w, const struct door_kind *kind, int fd)
+void door_init(struct door *d, struct worker *w, const struct door_kind *kind,
+               const struct listener *listener, int fd)
 {
+	d->listener = listener;
 	d->worker = w;
 	d->kind = kind;
 	d->fd = fd;

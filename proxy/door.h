@@ -4,6 +4,7 @@
 #include "base/loop.h"
 
 struct conn;
+struct listener;
 struct sock_addr;
 struct transport_ops;
 struct worker;
@@ -23,6 +24,7 @@ extern const struct door_kind door_kinds[DOOR_KINDS];
 struct door {
 	struct worker *worker;
 	const struct door_kind *kind;
+	const struct listener *listener; /* its settings */
 	struct watch watch;
 	/* descriptors ran out: try once this fires, do not spin (attack R23) */
 	struct timer again;
@@ -30,7 +32,8 @@ struct door {
 };
 
 /* takes fd */
-void door_init(struct door *d, struct worker *w, const struct door_kind *kind, int fd);
+void door_init(struct door *d, struct worker *w, const struct door_kind *kind,
+               const struct listener *listener, int fd);
 int door_open(struct door *d) MUST_CHECK; /* starts accepting */
 /* Accepts all that waits in its socket: closing it would reset them. */
 void door_empty(struct door *d);

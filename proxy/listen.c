@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 
 #include "base/sock.h"
-#include "proxy/config.h"
 
 /* data nobody acknowledges: the peer is gone (fault F17) */
 enum { USER_TIMEOUT_MS = 30000 };
@@ -69,55 +68,80 @@ static int read_text(struct listen_at *at, struct str text, const char **why)
 	return config_address(address, at->host, sizeof(at->host), &at->port);
 }
 
-static struct listen_at *add(struct listen *l, const struct door_kind *kind, const char **why)
+static struct listen_at *add(struct listen *l, const struct door_kind *kind, struct listener *of,
+                             const char **why)
 {
 	struct listen_at *at = &l->at[l->count];
 
-	*why = "more than 16 addresses";
+	*why = "more than 32 addresses";
 	if (l->count == LISTEN_MAX)
 		return NULL;
-	*at = (struct listen_at){ .kind = kind };
+	*at = (struct listen_at){ .kind = kind, .listener = of };
 	for (unsigned i = 0; i < LISTEN_WORKERS; i++)
 		at->fd[i] = -1;
+	if (kind->tls && of->tls < 0)
+		of->tls = (int)l->tls++;
 	l->count++;
 	return at;
 }
 
-static int read_one(struct listen *l, const struct door_kind *kind, struct str text,
-                    const char **why)
+static int read_list(struct listen *l, const struct door_kind *kind, struct listener *of,
+                     const char *text, const char **why)
 {
-	struct listen_at *at = add(l, kind, why);
+	struct str list = text && *text ? str_c(text) : STR_NONE, item;
 
-	return at ? read_text(at, text, why) : -E_INVALID;
+	while (listen_next(&list, &item)) {
+		struct listen_at *at = add(l, kind, of, why);
+		int err = at ? read_text(at, item, why) : -E_INVALID;
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static struct listener *begin(struct listen *l, const char *name, const struct proxy_config *config)
+{
+	struct listener *of = &l->listener[l->listeners++];
+
+	*of = (struct listener){ .name = name, .config = config, .tls = -1 };
+	return of;
 }
 
 int listen_read(struct listen *l, const struct proxy_config *config, const char **what,
                 const char **why)
 {
-	l->count = 0;
-	for (unsigned i = 0; i < DOOR_KINDS; i++) {
-		const char *text = addresses_of(&door_kinds[i], config);
-		struct str list = text && *text ? str_c(text) : STR_NONE, item;
+	struct listener *of;
+	int err;
 
-		*what = text;
-		while (listen_next(&list, &item)) {
-			int err = read_one(l, &door_kinds[i], item, why);
-
-			if (err)
-				return err;
-		}
+	l->count = l->listeners = l->tls = 0;
+	of = begin(l, "", config);
+	err = front_read(&of->front, config, what, why);
+	for (unsigned i = 0; !err && i < DOOR_KINDS; i++) {
+		*what = addresses_of(&door_kinds[i], config);
+		err = read_list(l, &door_kinds[i], of, *what, why);
 	}
-	return 0;
+	for (unsigned i = 0; !err && i < config->listeners; i++) {
+		const struct listener_config *c = &config->listener[i];
+
+		of = begin(l, c->name, &c->config);
+		err = front_read(&of->front, &c->config, what, why);
+		if (err)
+			break;
+		*what = c->config.listener_address;
+		err = read_list(l, &door_kinds[c->config.listener_kind], of, *what, why);
+	}
+	return err;
 }
 
 /* ---- Sockets that were there before us ---- */
 
-static void forget_kind(struct listen *l, const struct door_kind *kind)
+static void forget(struct listen *l, const struct door_kind *kind, const struct listener *of)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < l->count; i++) {
-		if (l->at[i].kind != kind)
+		if (l->at[i].kind != kind || l->at[i].listener != of)
 			l->at[kept++] = l->at[i];
 	}
 	l->count = kept;
@@ -132,32 +156,42 @@ static bool has(const struct listen *l, const struct inherited_socket *s)
 	return false;
 }
 
+static int stand_in(struct listen *l, const struct door_kind *kind, struct listener *of,
+                    const char *name, struct inherited *in, const char **why)
+{
+	struct inherited_socket *s;
+	bool first = true;
+
+	for (unsigned i = 0; (s = inherit_named(in, name, &i));) {
+		struct listen_at *at;
+
+		if (first)
+			forget(l, kind, of);
+		first = false;
+		if (has(l, s))
+			continue;
+		at = add(l, kind, of, why);
+		if (!at)
+			return -E_LIMIT;
+		memcpy(at->host, s->host, sizeof(s->host));
+		at->port = s->port;
+		at->local = s->local;
+	}
+	return 0;
+}
+
 int listen_named(struct listen *l, struct inherited *in, const char **what, const char **why)
 {
+	int err = 0;
+
 	*what = "LISTEN_FDS";
-	for (unsigned k = 0; k < DOOR_KINDS; k++) {
-		const struct door_kind *kind = &door_kinds[k];
-		struct inherited_socket *s;
-		bool first = true;
-
-		for (unsigned i = 0; (s = inherit_named(in, kind->option, &i));) {
-			struct listen_at *at;
-
-			if (first)
-				forget_kind(l, kind);
-			first = false;
-			if (has(l, s))
-				continue;
-			at = add(l, kind, why);
-			if (!at)
-				return -E_LIMIT;
-			memcpy(at->host, s->host, sizeof(s->host));
-			at->port = s->port;
-			at->local = s->local;
-		}
-	}
-	if (l->count)
-		return 0;
+	for (unsigned i = 1; !err && i < l->listeners; i++)
+		err = stand_in(l, &door_kinds[l->listener[i].config->listener_kind],
+		               &l->listener[i], l->listener[i].name, in, why);
+	for (unsigned k = 0; !err && k < DOOR_KINDS; k++)
+		err = stand_in(l, &door_kinds[k], &l->listener[0], door_kinds[k].option, in, why);
+	if (err || l->count)
+		return err;
 	*what = "doors";
 	*why = "mqtt, mqtts, ws and wss are all empty: no door is open at all";
 	return -E_INVALID;
@@ -237,18 +271,21 @@ static int open_tcp(struct listen_at *at, unsigned workers, const char **why)
 	return err;
 }
 
-static int open_local(struct listen_at *at, unsigned workers, mode_t mode, const char **why)
+static int open_local(struct listen_at *at, unsigned workers, const char **why)
 {
-	int err = sock_listen_unix(&at->fd[0], at->host, mode, why);
+	unsigned mode = 0;
+	int err = config_mode(at->listener->config->unix_mode, &mode);
 
+	if (!err)
+		err = sock_listen_unix(&at->fd[0], at->host, mode, why);
 	if (err)
 		return err;
 	at->fds = 1;
 	return share_out(at, workers, why);
 }
 
-static int open_at(struct listen *l, struct listen_at *at, unsigned workers, mode_t mode,
-                   struct inherited *in, const char **why)
+static int open_at(struct listen *l, struct listen_at *at, unsigned workers, struct inherited *in,
+                   const char **why)
 {
 	int taken = take_inherited(at, workers, in, why);
 
@@ -256,26 +293,32 @@ static int open_at(struct listen *l, struct listen_at *at, unsigned workers, mod
 		l->inherited = true;
 	if (taken)
 		return taken < 0 ? taken : 0;
-	return at->local ? open_local(at, workers, mode, why) : open_tcp(at, workers, why);
+	return at->local ? open_local(at, workers, why) : open_tcp(at, workers, why);
 }
 
-int listen_open(struct listen *l, unsigned workers, mode_t mode, struct inherited *in,
-                const char **what, const char **why)
+static const char *name_of(const struct listen_at *at)
+{
+	static char text[SOCKET_PATH + LISTENER_NAME + 32]; /* main thread, once */
+	const char *section = at->listener->name, *key = *section ? "address" : at->kind->option;
+	int n = *section ? snprintf(text, sizeof(text), "[listener %s] ", section) : 0;
+
+	if (at->local)
+		(void)snprintf(text + n, sizeof(text) - (size_t)n, "%s = unix:%s", key, at->host);
+	else
+		(void)snprintf(text + n, sizeof(text) - (size_t)n, "%s = %s:%u", key, at->host,
+		               at->port);
+	return text;
+}
+
+int listen_open(struct listen *l, unsigned workers, struct inherited *in, const char **what,
+                const char **why)
 {
 	MUST(workers <= LISTEN_WORKERS);
 	for (unsigned i = 0; i < l->count; i++) {
-		static char text[SOCKET_PATH + 24]; /* *what points here: main thread, once */
-		struct listen_at *at = &l->at[i];
-		int err = open_at(l, at, workers, mode, in, why);
+		int err = open_at(l, &l->at[i], workers, in, why);
 
 		if (err) {
-			if (at->local)
-				(void)snprintf(text, sizeof(text), "%s = unix:%s", at->kind->option,
-				               at->host);
-			else
-				(void)snprintf(text, sizeof(text), "%s = %s:%u", at->kind->option,
-				               at->host, at->port);
-			*what = text;
+			*what = name_of(&l->at[i]);
 			return err;
 		}
 	}
@@ -288,13 +331,4 @@ void listen_close(struct listen *l)
 		for (unsigned j = 0; j < LISTEN_WORKERS; j++)
 			sock_close(&l->at[i].fd[j]);
 	}
-}
-
-bool listen_any_tls(const struct listen *l)
-{
-	for (unsigned i = 0; i < l->count; i++) {
-		if (l->at[i].kind->tls)
-			return true;
-	}
-	return false;
 }

@@ -22,7 +22,6 @@
 #include "proxy/badge.h"
 #include "proxy/caps.h"
 #include "proxy/certs.h"
-#include "proxy/front.h"
 #include "proxy/listen.h"
 #include "proxy/rates.h"
 #include "proxy/takeover.h"
@@ -36,8 +35,7 @@ enum {
 };
 
 static struct proxy_config config;
-static struct front front;
-static struct crew crew = { .config = &config, .front = &front };
+static struct crew crew = { .config = &config };
 static struct worker *workers[WORKERS_MAX];
 static struct listen listeners;
 static struct certs certs;
@@ -99,8 +97,9 @@ static void log_doors(void)
 	for (unsigned i = 0; i < listeners.count; i++) {
 		const struct listen_at *at = &listeners.at[i];
 
-		LOG_INFO("", "listening", "kind=%s host=%s port=%u workers=%u", at->kind->name,
-		         at->host, at->port, crew.workers);
+		LOG_INFO("", "listening", "kind=%s host=%s port=%u workers=%u%s%s", at->kind->name,
+		         at->host, at->port, crew.workers, *at->listener->name ? " listener=" : "",
+		         at->listener->name);
 	}
 }
 
@@ -115,7 +114,7 @@ static int make_worker(unsigned i)
 		const struct listen_at *at = &listeners.at[j];
 
 		for (unsigned k = i; !err && k < at->fds; k += crew.workers)
-			err = worker_add_door(workers[i], at->kind, at->fd[k]);
+			err = worker_add_door(workers[i], at->kind, at->listener, at->fd[k]);
 	}
 	if (err)
 		return err;
@@ -130,7 +129,7 @@ static int make_workers(void)
 	char why[TLS_WHY] = "";
 	int err = 0;
 
-	tls = listen_any_tls(&listeners);
+	tls = listeners.tls > 0;
 	if (tls && tls_seed_make(&seed))
 		return fail("tls", "no randomness");
 	crew.tls_seed = tls ? &seed : NULL;
@@ -140,7 +139,7 @@ static int make_workers(void)
 	crew.tls_seed = NULL;
 	if (err)
 		return fail("worker", err_text(err));
-	if (tls && certs_start(&certs, &config, workers, crew.workers, why))
+	if (tls && certs_start(&certs, &listeners, workers, crew.workers, why))
 		return fail("tls", why);
 	return 0;
 }
@@ -150,7 +149,6 @@ static int open_doors(void)
 {
 	const char *what = "LISTEN_FDS", *why = NULL;
 	struct inherited_socket *left;
-	unsigned mode;
 	int err = inherit_from_parent(&inherited, &why);
 
 	if (!err)
@@ -160,9 +158,7 @@ static int open_doors(void)
 	what = "takeover";
 	err = takeover_ask(&takeover, config.takeover, &inherited, &why);
 	if (!err)
-		err = config_mode(config.unix_mode, &mode);
-	if (!err)
-		err = listen_open(&listeners, crew.workers, mode, &inherited, &what, &why);
+		err = listen_open(&listeners, crew.workers, &inherited, &what, &why);
 	if (err)
 		return fail(what, why);
 	while ((left = inherit_left(&inherited))) {
@@ -186,9 +182,7 @@ static int start_all(void)
 		err = rates_new(&crew.rates);
 	if (err)
 		return fail("start", err_text(err));
-	err = front_read(&front, &config, &what, &why);
-	if (!err)
-		err = listen_read(&listeners, &config, &what, &why);
+	err = listen_read(&listeners, &config, &what, &why);
 	if (err)
 		return fail(what, why);
 	if (open_doors())
@@ -386,6 +380,7 @@ int main(int argc, char **argv)
 	MUST(signals >= 0 && ready_fd >= 0);
 	crew.workers = count_workers();
 	crew.on_ready = ready;
+	config_settle(&config);
 	if (config_check(&config, &why)) {
 		opts_free(&set);
 		return fail("configuration", why);

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "proxy/conn.h"
 #include "proxy/door.h"
+#include "proxy/listen.h"
 #include "proxy/tls_parts.h"
 #include "proxy/worker.h"
 
@@ -33,7 +34,7 @@ enum {
 
 struct tls_side { /* worker's thread */
 	struct loop *loop;
-	struct tls_context *context;
+	struct tls_context *context[TLS_SIDE_MAX]; /* by listener->tls */
 	struct tls_ring ring;
 	BIO_METHOD *method;
 	struct str in;      /* what is being decrypted; only during a call */
@@ -177,7 +178,8 @@ void tls_side_free(struct tls_side **slot)
 	if (!side)
 		return;
 	hook_cancel(&side->end_of_turn);
-	tls_context_free(&side->context);
+	for (unsigned i = 0; i < TLS_SIDE_MAX; i++)
+		tls_context_free(&side->context[i]);
 	tls_ring_wipe(&side->ring);
 	BIO_meth_free(side->method);
 	buf_free(&side->scratch);
@@ -189,14 +191,14 @@ struct tls_ring *tls_side_ring(struct tls_side *side)
 	return &side->ring;
 }
 
-void tls_side_take(struct tls_side *side, struct tls_context *x)
+void tls_side_take(struct tls_side *side, unsigned listener, struct tls_context *x)
 {
 	SSL_CTX *ctx = tls_context_raw(x);
 
 	SSL_CTX_set_msg_callback(ctx, saw_message);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
-	tls_context_free(&side->context);
-	side->context = x;
+	tls_context_free(&side->context[listener]);
+	side->context[listener] = x;
 }
 
 /* ---- A connection begins and ends ---- */
@@ -231,7 +233,7 @@ static bool begin(struct tls *l)
 {
 	BIO *bio;
 
-	l->ssl = SSL_new(tls_context_raw(l->side->context));
+	l->ssl = SSL_new(tls_context_raw(l->side->context[l->conn->door->listener->tls]));
 	if (!l->ssl)
 		return false;
 	(void)SSL_set_app_data(l->ssl, l);

@@ -13,8 +13,9 @@ int tls_side_new(struct tls_side **out, struct loop *loop, const struct tls_seed
 void tls_side_free(struct tls_side **slot); /* after the last connection; harmless without one */
 /* for tls_context_new; of this worker, constant address */
 struct tls_ring *tls_side_ring(struct tls_side *side);
-/* Takes x: connections that begin from now on use it, the others keep theirs. Worker's thread, or
- * before it runs. */
-void tls_side_take(struct tls_side *side, struct tls_context *x);
+enum { TLS_SIDE_MAX = 17 }; /* listeners with TLS */
+/* Takes x, of the listener with that number: connections that begin from now on use it, the others
+ * keep theirs. Worker's thread, or before it runs. */
+void tls_side_take(struct tls_side *side, unsigned listener, struct tls_context *x);
 
 extern const struct transport_ops transport_tls;

@@ -11,6 +11,7 @@
 #include "proxy/conn.h"
 #include "proxy/door.h"
 #include "proxy/front.h"
+#include "proxy/listen.h"
 #include "proxy/transport_tls.h"
 #include "proxy/worker.h"
 #include "wire/ws.h"
@@ -148,7 +149,7 @@ static int upgraded(struct transport *t, struct web *w, const struct upgrade *u)
 
 static int judge(struct transport *t, struct web *w, const struct upgrade *u, size_t early)
 {
-	const struct front *f = w->conn->worker->crew->front;
+	const struct front *f = &w->conn->door->listener->front;
 	const char *why = NULL;
 	unsigned status = upgrade_judge(u, &f->rules, early, &why), peer;
 

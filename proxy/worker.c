@@ -215,14 +215,15 @@ fail:
 	return err;
 }
 
-int worker_add_door(struct worker *w, const struct door_kind *kind, int fd)
+int worker_add_door(struct worker *w, const struct door_kind *kind, const struct listener *listener,
+                    int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	MUST(w->doors < WORKER_DOORS);
 	if (copy < 0)
 		return -E_LIMIT;
-	door_init(&w->door[w->doors++], w, kind, copy);
+	door_init(&w->door[w->doors++], w, kind, listener, copy);
 	return 0;
 }
 

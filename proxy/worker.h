@@ -17,7 +17,6 @@
 #include "wire/link.h"
 
 struct caps;
-struct front;
 struct rates;
 struct thread;
 struct tls_seed;
@@ -29,7 +28,7 @@ enum {
 	WORKER_SPARES = 32,
 	WORKER_SPARE_MAX = 16 << 10,
 	/* LISTEN_MAX addresses, and of each LISTEN_WORKERS sockets if a predecessor had so many */
-	WORKER_DOORS = 256,
+	WORKER_DOORS = 512,
 };
 
 /* What the workers of a program have in common; main's memory, outlives them. */
@@ -37,7 +36,6 @@ struct crew {
 	const struct proxy_config *config;
 	struct auth *auth;
 	struct caps *caps;
-	const struct front *front;
 	struct rates *rates;
 	const struct tls_seed *tls_seed; /* until the workers are made; NULL: no TLS */
 	unsigned workers;
@@ -120,7 +118,8 @@ struct worker {
 /* The loop and the inbox exist from here on. */
 int worker_new(struct worker **out, struct crew *crew, unsigned index) MUST_CHECK;
 /* makes a copy of the listening socket; at most WORKER_DOORS. 0 or -E_LIMIT */
-int worker_add_door(struct worker *w, const struct door_kind *kind, int fd) MUST_CHECK;
+int worker_add_door(struct worker *w, const struct door_kind *kind, const struct listener *listener,
+                    int fd) MUST_CHECK;
 int worker_run(struct worker *w) MUST_CHECK; /* starts the thread */
 /* waits for it; harmless if it never ran */
 void worker_end(struct worker *w);

@@ -1,11 +1,16 @@
-"""Doors that somebody else opened (LISTEN_FDS), and doors that are Unix sockets."""
+"""Doors with settings of their own, doors that somebody else opened (LISTEN_FDS), and doors that are Unix sockets."""
 import os
+import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
+import time
 
+import doors
 import pytest
+from certs import Authority
 from clients import MosquittoSub
 from proxy import Proxy
 from rawmqtt import Raw, connect, open_client
@@ -191,3 +196,104 @@ def test_a_wrong_unix_door_stops_the_start_and_is_named(stack, tmp_path, line, w
     p.start(ready=False)
     assert p.ended() == 1 and word in p.log()
     p.stop()
+
+
+# ---- Settings of their own ----
+
+def test_listeners_of_one_kind_have_settings_of_their_own(stack, customer, tmp_path):
+    """Two TLS doors with other certificates, one of them for clients with a certificate; two WebSocket doors with other paths and tokens; a PROXY door beside one without."""
+    ca, clients, token = Authority(tmp_path, "a"), Authority(tmp_path, "clients"), customer.token()
+    own, mine = ca.issue("own"), clients.issue("mine")
+    p = Proxy(stack, tmp_path / "p", "mqtts = 127.0.0.1:0", "tls_cert = %s/tls/server.pem" % stack.state, "tls_key = %s/tls/server.key" % stack.state, "ws = 127.0.0.1:0",
+              "connect_deadline = 60s",
+              "[listener devices]", "kind = mqtts", "address = 127.0.0.1:0", "tls_cert = %s" % own[0], "tls_key = %s" % own[1], "tls_client_ca = %s" % clients.pem,
+              "connections_per_ip = 2",
+              "[listener site]", "kind = ws", "address = 127.0.0.1:0", "ws_path = /site", "ws_token_query = on", "connect_deadline = 300ms",
+              "[listener behind]", "kind = mqtt", "address = 127.0.0.1:0", "proxy_protocol_from = 127.0.0.1")
+    with p:
+        at = {d.get("listener", d["kind"]): int(d["port"]) for d in p.listening()}
+        assert set(at) == {"tcp", "tls", "ws", "devices", "site", "behind"}
+        # certificates: of [proxy], and of the listener, which asks for the client's
+        with doors.tls(doors.dial(at["tls"]), stack.ready["ca"]) as s:
+            assert s.version() == "TLSv1.3"
+        with pytest.raises(ssl.SSLError):
+            doors.tls(doors.dial(at["devices"]), stack.ready["ca"])
+        two = [doors.tls(doors.dial(at["devices"]), ca.pem, cert=mine) for _ in range(2)]
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):                               # no more of one address here, however few elsewhere
+            doors.tls(doors.dial(at["devices"]), ca.pem, cert=mine)
+        doors.tls(doors.dial(at["tls"]), stack.ready["ca"]).close()
+        for i, s in enumerate(two):
+            with Raw(None, sock=s) as c:
+                assert c.connect("d%d" % i, token).code == 0
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            wait_for(lambda: shows_no_certificate(at["devices"], ca.pem, token), 10)
+        # paths, tokens of the address, deadlines
+        web = doors.WebSocket(doors.dial(at["site"]), path="/site?token=" + token)
+        with Raw(None, sock=web) as c:
+            assert c.connect("w").code == 0
+        with pytest.raises(doors.Refused):
+            doors.WebSocket(doors.dial(at["site"]), path="/other")
+        with doors.dial(at["site"]) as s:
+            begin = time.monotonic()
+            assert doors.read_all(s)[:12] in (b"", b"HTTP/1.1 408") and time.monotonic() - begin < 5 * SLOW
+        # who stands in front
+        with doors.dial(at["behind"]) as s:
+            s.sendall(b"PROXY TCP4 192.0.2.9 10.0.0.1 1 2\r\n" + connect("b", token))
+            assert s.recv(4) == b"\x20\x02\0\0"
+        with doors.dial(at["tcp"]) as s:
+            s.sendall(b"PROXY TCP4 192.0.2.9 10.0.0.1 1 2\r\n" + connect("b", token))
+            assert s.recv(4) == b""
+
+
+def shows_no_certificate(port_number, ca, token):
+    """TLS 1.3 tells it with the first answer; until then the places of those before may still be taken."""
+    with doors.tls(doors.dial(port_number), ca) as s:
+        s.sendall(connect("none", token))
+        return s.recv(10)
+
+
+def test_certificates_of_all_listeners_are_replaced_together_or_not_at_all(stack, tmp_path):
+    ca = Authority(tmp_path, "a")
+    pairs, live = [ca.issue("one"), ca.issue("two"), ca.issue("three")], [str(tmp_path / n) for n in ("a.pem", "a.key", "b.pem", "b.key")]
+
+    def put(a, b):
+        for source, target in zip(a + b, live):
+            shutil.copy(source, target + ".new")
+            os.replace(target + ".new", target)
+
+    def names():
+        found = []
+        for d in p.listening():
+            if d["kind"] == "tls":
+                with doors.tls(doors.dial(int(d["port"])), ca.pem) as s:
+                    found.append(dict(x[0] for x in s.getpeercert()["subject"])["commonName"])
+        return found
+
+    put(pairs[0], pairs[1])
+    with Proxy(stack, tmp_path / "p", "mqtts = 127.0.0.1:0", "tls_cert = " + live[0], "tls_key = " + live[1],
+               "[listener b]", "kind = mqtts", "address = 127.0.0.1:0", "tls_cert = " + live[2], "tls_key = " + live[3]) as p:
+        assert names() == ["one", "two"]
+        put(pairs[2], (pairs[2][0], pairs[0][1]))               # the second has a key that does not fit
+        p.signal(signal.SIGHUP)
+        wait_for(lambda: "ev=certificates-kept" in p.log(), 10)
+        assert names() == ["one", "two"]
+        put(pairs[2], pairs[2])
+        wait_for(lambda: names() == ["three", "three"], 10)
+
+
+def test_a_socket_with_the_name_of_a_listener_is_its_door(stack, customer, tmp_path):
+    a, pa = listening()
+    with a, Given([a], ["site"]).proxy(stack, tmp_path, "mqtt =", "[listener site]", "kind = ws", "address = 127.0.0.1:1", "ws_path = /site") as p:
+        assert [(d["kind"], d["port"], d["listener"]) for d in p.listening()] == [("ws", str(pa), "site")]
+        with Raw(None, sock=doors.WebSocket(doors.dial(pa), path="/site")) as c:
+            assert c.connect("c", customer.token()).code == 0
+
+
+def test_a_wrong_listener_stops_the_start_and_is_named(stack, tmp_path):
+    for lines, word in ((["[listener x]", "kind = mqtt"], "[listener x]: address is missing"), (["[listener x]", "address = nonsense"], "nonsense"),
+                        (["[listener x]", "address = 192.0.2.1:1"], "[listener x] address = 192.0.2.1:1"),
+                        (["[listener x]", "address = 127.0.0.1:0", "forwarded_from = 10.0.0.0/40"], "forwarded_from")):
+        p = Proxy(stack, tmp_path, *lines)
+        p.start(ready=False)
+        assert p.ended() == 1 and word in p.log(), p.log()
+        p.stop()

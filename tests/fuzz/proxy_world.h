@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "proxy/caps.h"
 #include "proxy/conn.h"
-#include "proxy/front.h"
+#include "proxy/listen.h"
 #include "proxy/rates.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
@@ -43,7 +43,7 @@ struct life { /* of a channel, as the core must see it */
 
 static struct proxy_config config;
 static struct crew crew;
-static struct front front;
+static struct listener doors;
 static struct worker *worker;
 static struct door door;
 static struct client client[CLIENTS];
@@ -94,7 +94,8 @@ static void once(void)
 	config.receive_maximum = 3;
 	config.subscriptions_max = 5;
 	config.user_properties = true;
-	MUST(front_read(&front, &config, &what, &why) == 0);
+	doors.config = &config;
+	MUST(front_read(&doors.front, &config, &what, &why) == 0);
 	(void)snprintf(path, sizeof(path), "%s/link-0.sock", folder);
 	MUST(sock_listen_unix(&listener, path, 0600, &why) == 0);
 	(void)atexit(remove_folder);
@@ -107,10 +108,10 @@ static void set_up(void)
 	stage_now = 1000000;
 	stage_tokens_reset();
 	memset(life, 0, sizeof(life));
-	crew = (struct crew){ .config = &config, .front = &front, .workers = 1, .on_ready = ready };
+	crew = (struct crew){ .config = &config, .workers = 1, .on_ready = ready };
 	MUST(caps_new(&crew.caps) == 0 && rates_new(&crew.rates) == 0);
 	MUST(worker_new(&worker, &crew, 0) == 0);
-	door_init(&door, worker, &door_kinds[0], -1);
+	door_init(&door, worker, &door_kinds[0], &doors, -1);
 	for (unsigned i = 0; i < CLIENTS; i++)
 		client[i] = (struct client){ .fd = -1 };
 	uplink_start(worker->link[0]);

@@ -15,7 +15,7 @@ class Proxy:
         os.makedirs(self.folder, exist_ok=True)
         self.stack, self.lines = stack, list(lines)
         if not any(x.split("=")[0].strip() == "mqtt" for x in lines):
-            self.lines.append("mqtt = 127.0.0.1:0")
+            self.lines.insert(0, "mqtt = 127.0.0.1:0")
         self.program = program or [os.path.join(BUILD, "mbus-proxy")]
         self.environment, self.preexec = environment, preexec
         self.process = self.file = None

@@ -31,7 +31,8 @@ static const struct opt table[] = {
 	{ "mode", OPT_ENUM, AT(mode), "durable", 0, 0, modes, "How to keep.", false },
 };
 static const struct opt_set set = { "mbus-proxy", "proxy",          "the public door",
-	                            table,        ARRAY_LEN(table), &conf };
+	                            table,        ARRAY_LEN(table), &conf,
+	                            NULL };
 
 static char why[600];
 
@@ -163,7 +164,8 @@ static void sections_of_other_programs_are_checked_only_for_shape(void)
 
 static void what_nobody_knows_is_refused(void)
 {
-	BAD("[proxi]\n", "1: [proxi] is no section; there are [core], [proxy], [admin] and [ctl]");
+	BAD("[proxi]\n", "1: [proxi] is no section; there are [core], [proxy], [admin], [ctl] and "
+	                 "[listener NAME]");
 	BAD("[proxy\n", "1: a section ends with ]");
 	BAD("[", "1: a section ends with ]");
 	BAD("# c\n[proxy]\nworker = 2",
@@ -185,7 +187,7 @@ static void a_bad_secret_is_not_shown(void)
 	static struct conf other;
 	static const struct opt secret[] = { { "pin", OPT_INT, AT(any), NULL, 1, 9, NULL,
 		                               "A secret number.", true } };
-	static const struct opt_set pins = { "mbus-proxy", "proxy", "", secret, 1, &other };
+	static const struct opt_set pins = { "mbus-proxy", "proxy", "", secret, 1, &other, NULL };
 
 	IS(opts_read_text(&pins, "m.conf", STR("[proxy]\npin = 12345"), why, sizeof(why)),
 	   -E_INVALID);

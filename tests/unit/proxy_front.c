@@ -141,11 +141,11 @@ static void doors_are_read_with_their_kinds(void)
 	IS(l.at[1].port, 2);
 	IS_STR(str_c(l.at[0].kind->name), "tcp");
 	IS_STR(str_c(l.at[2].kind->name), "wss");
-	YES(listen_any_tls(&l));
+	IS(l.tls, 1);
 	listen_close(&l);
 	c.wss = NULL;
 	IS(listen_read(&l, &c, &what, &why), 0);
-	NO(listen_any_tls(&l));
+	IS(l.tls, 0);
 }
 
 static void without_any_door_nothing_starts(void)

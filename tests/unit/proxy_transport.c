@@ -13,7 +13,7 @@
 #include "proxy/certs.h"
 #include "proxy/config.h"
 #include "proxy/conn.h"
-#include "proxy/front.h"
+#include "proxy/listen.h"
 #include "proxy/transport_tls.h"
 #include "proxy/worker.h"
 #include "wire/ws.h"
@@ -21,7 +21,7 @@
 /* ---- A worker without thread, and a connection without client ---- */
 
 static struct proxy_config config;
-static struct front front;
+static struct listener listener;
 static struct crew crew;
 static struct worker worker;
 static struct door door;
@@ -50,7 +50,7 @@ static void take_certificates(void)
 	MUST(system(command) == 0);
 	IS(tls_files_read(&f, &config, why), 0);
 	IS(tls_context_new(&x, f, tls_side_ring(worker.tls), why), 0);
-	tls_side_take(worker.tls, x);
+	tls_side_take(worker.tls, 0, x);
 	tls_files_put(&f);
 }
 
@@ -71,15 +71,18 @@ static void begin(unsigned kind, int send_buffer)
 	const char *what, *why;
 
 	config = (struct proxy_config){ .ws_origins = (char[]){ "*" } };
-	IS(front_read(&front, &config, &what, &why), 0);
-	crew = (struct crew){ .config = &config, .front = &front };
+	listener = (struct listener){ .name = "", .config = &config };
+	IS(front_read(&listener.front, &config, &what, &why), 0);
+	crew = (struct crew){ .config = &config };
 	worker = (struct worker){ .crew = &crew, .config = &config };
 	IS(loop_open(&worker.loop), 0);
 	IS(tls_seed_make(&seed), 0);
 	IS(tls_side_new(&worker.tls, worker.loop, &seed), 0);
 	if (door_kinds[kind].tls)
 		take_certificates();
-	door = (struct door){ .worker = &worker, .kind = &door_kinds[kind], .fd = -1 };
+	door = (struct door){
+		.worker = &worker, .kind = &door_kinds[kind], .listener = &listener, .fd = -1
+	};
 	conn = (struct conn){ .worker = &worker, .door = &door, .state = CONN_GREETING };
 	room = mem_alloc(TRANSPORT_ROOM);
 	pair_up(send_buffer);
