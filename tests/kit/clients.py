@@ -155,7 +155,11 @@ class MosquittoSub:
         self.reader.join(5)
 
     def __enter__(self):
-        return self.ready()
+        try:
+            return self.ready()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(self, *_):
         self.close()
