@@ -31,7 +31,7 @@ def test_qos_3_is_malformed(stack, token, version, flags):
 def test_dup_with_qos_0_is_malformed(stack, token, version):
     c = open_client(stack.port, token, version=version)
     c.publish("a", "x", dup=True)
-    ended(c, 0x81, 0x82)
+    ended(c, 0x81)
 
 
 @V
@@ -52,16 +52,16 @@ def test_wildcards_in_a_topic_name_end_the_connection(stack, token, version, top
     c = open_client(stack.port, token, version=version)
     c.subscribe("#")
     c.publish(topic, "x", qos=1)
-    assert ended(c, 0x90, 0x81) == []
+    assert ended(c, 0x90) == []
 
 
 @V
 @proves("MQTT-3.3.2-1", "v3:MQTT-3.3.2-1", "MQTT-4.7.3-1", "v3:MQTT-4.7.3-1")
 def test_a_publish_without_a_topic_name_ends_the_connection(stack, token, version):
-    for body in (b"", b"\0", b"\0\5ab", text("") + (b"\0" if version == 5 else b"") + b"x"):
+    for body, code in ((b"", 0x81), (b"\0", 0x81), (b"\0\5ab", 0x81), (text("") + (b"\0" if version == 5 else b"") + b"x", 0x82)):
         c = open_client(stack.port, token, version=version)
         c.send(packet(PUBLISH, body))
-        ended(c, 0x81, 0x82, 0x90)
+        ended(c, code)
 
 
 @V
@@ -274,7 +274,7 @@ def test_a_subscription_identifier_in_a_publish_of_a_client_is_a_protocol_error(
         c = open_client(stack.port, token, version=5)
         c.subscribe("a")
         c.publish("a", "x", properties=((SUBSCRIPTION_ID, value),))
-        assert ended(c, 0x82, 0x81) == []
+        assert ended(c, 0x82) == []
 
 
 @proves("MQTT-4.13.1-1")
@@ -282,4 +282,4 @@ def test_a_subscription_identifier_of_0_or_given_twice_is_a_protocol_error(stack
     for properties in (((SUBSCRIPTION_ID, 0),), ((SUBSCRIPTION_ID, 1), (SUBSCRIPTION_ID, 2))):
         c = open_client(stack.port, token, version=5)
         c.send(subscribe("a", version=5, properties=properties))
-        assert ended(c, 0x82, 0x81) == []
+        assert ended(c, 0x82) == []
