@@ -2,6 +2,8 @@
  * Numbers on the wire of MQTT are big-endian (take_u16, buf_u16); the link's are little-endian
  * (take_le32, buf_le32). */
 #pragma once
+#include <endian.h>
+
 #include "base/base.h"
 
 /* ---- take: a cursor over borrowed bytes. Every take_* returns false, and moves nothing, when too
@@ -33,7 +35,8 @@ static inline bool take_u16(struct take *t, uint16_t *out)
 {
 	if (take_left(t) < 2)
 		return false;
-	*out = (uint16_t)((unsigned)t->p[0] << 8 | t->p[1]);
+	memcpy(out, t->p, 2);
+	*out = be16toh(*out);
 	t->p += 2;
 	return true;
 }
@@ -42,7 +45,8 @@ static inline bool take_u32(struct take *t, uint32_t *out)
 {
 	if (take_left(t) < 4)
 		return false;
-	*out = (uint32_t)t->p[0] << 24 | (uint32_t)t->p[1] << 16 | (uint32_t)t->p[2] << 8 | t->p[3];
+	memcpy(out, t->p, 4);
+	*out = be32toh(*out);
 	t->p += 4;
 	return true;
 }
@@ -53,7 +57,8 @@ static inline bool take_le16(struct take *t, uint16_t *out)
 {
 	if (take_left(t) < 2)
 		return false;
-	*out = (uint16_t)(t->p[0] | (unsigned)t->p[1] << 8);
+	memcpy(out, t->p, 2);
+	*out = le16toh(*out);
 	t->p += 2;
 	return true;
 }
@@ -62,20 +67,19 @@ static inline bool take_le32(struct take *t, uint32_t *out)
 {
 	if (take_left(t) < 4)
 		return false;
-	*out = t->p[0] | (uint32_t)t->p[1] << 8 | (uint32_t)t->p[2] << 16 | (uint32_t)t->p[3] << 24;
+	memcpy(out, t->p, 4);
+	*out = le32toh(*out);
 	t->p += 4;
 	return true;
 }
 
 static inline bool take_le64(struct take *t, uint64_t *out)
 {
-	uint32_t low = 0, high = 0;
-
 	if (take_left(t) < 8)
 		return false;
-	(void)take_le32(t, &low);
-	(void)take_le32(t, &high);
-	*out = (uint64_t)high << 32 | low;
+	memcpy(out, t->p, 8);
+	*out = le64toh(*out);
+	t->p += 8;
 	return true;
 }
 

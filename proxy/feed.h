@@ -12,8 +12,8 @@ struct feed_ops {
 	/* Looks at the start of a frame: OK and its whole length as soon as that can be told, MORE,
 	 * or BAD (anything it does not want). */
 	enum parse (*measure)(void *owner, struct str bytes, size_t *whole);
-	/* One whole frame, borrowed until return. False: take no more now; what follows is kept
-	 * (FEED_HOLD). */
+	/* One whole frame, the one that was measured last, borrowed until return. False: take no
+	 * more now; what follows is kept (FEED_HOLD). */
 	bool (*frame)(void *owner, struct str frame);
 };
 

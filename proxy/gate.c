@@ -59,7 +59,7 @@ unsigned gate_judge(unsigned type, enum conn_state state, uint8_t version)
 static enum parse measure(void *owner, struct str bytes, size_t *whole)
 {
 	struct conn *c = owner;
-	struct mqtt_head h;
+	struct mqtt_head *h = &c->worker->head;
 	bool greeting = c->state == CONN_GREETING;
 	enum parse answer;
 
@@ -67,27 +67,27 @@ static enum parse measure(void *owner, struct str bytes, size_t *whole)
 		conn_close(c, END_NOT_MQTT);
 		return PARSE_BAD;
 	}
-	answer = mqtt_head_read(bytes, &h);
+	answer = mqtt_head_read(bytes, h);
 	if (answer == PARSE_BAD)
 		conn_break(c, RC_MALFORMED_PACKET);
 	if (answer != PARSE_OK)
 		return answer;
-	if (h.size + (size_t)h.remaining > c->packet_limit) {
+	if (h->size + (size_t)h->remaining > c->packet_limit) {
 		(void)quota_over(c->worker, LIMIT_PACKET_SIZE);
 		conn_close(c, END_TOO_LARGE);
 		return PARSE_BAD;
 	}
-	*whole = h.size + (size_t)h.remaining;
+	*whole = h->size + (size_t)h->remaining;
 	return PARSE_OK;
 }
 
 static bool frame(void *owner, struct str bytes)
 {
 	struct conn *c = owner;
-	struct mqtt_head h = { 0 };
+	struct mqtt_head h = c->worker->head; /* measured a moment ago */
 	unsigned reason;
 
-	MUST(mqtt_head_read(bytes, &h) == PARSE_OK); /* measured a moment ago */
+	MUST(bytes.n == h.size + (size_t)h.remaining);
 	c->frames_in++;
 	c->worker->n.packets_in++;
 	reason = gate_judge(h.type, c->state, c->version);
@@ -114,15 +114,13 @@ bool gate_topic_fits(struct conn *c, struct str topic)
 	return false;
 }
 
-unsigned gate_props(struct conn *c, const struct mqtt_props *p)
+unsigned gate_user_props(struct conn *c, const struct mqtt_props *p)
 {
 	const int64_t *most = c->badge->quotas.token;
 	struct mqtt_user_walk walk;
 	struct str key, value;
 	size_t bytes = 0;
 
-	if (p->user_count == 0)
-		return RC_SUCCESS;
 	if (p->user_count > most[LIMIT_USER_PROPERTIES])
 		return quota_over(c->worker, LIMIT_USER_PROPERTIES);
 	mqtt_user_start(&walk, p);

@@ -29,7 +29,11 @@ extern const struct feed_ops gate_ops;
 /* bytes and levels */
 bool gate_topic_fits(struct conn *c, struct str topic);
 /* RC_SUCCESS, 0x95, 0x97 (attack R08) */
-unsigned gate_props(struct conn *c, const struct mqtt_props *p);
+unsigned gate_user_props(struct conn *c, const struct mqtt_props *p);
+static inline unsigned gate_props(struct conn *c, const struct mqtt_props *p)
+{
+	return likely(p->user_count == 0) ? RC_SUCCESS : gate_user_props(c, p);
+}
 /* Both ask the ACL, and remember its answer for the name (w->rights). */
 /* RC_SUCCESS or 0x87 */
 unsigned gate_publish(struct worker *w, const struct badge *b, struct str topic);

@@ -4,6 +4,8 @@
 #include "base/base.h"
 #include "proxy/layout.h"
 
+#include "base/put.h"
+
 struct layout layout_of(uint8_t version, uint8_t flags, uint32_t subscription_id)
 {
 	struct layout l = { .version = version >= MQTT_V5 ? MQTT_V5 : MQTT_V311, .flags = flags };
@@ -32,68 +34,68 @@ static size_t props_size(const struct layout *l, const struct layout_msg *m)
 	return size;
 }
 
-static void props_write(struct buf *out, const struct layout *l, const struct layout_msg *m,
-                        size_t size, size_t *alias_at)
+static uint8_t *props_put(uint8_t *w, const struct layout *l, const struct layout_msg *m,
+                          size_t size, uint8_t **alias)
 {
-	mqtt_varint_put(out, (uint32_t)size);
+	w = put_varint(w, (uint32_t)size);
 	if (l->alias) {
-		buf_u8(out, PROP_TOPIC_ALIAS);
-		*alias_at = buf_len(out);
-		buf_u16(out, 0);
+		*alias = put_u8(w, PROP_TOPIC_ALIAS);
+		w = put_u16(*alias, 0);
 	}
-	if (m->expiry_s != LINK_NO_EXPIRY) {
-		buf_u8(out, PROP_MESSAGE_EXPIRY);
-		buf_u32(out, m->expiry_s);
-	}
+	if (m->expiry_s != LINK_NO_EXPIRY)
+		w = put_u32(put_u8(w, PROP_MESSAGE_EXPIRY), m->expiry_s);
 	if (m->response_topic.n) {
-		buf_u8(out, PROP_RESPONSE_TOPIC);
-		buf_u16(out, (uint16_t)m->response_topic.n);
-		buf_str_add(out, m->response_topic);
+		w = put_u16(put_u8(w, PROP_RESPONSE_TOPIC), (unsigned)m->response_topic.n);
+		w = put_bytes(w, m->response_topic);
 	}
-	if (l->subscription_id) {
-		buf_u8(out, PROP_SUBSCRIPTION_ID);
-		mqtt_varint_put(out, l->subscription_id);
-	}
-	buf_str_add(out, m->props);
-	if (l->extra)
-		buf_str_add(out, m->extra);
+	if (l->subscription_id)
+		w = put_varint(put_u8(w, PROP_SUBSCRIPTION_ID), l->subscription_id);
+	w = put_bytes(w, m->props);
+	return l->extra ? put_bytes(w, m->extra) : w;
 }
 
+static unsigned first_byte(const struct layout *l)
+{
+	return MQTT_PUBLISH << 4 | (l->flags & LINK_DUP ? 8u : 0) | (l->flags & LINK_QOS) << 1 |
+	       (l->flags & LINK_RETAIN ? 1u : 0);
+}
+
+/* Counted first, then written straight through into memory that was reserved once. */
 bool layout_write(struct buf *out, const struct layout *l, const struct layout_msg *m,
                   struct layout_at *at)
 {
 	bool v5 = l->version >= MQTT_V5;
 	unsigned qos = l->flags & LINK_QOS;
-	size_t before = buf_len(out), props = v5 ? props_size(l, m) : 0;
+	size_t props = v5 ? props_size(l, m) : 0, size;
 	struct str topic = l->alias == ALIAS_ONLY ? STR_NONE : m->topic;
 	size_t remaining = 2 + topic.n + (qos ? 2 : 0) + m->payload.n;
+	uint8_t *start, *w, *id = NULL, *alias = NULL;
 
 	if (props > MQTT_REMAINING_MAX || m->topic.n > UINT16_MAX ||
 	    m->response_topic.n > UINT16_MAX)
 		return false;
 	if (v5)
 		remaining += mqtt_varint_size((uint32_t)props) + props;
-	if (remaining > MQTT_REMAINING_MAX || !buf_reserve(out, 5 + remaining)) {
-		buf_cut(out, before);
+	if (remaining > MQTT_REMAINING_MAX)
+		return false;
+	size = 1 + mqtt_varint_size((uint32_t)remaining) + remaining;
+	start = buf_reserve(out, size);
+	if (!start) {
+		buf_cut(out, buf_len(out)); /* not broken by what was not appended */
 		return false;
 	}
-	buf_u8(out, (uint8_t)(MQTT_PUBLISH << 4 | (l->flags & LINK_DUP ? 8 : 0) | qos << 1 |
-	                      (l->flags & LINK_RETAIN ? 1 : 0)));
-	mqtt_varint_put(out, (uint32_t)remaining);
-	buf_u16(out, (uint16_t)topic.n);
-	buf_str_add(out, topic);
-	*at = (struct layout_at){ 0, 0 };
+	w = put_varint(put_u8(start, first_byte(l)), (uint32_t)remaining);
+	w = put_bytes(put_u16(w, (unsigned)topic.n), topic);
 	if (qos) {
-		at->packet_id = buf_len(out) - before;
-		buf_u16(out, 0);
+		id = w;
+		w = put_u16(w, 0);
 	}
 	if (v5)
-		props_write(out, l, m, props, &at->alias);
-	if (at->alias)
-		at->alias -= before;
-	buf_str_add(out, m->payload);
-	if (buf_ok(out))
-		return true;
-	buf_cut(out, before);
-	return false;
+		w = props_put(w, l, m, props, &alias);
+	w = put_bytes(w, m->payload);
+	MUST(w == start + size);
+	buf_commit(out, size);
+	at->packet_id = id ? (size_t)(id - start) : 0;
+	at->alias = alias ? (size_t)(alias - start) : 0;
+	return true;
 }

@@ -124,17 +124,13 @@ static void write_out(struct uplink *u)
 static enum parse measure(void *owner, struct str bytes, size_t *whole)
 {
 	struct uplink *u = owner;
-	struct take t = take_from(bytes.p, bytes.n);
-	struct link_head h;
-	enum parse answer = link_head_read(bytes, &h);
-	uint32_t length;
+	enum parse answer = link_head_peek(bytes, &u->head);
 
 	if (answer == PARSE_BAD)
 		uplink_fail(u, "frame that does not parse");
-	if (answer == PARSE_BAD || bytes.n < LINK_HEAD || !take_le32(&t, &length))
-		return answer;
-	*whole = length;
-	return PARSE_OK;
+	else if (answer == PARSE_OK)
+		*whole = u->head.length;
+	return answer;
 }
 
 static bool hello(struct uplink *u, const struct link_head *h, struct str body)
@@ -174,11 +170,11 @@ static void subscribe(struct uplink *u)
 static bool frame(void *owner, struct str bytes)
 {
 	struct uplink *u = owner;
-	struct link_head h;
+	struct link_head h = u->head; /* measured a moment ago */
 	struct str body;
 	bool sense;
 
-	MUST(link_head_read(bytes, &h) == PARSE_OK); /* measured, and whole */
+	MUST(bytes.n == h.length);
 	body = str_skip(bytes, LINK_HEAD);
 	u->worker->n.link_frames_in++;
 	if (u->state == UPLINK_HELLO) {

@@ -35,6 +35,7 @@ struct uplink {
 	unsigned backoff_ms;
 	int64_t heard, said; /* loop time */
 	struct buf in, out;
+	struct link_head head;   /* of the frame that comes now, between measuring and working */
 	struct channel *channel; /* [0] is the link itself and never used */
 	uint32_t channels, channel_room, free_channel;
 	/* connections that are not read until the link has drained */

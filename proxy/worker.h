@@ -98,6 +98,7 @@ struct worker {
 	uint64_t work_before, asked_before;
 	/* WORKER_ROOM bytes: whatever is being read lies here, never past the callback */
 	uint8_t *room;
+	struct mqtt_head head; /* of the packet that comes now, between measuring and working */
 	/* memory of emptied out buffers, for the next one that needs some */
 	struct buf spare[WORKER_SPARES];
 	unsigned spares;

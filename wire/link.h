@@ -92,6 +92,8 @@ struct link_head {
  * own frame (HELLO, PING, PONG, DELIVER, RIGHTS) on another channel, a generation on channel 0, a
  * body on a frame that has none. */
 enum parse link_head_read(struct str bytes, struct link_head *out);
+/* the same, but the body need not be there yet */
+enum parse link_head_peek(struct str bytes, struct link_head *out);
 const char *link_type_name(unsigned type);
 
 /* Which home a customer lives on: the same on both sides. customer 0 (the trusted world) is home 0.

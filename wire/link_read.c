@@ -67,7 +67,7 @@ static bool head_ok(const struct link_head *h)
 	return !rule->bare || h->length == LINK_HEAD;
 }
 
-enum parse link_head_read(struct str bytes, struct link_head *out)
+enum parse link_head_peek(struct str bytes, struct link_head *out)
 {
 	struct take t = take_from(bytes.p, bytes.n);
 	struct link_head h;
@@ -77,6 +77,17 @@ enum parse link_head_read(struct str bytes, struct link_head *out)
 		return PARSE_MORE;
 	if (!head_ok(&h))
 		return PARSE_BAD;
+	*out = h;
+	return PARSE_OK;
+}
+
+enum parse link_head_read(struct str bytes, struct link_head *out)
+{
+	struct link_head h;
+	enum parse answer = link_head_peek(bytes, &h);
+
+	if (answer != PARSE_OK)
+		return answer;
 	if (bytes.n < h.length)
 		return PARSE_MORE;
 	*out = h;

@@ -7,44 +7,9 @@
  * patched in place, at offsets from the first unread byte, because the memory may move while they
  * grow. */
 #include "base/base.h"
+#include "base/put.h"
 #include "wire/link.h"
 #include "wire/link_layout.h"
-
-/* ---- Stores; each returns the place after what it wrote ---- */
-
-static uint8_t *put8(uint8_t *w, unsigned v)
-{
-	*w = (uint8_t)v;
-	return w + 1;
-}
-
-static uint8_t *put16(uint8_t *w, unsigned v)
-{
-	w[0] = (uint8_t)v;
-	w[1] = (uint8_t)(v >> 8);
-	return w + 2;
-}
-
-static uint8_t *put32(uint8_t *w, uint32_t v)
-{
-	w[0] = (uint8_t)v;
-	w[1] = (uint8_t)(v >> 8);
-	w[2] = (uint8_t)(v >> 16);
-	w[3] = (uint8_t)(v >> 24);
-	return w + 4;
-}
-
-static uint8_t *put64(uint8_t *w, uint64_t v)
-{
-	return put32(put32(w, (uint32_t)v), (uint32_t)(v >> 32));
-}
-
-static uint8_t *put_text(uint8_t *w, struct str s)
-{
-	if (s.n)
-		memcpy(w, s.p, s.n);
-	return w + s.n;
-}
 
 /* s came from a field of MQTT that is counted in 16 bits, or from us. */
 static unsigned len16(struct str s)
@@ -75,11 +40,11 @@ static uint8_t *start(struct buf *b, struct to to, size_t body)
 	w = buf_reserve(b, LINK_HEAD + body);
 	if (!w)
 		return NULL;
-	w = put32(w, (uint32_t)(LINK_HEAD + body));
-	w = put8(w, to.type);
-	w = put8(w, to.flags);
-	w = put16(w, to.generation);
-	return put32(w, to.channel);
+	w = put_le32(w, (uint32_t)(LINK_HEAD + body));
+	w = put_u8(w, to.type);
+	w = put_u8(w, to.flags);
+	w = put_le16(w, to.generation);
+	return put_le32(w, to.channel);
 }
 
 static struct str response_prefix(const struct link_msg *m)
@@ -97,14 +62,14 @@ static uint8_t *put_msg(uint8_t *w, const struct link_msg *m)
 {
 	struct str before = response_prefix(m);
 
-	w = put32(w, m->expiry_s);
-	w = put32(w, (uint32_t)(m->prefix.n + m->topic.n));
-	w = put32(w, (uint32_t)(before.n + m->response_topic.n));
-	w = put32(w, (uint32_t)m->props.n);
-	w = put_text(put_text(w, m->prefix), m->topic);
-	w = put_text(put_text(w, before), m->response_topic);
-	w = put_text(w, m->props);
-	return put_text(w, m->payload);
+	w = put_le32(w, m->expiry_s);
+	w = put_le32(w, (uint32_t)(m->prefix.n + m->topic.n));
+	w = put_le32(w, (uint32_t)(before.n + m->response_topic.n));
+	w = put_le32(w, (uint32_t)m->props.n);
+	w = put_bytes(put_bytes(w, m->prefix), m->topic);
+	w = put_bytes(put_bytes(w, before), m->response_topic);
+	w = put_bytes(w, m->props);
+	return put_bytes(w, m->payload);
 }
 
 void link_publish_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
@@ -115,18 +80,18 @@ void link_publish_write(struct buf *b, uint32_t channel, uint16_t generation, ui
 
 	if (!w)
 		return;
-	w = put16(w, p->packet_id);
+	w = put_le16(w, p->packet_id);
 	put_msg(w, &p->msg);
 	buf_commit(b, LINK_HEAD + body);
 }
 
 static uint8_t *put_entry(uint8_t *w, const struct link_entry *e)
 {
-	w = put32(w, e->channel);
-	w = put16(w, e->generation);
-	w = put16(w, e->packet_id);
-	w = put32(w, e->subscription_id);
-	return put32(w, e->flags); /* and three zeros */
+	w = put_le32(w, e->channel);
+	w = put_le16(w, e->generation);
+	w = put_le16(w, e->packet_id);
+	w = put_le32(w, e->subscription_id);
+	return put_le32(w, e->flags); /* and three zeros */
 }
 
 void link_deliver_write(struct buf *b, const struct link_deliver *d,
@@ -139,10 +104,10 @@ void link_deliver_write(struct buf *b, const struct link_deliver *d,
 	w = start(b, (struct to){ LINK_DELIVER, 0, 0, 0 }, body);
 	if (!w)
 		return;
-	w = put64(w, d->customer);
-	w = put64(w, d->token);
-	w = put64(w, (uint64_t)d->timestamp_ms);
-	w = put32(w, count);
+	w = put_le64(w, d->customer);
+	w = put_le64(w, d->token);
+	w = put_le64(w, (uint64_t)d->timestamp_ms);
+	w = put_le32(w, count);
 	for (uint32_t i = 0; i < count; i++)
 		w = put_entry(w, &entries[i]);
 	put_msg(w, &d->msg);
@@ -157,7 +122,7 @@ void link_ack_write(struct buf *b, uint32_t channel, uint16_t generation, enum m
 
 	if (!w)
 		return;
-	put8(put16(w, packet_id), reason);
+	put_u8(put_le16(w, packet_id), reason);
 	buf_commit(b, LINK_HEAD + ACK_FIXED);
 }
 
@@ -174,14 +139,14 @@ void link_hello_write(struct buf *b, const struct link_hello *h)
 
 	if (!w)
 		return;
-	w = put32(w, LINK_MAGIC);
-	w = put16(w, h->major);
-	w = put16(w, h->minor);
-	w = put16(w, h->homes);
-	w = put16(w, h->home);
-	w = put32(w, h->features);
-	w = put16(w, len16(h->name));
-	put_text(w, h->name);
+	w = put_le32(w, LINK_MAGIC);
+	w = put_le16(w, h->major);
+	w = put_le16(w, h->minor);
+	w = put_le16(w, h->homes);
+	w = put_le16(w, h->home);
+	w = put_le32(w, h->features);
+	w = put_le16(w, len16(h->name));
+	put_bytes(w, h->name);
 	buf_commit(b, LINK_HEAD + body);
 }
 
@@ -203,22 +168,22 @@ void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8
 
 	if (!w)
 		return;
-	w = put8(w, o->version);
-	w = put8(w, will ? o->will_qos : 0);
-	w = put8(w, will && o->will_retain);
-	w = put8(w, 0);
-	w = put16(w, o->receive_maximum);
-	w = put16(w, len16(o->client_id));
-	w = put16(w, len16(o->peer));
-	w = put16(w, len16(o->limits));
-	w = put64(w, o->customer);
-	w = put64(w, o->token);
-	w = put64(w, (uint64_t)o->rights_until);
-	w = put32(w, o->session_expiry_s);
-	w = put32(w, will ? o->will_delay_s : 0);
-	w = put_text(w, o->limits);
-	w = put_text(w, o->client_id);
-	w = put_text(w, o->peer);
+	w = put_u8(w, o->version);
+	w = put_u8(w, will ? o->will_qos : 0);
+	w = put_u8(w, will && o->will_retain);
+	w = put_u8(w, 0);
+	w = put_le16(w, o->receive_maximum);
+	w = put_le16(w, len16(o->client_id));
+	w = put_le16(w, len16(o->peer));
+	w = put_le16(w, len16(o->limits));
+	w = put_le64(w, o->customer);
+	w = put_le64(w, o->token);
+	w = put_le64(w, (uint64_t)o->rights_until);
+	w = put_le32(w, o->session_expiry_s);
+	w = put_le32(w, will ? o->will_delay_s : 0);
+	w = put_bytes(w, o->limits);
+	w = put_bytes(w, o->client_id);
+	w = put_bytes(w, o->peer);
 	if (will)
 		put_msg(w, &o->will);
 	buf_commit(b, LINK_HEAD + body);
@@ -233,7 +198,7 @@ void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint
 	if (!w)
 		return;
 	if (body)
-		put32(w, session_expiry_s);
+		put_le32(w, session_expiry_s);
 	buf_commit(b, LINK_HEAD + body);
 }
 
@@ -246,9 +211,9 @@ void link_token_write(struct buf *b, uint32_t channel, uint16_t generation,
 	if (!w)
 		return;
 	MUST(t->rights_until >= 0);
-	w = put64(put64(w, t->token), (uint64_t)t->rights_until);
-	w = put16(w, len16(t->limits));
-	put_text(w, t->limits);
+	w = put_le64(put_le64(w, t->token), (uint64_t)t->rights_until);
+	w = put_le16(w, len16(t->limits));
+	put_bytes(w, t->limits);
 	buf_commit(b, LINK_HEAD + body);
 }
 
@@ -258,7 +223,7 @@ void link_closed_write(struct buf *b, uint32_t channel, uint16_t generation, uin
 
 	if (!w)
 		return;
-	put8(w, reason);
+	put_u8(w, reason);
 	buf_commit(b, LINK_HEAD + 1);
 }
 
@@ -269,7 +234,7 @@ void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uin
 
 	if (!w)
 		return;
-	put_text(put16(w, packet_id), str_make(codes, count));
+	put_bytes(put_le16(w, packet_id), str_make(codes, count));
 	buf_commit(b, LINK_HEAD + 2 + count);
 }
 
@@ -290,7 +255,7 @@ static void count_one(struct buf *b, size_t at)
 	if (n == UINT16_MAX)
 		b->broken = true;
 	else
-		put16(p, n + 1);
+		put_le16(p, n + 1);
 }
 
 void link_end(struct buf *b, size_t frame)
@@ -304,7 +269,7 @@ void link_end(struct buf *b, size_t frame)
 	if (length > LINK_FRAME_MAX)
 		b->broken = true;
 	else
-		put32(b->p + b->head + frame, (uint32_t)length);
+		put_le32(b->p + b->head + frame, (uint32_t)length);
 }
 
 static void add_marked(struct buf *b, struct str filter, bool system)
@@ -315,9 +280,9 @@ static void add_marked(struct buf *b, struct str filter, bool system)
 		b->broken = true;
 		return;
 	}
-	w = put8(w, system);
-	w = put32(w, (uint32_t)filter.n);
-	put_text(w, filter);
+	w = put_u8(w, system);
+	w = put_le32(w, (uint32_t)filter.n);
+	put_bytes(w, filter);
 	buf_commit(b, MARKED_FIXED + filter.n);
 }
 
@@ -329,7 +294,7 @@ size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, b
 	uint8_t *w = start(b, (struct to){ LINK_OPENED, flags, generation, channel }, OPENED_FIXED);
 
 	if (w) {
-		put32(put8(w, reason), count);
+		put_le32(put_u8(w, reason), count);
 		buf_commit(b, LINK_HEAD + OPENED_FIXED);
 	}
 	return frame;
@@ -342,10 +307,10 @@ void link_opened_add(struct buf *b, const struct link_sub *sub)
 
 	if (!w)
 		return;
-	w = put8(w, sub->opts);
-	w = put32(w, sub->id);
-	w = put16(w, len16(sub->filter));
-	put_text(w, sub->filter);
+	w = put_u8(w, sub->opts);
+	w = put_le32(w, sub->id);
+	w = put_le16(w, len16(sub->filter));
+	put_bytes(w, sub->filter);
 	buf_commit(b, size);
 }
 
@@ -356,9 +321,9 @@ size_t link_subscribe_begin(struct buf *b, enum link_type type, uint32_t channel
 	uint8_t *w = start(b, (struct to){ type, 0, generation, channel }, SUBSCRIBE_FIXED);
 
 	if (w) {
-		w = put16(w, packet_id);
-		w = put16(w, 0);
-		put32(w, subscription_id);
+		w = put_le16(w, packet_id);
+		w = put_le16(w, 0);
+		put_le32(w, subscription_id);
 		buf_commit(b, LINK_HEAD + SUBSCRIBE_FIXED);
 	}
 	return frame;
@@ -372,11 +337,11 @@ size_t link_item_begin(struct buf *b, size_t frame, uint8_t code, uint8_t opts, 
 	count_one(b, frame + LINK_HEAD + SUBSCRIBE_COUNT_AT);
 	w = buf_reserve(b, size);
 	if (w) {
-		w = put8(w, code);
-		w = put8(w, opts);
-		w = put16(w, 0);
-		w = put16(w, len16(filter));
-		put_text(w, filter);
+		w = put_u8(w, code);
+		w = put_u8(w, opts);
+		w = put_le16(w, 0);
+		w = put_le16(w, len16(filter));
+		put_bytes(w, filter);
 		buf_commit(b, size);
 	}
 	return item;
@@ -396,7 +361,7 @@ size_t link_unsubscribe_begin(struct buf *b, uint32_t channel, uint16_t generati
 	    start(b, (struct to){ LINK_UNSUBSCRIBE, 0, generation, channel }, UNSUBSCRIBE_FIXED);
 
 	if (w) {
-		put16(put16(w, packet_id), 0);
+		put_le16(put_le16(w, packet_id), 0);
 		buf_commit(b, LINK_HEAD + UNSUBSCRIBE_FIXED);
 	}
 	return frame;
@@ -411,7 +376,7 @@ void link_unsubscribe_add(struct buf *b, size_t frame, struct str filter)
 	w = buf_reserve(b, size);
 	if (!w)
 		return;
-	put_text(put16(w, len16(filter)), filter);
+	put_bytes(put_le16(w, len16(filter)), filter);
 	buf_commit(b, size);
 }
 
@@ -421,9 +386,9 @@ size_t link_rights_begin(struct buf *b, uint64_t customer, uint64_t token)
 	uint8_t *w = start(b, (struct to){ LINK_RIGHTS, 0, 0, 0 }, RIGHTS_FIXED);
 
 	if (w) {
-		w = put64(w, customer);
-		w = put64(w, token);
-		put16(w, 0);
+		w = put_le64(w, customer);
+		w = put_le64(w, token);
+		put_le16(w, 0);
 		buf_commit(b, LINK_HEAD + RIGHTS_FIXED);
 	}
 	return frame;

@@ -158,6 +158,16 @@ enum parse { PARSE_OK, PARSE_MORE, PARSE_BAD };
  * early, BAD over 4 bytes or padded. */
 enum parse mqtt_varint_take(struct take *t, uint32_t *out);
 void mqtt_varint_put(struct buf *b, uint32_t v);
+/* as base/put.h: up to four bytes at w; v at most MQTT_REMAINING_MAX */
+static inline uint8_t *put_varint(uint8_t *w, uint32_t v)
+{
+	while (v >= 128) {
+		*w++ = (uint8_t)(v | 128);
+		v >>= 7;
+	}
+	*w++ = (uint8_t)v;
+	return w;
+}
 static inline unsigned mqtt_varint_size(uint32_t v)
 {
 	return v < 128 ? 1 : v < 16384 ? 2 : v < 2097152 ? 3 : 4;

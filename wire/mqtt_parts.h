@@ -2,6 +2,7 @@
  * text and putting) share; nobody else includes it. Reading parts answers with a reason code like
  * the packets do; writing parts is done on reserved memory. */
 #pragma once
+#include "base/put.h"
 #include "wire/mqtt_read.h"
 
 /* ---- Where a property or a reason code stands: an enum mqtt_type, or one of these two ---- */
@@ -42,42 +43,7 @@ size_t mqtt_props_body_size(unsigned where,
 uint8_t *mqtt_props_put(uint8_t *w, unsigned where, const struct mqtt_props *p,
                         size_t body_size); /* with the length */
 
-/* ---- Putting: w has room enough; the place after what was written comes back ---- */
-static inline uint8_t *put_u8(uint8_t *w, unsigned v)
-{
-	*w = (uint8_t)v;
-	return w + 1;
-}
-
-static inline uint8_t *put_u16(uint8_t *w, unsigned v)
-{
-	w[0] = (uint8_t)(v >> 8);
-	w[1] = (uint8_t)v;
-	return w + 2;
-}
-
-static inline uint8_t *put_u32(uint8_t *w, uint32_t v)
-{
-	return put_u16(put_u16(w, v >> 16), v & 0xffff);
-}
-
-static inline uint8_t *put_varint(uint8_t *w, uint32_t v)
-{
-	while (v >= 128) {
-		*w++ = (uint8_t)(v | 128);
-		v >>= 7;
-	}
-	*w++ = (uint8_t)v;
-	return w;
-}
-
-static inline uint8_t *put_bytes(uint8_t *w, struct str s)
-{
-	if (s.n)
-		memcpy(w, s.p, s.n);
-	return w + s.n;
-}
-
+/* ---- Putting (base/put.h) ---- */
 static inline uint8_t *
 put_string(uint8_t *w, struct str s) /* s.n was checked by the one who counted the size */
 {

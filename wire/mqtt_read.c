@@ -31,9 +31,13 @@ enum parse mqtt_head_read(struct str bytes, struct mqtt_head *out)
 	flags = first & 15;
 	if (type_flags[type] != flags && type_flags[type] != FLAGS_ANY)
 		return PARSE_BAD;
-	answer = mqtt_varint_take(&t, &remaining);
-	if (answer != PARSE_OK)
-		return answer;
+	if (likely(take_left(&t) && *t.p < 128)) { /* most packets are short */
+		remaining = *t.p++;
+	} else {
+		answer = mqtt_varint_take(&t, &remaining);
+		if (answer != PARSE_OK)
+			return answer;
+	}
 	/* these have no body (attack P33) */
 	if (remaining && (type == MQTT_PINGREQ || type == MQTT_PINGRESP))
 		return PARSE_BAD;
