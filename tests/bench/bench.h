@@ -16,6 +16,7 @@ enum bench_scenario {
 	BENCH_FANOUT,
 	BENCH_TELEMATICS,
 	BENCH_HANDSHAKES,
+	BENCH_LINK,
 };
 
 struct bench_options {
@@ -75,6 +76,9 @@ bool bench_payload_read(struct str payload, uint32_t *publisher, uint64_t *seq, 
 /* run.c */
 /* exit code: 0 the run counts, 1 it does not (the JSON line says why), 2 could not run */
 int bench_run(const struct bench_options *o);
+
+/* link.c */
+int bench_link(const struct bench_options *o); /* as bench_run */
 
 /* handshakes.c: the same codes */
 int bench_handshakes(const struct bench_options *o);

@@ -11,7 +11,7 @@
 static const char help[] =
     "mbus-bench: load on an MQTT server, every message verified; prints one JSON line\n"
     "  --host ADDR (127.0.0.1)  --port N (1883)  --user TOKEN  --version 3|4|5 (4)\n"
-    "  --scenario pairs|fan-in|fan-out|telematics|handshakes\n"
+    "  --scenario pairs|fan-in|fan-out|telematics|handshakes|link\n"
     "  --door tcp|tls|ws|wss (tcp)  --key ecdsa|rsa (which certificate)  --resume (handshakes)\n"
     "  --connections N (100)    publishers (pairs: as many subscribers)\n"
     "  --subscribers N (500)    of fan-out and telematics\n"
@@ -32,8 +32,8 @@ static int number(const char *text, const char *option)
 	return (int)n;
 }
 
-static const char *const scenarios[] = { "pairs",      "fan-in",     "fan-out",
-	                                 "telematics", "handshakes", NULL };
+static const char *const scenarios[] = { "pairs",      "fan-in", "fan-out", "telematics",
+	                                 "handshakes", "link",   NULL };
 static const char *const keys[] = { "ecdsa", "rsa", NULL };
 const char *const bench_doors[] = { "tcp", "tls", "ws", "wss", NULL };
 
@@ -143,5 +143,12 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	(void)prctl(PR_SET_TIMERSLACK,
 	            1UL); /* --rate: the kernel's 50 us would shape the traffic */
-	return o.scenario == BENCH_HANDSHAKES ? bench_handshakes(&o) : bench_run(&o);
+	switch (o.scenario) {
+	case BENCH_HANDSHAKES:
+		return bench_handshakes(&o);
+	case BENCH_LINK:
+		return bench_link(&o);
+	default:
+		return bench_run(&o);
+	}
 }

@@ -367,8 +367,9 @@ static void name_topics(struct bench *b, struct bench_conn *c)
 		         c->publisher ? "bench/gw/channels/1/%08u" : "bench/gw/channels/1/+",
 		         35000000u + c->index);
 		break;
-	case BENCH_HANDSHAKES:
-		break; /* handshakes.c */
+	case BENCH_HANDSHAKES: /* handshakes.c */
+	case BENCH_LINK:       /* link.c */
+		break;
 	}
 }
 
