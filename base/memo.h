@@ -1,15 +1,19 @@
-/* memo.h - what was worked out for a name before: a small table of answers, one place per hash, the
- * newest one stays. Nothing is ever wrong in it: the whole key is compared, and the two stamps say
- * of which state of the world the answer was. So the hash needs no key: who makes names collide
- * only makes them be worked out again. One thread. */
+/* memo.h - what was worked out for a name before: a small table of answers. Nothing is ever wrong
+ * in it: the whole key is compared, and the two stamps say of which state of the world the answer
+ * was. So the hash needs no secret: who makes names collide only makes them be worked out again.
+ * Answers of several states of the world stay beside each other (devices and those who listen to
+ * them have different rights to the same names). One thread. */
 #pragma once
 #include "base/base.h"
 
-enum { MEMO_KEY = 104, MEMO_PLACES = 1024 };
+/* A name may lie in any of the MEMO_WAYS places of its set; of a full set the one goes whose turn
+ * it is. */
+enum { MEMO_KEY = 104, MEMO_WAYS = 4, MEMO_SETS = 1024, MEMO_PLACES = MEMO_WAYS * MEMO_SETS };
 
 struct memo {
 	uint8_t *places; /* NULL until something is remembered */
 	size_t value;    /* bytes of an answer; a multiple of 8 */
+	unsigned turn;
 };
 
 /* A zeroed memo with `value` set is ready; with 0 it remembers nothing. Stamps MUST never come
