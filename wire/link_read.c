@@ -94,20 +94,6 @@ enum parse link_head_read(struct str bytes, struct link_head *out)
 	return PARSE_OK;
 }
 
-/* splitmix64's last step (Steele et al. 2014): fixed, so that both sides and every release agree.
- */
-unsigned link_home_of(uint64_t customer, unsigned homes)
-{
-	uint64_t z = customer;
-
-	MUST(homes > 0);
-	if (customer == 0)
-		return 0;
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (unsigned)((z ^ z >> 31) % homes);
-}
-
 /* ---- Parts ---- */
 
 static struct str rest_of(struct take *t)
