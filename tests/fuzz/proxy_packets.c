@@ -199,7 +199,7 @@ static void step_core_answers(struct take *t)
  * u8 length, topic */
 static void step_core_delivers(struct take *t)
 {
-	static const char big[24 << 10];
+	static char payload[24 << 10];
 	struct link_entry entries[8];
 	struct link_deliver d = { .timestamp_ms = 5, .customer = 7, .token = 70 };
 	uint8_t mask, flags, n, qos;
@@ -227,9 +227,11 @@ static void step_core_delivers(struct take *t)
 	}
 	if (d.count == 0 || !topic_name_ok(topic))
 		return;
-	d.msg.prefix = (d.customer == 7) == !(flags & 16) ? STR("customer/7/") : STR("customer/8/");
+	/* the payload tells whose name it is: is_own() */
+	payload[0] = (d.customer == 7) == !(flags & 16) ? 7 : 8;
+	d.msg.prefix = payload[0] == 7 ? STR("customer/7/") : STR("customer/8/");
 	d.msg.topic = topic;
-	d.msg.payload = flags & 32 ? str_make(big, sizeof(big)) : STR("payload");
+	d.msg.payload = str_make(payload, flags & 32 ? sizeof(payload) : 8);
 	d.msg.expiry_s = LINK_NO_EXPIRY;
 	link_deliver_write(&say, &d, entries, d.count);
 	turn();
@@ -265,7 +267,7 @@ static void step_core_raves(struct take *t)
 	(void)take_bytes(t, size_min(n, take_left(t)), &bytes);
 	if (core >= 0) {
 		buf_str_add(&say, bytes);
-		raved = true;
+		raved = raved_ever = true;
 	}
 	turn();
 	turn();

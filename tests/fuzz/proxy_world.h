@@ -27,8 +27,9 @@ struct client {
 	int fd; /* -1: not connected */
 	bool deaf, greeted, let_in, over;
 	uint64_t serial;
-	uint8_t version; /* 0: the proxy did not get so far */
-	uint32_t most;   /* packet size it can take, 0: any */
+	uint8_t version;   /* 0: the proxy did not get so far */
+	uint64_t customer; /* 0: not let in yet */
+	uint32_t most;     /* packet size it can take, 0: any */
 	struct buf in;
 };
 
@@ -50,8 +51,9 @@ static struct client client[CLIENTS];
 static struct life life[CHANNELS];
 static char folder[] = "/tmp/mbus-fuzz-XXXXXX";
 static int listener = -1, core = -1;
-static bool greeted; /* the worker said HELLO on this link */
-static bool raved;   /* the core: whom it closed, and what it opened, nobody knows any more */
+static bool greeted;    /* the worker said HELLO on this link */
+static bool raved_ever; /* in this input */
+static bool raved;      /* the core: whom it closed, and what it opened, nobody knows any more */
 static struct buf heard, say, asked; /* from the worker, to it, what it wants answered */
 static struct buf copy;
 
@@ -108,6 +110,7 @@ static void set_up(void)
 	stage_now = 1000000;
 	stage_tokens_reset();
 	memset(life, 0, sizeof(life));
+	raved_ever = false;
 	crew = (struct crew){ .config = &config, .workers = 1, .on_ready = ready };
 	MUST(caps_new(&crew.caps) == 0 && rates_new(&crew.rates) == 0);
 	MUST(worker_new(&worker, &crew, 0) == 0);
@@ -309,6 +312,12 @@ static void core_moves(void)
 
 /* ---- What the worker says to clients ---- */
 
+/* What step_core_delivers() wrote into the payload: whose name the message has. */
+static bool is_own(const struct client *c, struct str payload)
+{
+	return raved_ever || (payload.n && (uint8_t)payload.p[0] == c->customer);
+}
+
 static unsigned judge_packet(const struct client *c, const struct mqtt_head *h, struct str body,
                              uint8_t version)
 {
@@ -320,7 +329,6 @@ static unsigned judge_packet(const struct client *c, const struct mqtt_head *h, 
 		struct mqtt_disconnect disconnect;
 	} u;
 
-	(void)c;
 	switch ((enum mqtt_type)h->type) {
 	case MQTT_CONNACK:
 		return mqtt_connack_read(body, version, &u.connack);
@@ -329,6 +337,7 @@ static unsigned judge_packet(const struct client *c, const struct mqtt_head *h, 
 			return RC_MALFORMED_PACKET;
 		/* the widest that any of them ever had, and the platform's part is in none */
 		MUST(acl_may_receive(stage_acl(0), u.publish.topic));
+		MUST(is_own(c, u.publish.payload));
 		return RC_SUCCESS;
 	case MQTT_PUBACK:
 	case MQTT_PUBREC:
@@ -402,6 +411,8 @@ static void learn(void)
 				continue;
 			client[i].version = c->version;
 			client[i].most = c->packet_most;
+			if (c->badge)
+				client[i].customer = c->badge->customer;
 		}
 	}
 }
