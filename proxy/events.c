@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "proxy/badge.h"
 #include "proxy/conn.h"
@@ -86,6 +87,12 @@ static struct whose whose(struct conn *c)
 	struct badge *b = c->badge;
 
 	return b ? (struct whose){ b->customer, b->id, &b->events } : (struct whose){ 0 };
+}
+
+struct event_past *event_past(struct event_past places[EVENT_PLACES], uint64_t customer,
+                              uint64_t token)
+{
+	return &places[hash_mix(customer, token) % EVENT_PLACES];
 }
 
 static bool room_for(struct event_rate *r, int64_t second)

@@ -12,6 +12,17 @@ struct event_rate { /* one second's records of one cause */
 	uint32_t count, dropped;
 };
 
+/* The last second of tokens that had their last connection of a worker a moment ago: a client that
+ * comes and goes all the time does not begin a new second each time. Another token may have taken
+ * the place. */
+enum { EVENT_PLACES = 512 };
+struct event_past {
+	uint64_t customer, token;
+	struct event_rate rate;
+};
+struct event_past *event_past(struct event_past places[EVENT_PLACES], uint64_t customer,
+                              uint64_t token);
+
 enum event {
 	EVENT_CONNECTED = 500,
 	EVENT_BLOCKED = 501,

@@ -151,6 +151,21 @@ static struct badge *make(struct worker *w, struct token *token, const struct ve
 	return b;
 }
 
+/* The records of this second are remembered over a badge's end. */
+static void events_keep(struct worker *w, const struct badge *b)
+{
+	*event_past(w->past, b->customer, b->id) =
+	    (struct event_past){ b->customer, b->id, b->events };
+}
+
+static void events_recall(struct worker *w, struct badge *b)
+{
+	const struct event_past *p = event_past(w->past, b->customer, b->id);
+
+	if (p->customer == b->customer && p->token == b->id)
+		b->events = p->rate;
+}
+
 int badge_take(struct worker *w, struct conn *c, struct token *token, const struct verdict *v)
 {
 	struct badge *b = find(w, token);
@@ -166,6 +181,7 @@ int badge_take(struct worker *w, struct conn *c, struct token *token, const stru
 			auth_token_put(&token);
 			return -E_NOMEM;
 		}
+		events_recall(w, b);
 	}
 	b->expire = v->info.expire;
 	if (!limits_same(b->told, v->info.limits)) {
@@ -186,6 +202,7 @@ void badge_drop(struct conn *c)
 	list_del(&c->badge_node);
 	if (!b || !list_empty(&b->conns))
 		return;
+	events_keep(c->worker, b);
 	map_del(&c->worker->badges, &b->node);
 	acl_put(&b->acl);
 	limits_free(&b->told);

@@ -109,8 +109,9 @@ struct worker {
 	/* what is written for somebody who is gone; never read */
 	struct buf sink;
 	uint64_t deliver_serial;
-	struct memo rights;        /* gate.c: what ACLs said, by name */
-	struct event_rate blocked; /* events.c: of tokens that have no badge */
+	struct memo rights;                   /* gate.c: what ACLs said, by name */
+	struct event_rate blocked;            /* events.c: of tokens that have no badge */
+	struct event_past past[EVENT_PLACES]; /* rights.c */
 	struct worker_counters n;
 	uint64_t over[LIMIT_COUNT]; /* quotas.c: how often each was exceeded */
 };
