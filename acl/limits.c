@@ -86,6 +86,8 @@ const struct limit_row limit_rows[LIMIT_COUNT] = {
 	  0, INT64_C(1) << 50, 0, LIVE, CUSTOMER, "core/session_out.c"),
 	Q(EGRESS, "mqtt_egress", "bytes of messages to all clients of a customer per second",
 	  "core.customer_egress", 1, INT64_C(1) << 40, 0, LIVE, CUSTOMER, "core/egress.c"),
+	Q(WILLS, "mqtt_wills", "Wills of a customer sent per second", "core.will_rate", 0, 10000000,
+	  0, LIVE, CUSTOMER, "core/will.c"),
 };
 #undef Q
 

@@ -29,7 +29,7 @@ struct customer {
 	 * egress.c */
 	struct list idle, held;
 	/* quota.c; LIMIT_NONE: any number */
-	int64_t most_sessions, most_queue_bytes, egress;
+	int64_t most_sessions, most_queue_bytes, egress, will_rate;
 	/* egress.c: microseconds of loop time when the bucket is full again; nothing more goes out
 	 * until the timer */
 	int64_t egress_due;

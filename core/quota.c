@@ -28,6 +28,9 @@ void quota_customer(struct customer *c, const struct limits *told)
 	    limits_value(told, LIMIT_STORED_SESSIONS, LIMIT_BY_CUSTOMER, f->customer_sessions);
 	c->most_queue_bytes =
 	    limits_value(told, LIMIT_SESSIONS_STORAGE, LIMIT_BY_CUSTOMER, f->customer_queue_bytes);
+	c->will_rate =
+	    c->id ? limits_value(told, LIMIT_WILLS, LIMIT_BY_CUSTOMER, none_if_zero(f->will_rate))
+		  : LIMIT_NONE;
 	c->egress = c->id ? limits_value(told, LIMIT_EGRESS, LIMIT_BY_CUSTOMER,
 	                                 none_if_zero(f->customer_egress))
 	                  : LIMIT_NONE; /* the trusted world hears all customers */

@@ -35,10 +35,10 @@ void will_forget(struct session *s)
 /* Attack R19: connecting with a Will and breaking off again is a way to publish, too. */
 static bool over_rate(struct customer *c)
 {
-	int64_t rate = c->home->config->will_rate, now = home_now(c->home) * 1000;
+	int64_t rate = c->will_rate, now = home_now(c->home) * 1000;
 
-	if (rate == 0 || c->id == 0)
-		return false;
+	if (rate == LIMIT_NONE || rate == 0)
+		return rate == 0;
 	if (c->wills_due < now)
 		c->wills_due = now;
 	if (c->wills_due + 1000000 / rate > now + WILL_BURST_S * 1000000)

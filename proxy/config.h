@@ -54,7 +54,9 @@ struct proxy_config {
 	char *drain_reference;    /* Server Reference of MQTT 5, or unset */
 	bool drain_moved;         /* 0x9D instead of 0x9C */
 	int64_t connect_deadline; /* ms from accept to a whole CONNECT */
-	int64_t write_deadline;   /* ms without progress towards a reader */
+	/* ms for verdict and core together, which have shorter ones of their own */
+	int64_t answer_deadline;
+	int64_t write_deadline; /* ms without progress towards a reader */
 	/* bytes waiting for one client: PAUSE above, RESUME below */
 	int64_t out_high, out_low;
 	/* bytes waiting for the core: stop reading clients above */

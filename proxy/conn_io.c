@@ -11,8 +11,6 @@
 #include "proxy/worker.h"
 
 enum {
-	/* for verdict and core together; both have shorter deadlines of their own */
-	ANSWER_MS = 30000,
 	PARTIAL_LOOK_MS = 5000,
 	LINGER_MS = 1000, /* for the peer to read our last words */
 	/* so much is sent at once: one great message to many must not lie here many times */
@@ -136,7 +134,7 @@ void conn_timer_arm(struct conn *c)
 		break;
 	case CONN_AUTH:
 	case CONN_OPENING:
-		due = c->heard + ANSWER_MS;
+		due = c->heard + config_of(c)->answer_deadline;
 		break;
 	case CONN_OPEN:
 		due = open_due(c);
@@ -193,7 +191,7 @@ static void fired(struct timer *t)
 		break;
 	case CONN_AUTH:
 	case CONN_OPENING:
-		if (now_of(c) >= c->heard + ANSWER_MS)
+		if (now_of(c) >= c->heard + config_of(c)->answer_deadline)
 			greet_refuse(c, RC_SERVER_UNAVAILABLE, "no answer in time");
 		break;
 	case CONN_OPEN:

@@ -180,6 +180,23 @@ static void unsubscribing_meanwhile_shows_nothing(void)
 	end();
 }
 
+static void so_many_letters_wait_for_a_home_and_the_rest_is_dropped(void)
+{
+	begin();
+	client_open(&t, homes[0], 0, "t");
+	for (unsigned i = 0; i < 100010; i++)
+		PUB(&t, far_topic, "x", 0, 0);
+	IS(home->counters.dropped_handed, 10);
+	turns();
+	IS(homes[1]->counters.letters, 100000);
+	IS(homes[1]->counters.published, 100000);
+	PUB(&t, far_topic, "x", 0, 0);
+	turns();
+	IS(homes[1]->counters.published, 100001);
+	IS(home->counters.dropped_handed, 10);
+	end();
+}
+
 static void letters_after_the_end_are_thrown_away(void)
 {
 	begin();
@@ -275,5 +292,5 @@ RUN(a_customer_is_refused_on_another_home, the_trusted_world_hears_customers_of_
     two_that_want_the_same_are_counted, the_trusted_world_publishes_on_every_home,
     trusted_names_published_elsewhere_come_to_home_0, the_trusted_world_subscribes_on_home_0_only,
     retained_messages_of_other_homes_are_shown_to_the_trusted_world,
-    unsubscribing_meanwhile_shows_nothing, letters_after_the_end_are_thrown_away,
-    nothing_is_written_before_its_commit_is_done)
+    unsubscribing_meanwhile_shows_nothing, so_many_letters_wait_for_a_home_and_the_rest_is_dropped,
+    letters_after_the_end_are_thrown_away, nothing_is_written_before_its_commit_is_done)

@@ -155,6 +155,7 @@ static void wills_over_their_rate_are_dropped_and_counted(void)
 {
 	begin();
 	config.will_rate = 2;
+	quota_customer(customer_find(home, 7), NULL);
 	flap(50);
 	IS(home->counters.wills_fired, 20);
 	IS(home->counters.wills_over_rate, 30);
@@ -168,12 +169,32 @@ static void a_customer_that_has_nothing_else_left_is_not_forgotten_with_its_buck
 {
 	begin();
 	config.will_rate = 2;
+	quota_customer(customer_find(home, 7), NULL);
 	session_close(&p.port, 0, 0);
 	flap(50);
 	IS(home->counters.wills_fired, 20);
 	YES(customer_find(home, 7));
 	later(11000);
 	NO(customer_find(home, 7));
+	end();
+}
+
+static void a_customer_has_a_rate_of_wills_of_its_own(void)
+{
+	struct link_limit one = { LIMIT_BY_CUSTOMER, LIMIT_WILLS, 1 };
+
+	begin();
+	for (unsigned i = 0; i < 30; i++) {
+		OPEN(&a, .id = "flap", .will = "w", LIMITED(one));
+		session_close(&a.port, LINK_CLOSE_WILL, 0);
+	}
+	IS(home->counters.wills_fired, 10);
+	one.value = 0;
+	later(60000);
+	OPEN(&a, .id = "flap", .will = "w", LIMITED(one));
+	session_close(&a.port, LINK_CLOSE_WILL, 0);
+	IS(home->counters.wills_fired, 10);
+	IS(home->counters.wills_over_rate, 21);
 	end();
 }
 
@@ -442,6 +463,7 @@ RUN(a_take_over_war_ends_after_ten_and_the_one_inside_stays, later_one_take_over
     ids_without_a_release_make_room_after_their_time, an_old_id_is_known_as_long_as_there_is_room,
     wills_over_their_rate_are_dropped_and_counted,
     a_customer_that_has_nothing_else_left_is_not_forgotten_with_its_bucket,
+    a_customer_has_a_rate_of_wills_of_its_own,
     the_session_that_was_left_first_and_is_owed_nothing_makes_room,
     who_is_here_or_owed_something_never_makes_room,
     the_last_session_of_a_customer_makes_room_for_the_next,

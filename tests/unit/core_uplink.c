@@ -1,6 +1,8 @@
 /* core_uplink.c - the core's side of a link, spoken to over a socket pair. */
 #include "tests/unit/core_link_help.h"
 
+#include "base/sock.h"
+
 /* ---- Greeting ---- */
 static void both_sides_say_hello(void)
 {
@@ -519,6 +521,31 @@ static void links_are_served_through_the_socket(void)
 	IS(access(temp_file("link-0.sock", NULL), F_OK), -1);
 }
 
+static void beyond_the_most_there_is_no_further_link_until_one_has_gone(void)
+{
+	const char *path = temp_file("link-0.sock", NULL);
+	int more[3];
+
+	begin();
+	config.links_max = 2;
+	IS(sock_dial_unix(&more[0], path), 0);
+	turn();
+	IS(uplink_links(uplink), 2);
+	IS(sock_dial_unix(&more[1], path), 0);
+	turn();
+	IS(uplink_links(uplink), 2);
+	IS(home->counters.links_refused, 1);
+	close(more[0]);
+	turn();
+	IS(sock_dial_unix(&more[2], path), 0);
+	turn();
+	IS(uplink_links(uplink), 2);
+	IS(home->counters.links_refused, 1);
+	close(more[1]);
+	close(more[2]);
+	end();
+}
+
 RUN(both_sides_say_hello, another_major_version_is_refused, nothing_comes_before_hello,
     a_second_hello_is_nonsense, a_ping_is_answered, a_silent_link_is_pinged_and_then_dead,
     random_bytes_close_that_link_only, a_frame_that_only_the_core_says_is_nonsense,
@@ -532,4 +559,5 @@ RUN(both_sides_say_hello, another_major_version_is_refused, nothing_comes_before
     wills_of_a_lost_link_wait_for_the_grace, a_client_let_go_has_the_grace_of_a_lost_link,
     running_out_of_memory_costs_one_client_or_the_link,
     who_makes_us_answer_and_does_not_read_is_cut_off, the_end_tells_every_client,
-    links_are_served_through_the_socket)
+    links_are_served_through_the_socket,
+    beyond_the_most_there_is_no_further_link_until_one_has_gone)
