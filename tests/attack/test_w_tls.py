@@ -1,4 +1,5 @@
 """Attacks W01 to W10 and A24: TLS, on 8883 and (where it is the same code) on 443."""
+import itertools
 import os
 import resource
 import shutil
@@ -464,10 +465,12 @@ def test_F27_O05_a_hundred_reloads_under_load_disconnect_nobody_and_weaken_nothi
                 c.send(packet(12))
                 c.expect(PINGRESP)
 
-    def come():
-        while not stop.is_set():
+    def come(who):
+        for n in itertools.count():     # a new name each time: one name may come only so often (mqtt_client_connects)
+            if stop.is_set():
+                return
             with Raw(p.port, sock=dialled(mine)) as c:
-                assert c.connect("come", token).code == 0
+                assert c.connect("come-%d-%d" % (who, n), token).code == 0
                 serials.add(c.sock.getpeercert()["serialNumber"])
             count["in"] += 1
 
@@ -487,7 +490,7 @@ def test_F27_O05_a_hundred_reloads_under_load_disconnect_nobody_and_weaken_nothi
         except Exception as e:      # whatever it was, it is what this test is about
             wrong.append(repr(e))
 
-    threads = [threading.Thread(target=run, args=x) for x in ((stay, 0), (stay, 1), (come,), (come,), (knock, None), (knock, lost))]
+    threads = [threading.Thread(target=run, args=x) for x in ((stay, 0), (stay, 1), (come, 0), (come, 1), (knock, None), (knock, lost))]
     for t in threads:
         t.start()
     try:
