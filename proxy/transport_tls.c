@@ -108,14 +108,15 @@ static long bio_ctrl(BIO *b, int command, long number, void *pointer)
 static void saw_message(int writing, int version, int type, const void *bytes, size_t n, SSL *ssl,
                         void *arg)
 {
-	struct tls *l = SSL_get_app_data(ssl);
+	struct tls *l;
 	int64_t now;
 
 	(void)version;
 	(void)arg;
-	if (writing || type != SSL3_RT_HANDSHAKE || n == 0 ||
+	if (likely(type != SSL3_RT_HANDSHAKE) || writing || n == 0 ||
 	    *(const uint8_t *)bytes != SSL3_MT_KEY_UPDATE)
 		return;
+	l = SSL_get_app_data(ssl);
 	now = loop_now(l->side->loop);
 	if (now - l->key_updates_since >= KEY_UPDATES_MS) {
 		l->key_updates_since = now;
@@ -362,12 +363,12 @@ static int tls_read(struct transport *t, int fd, uint8_t *room, struct str *plai
 static int encrypt(struct tls *l, struct buf *out, size_t left)
 {
 	while (buf_len(out) && left) {
-		int n;
+		int n = SSL_write(l->ssl, buf_data(out), (int)size_min(buf_len(out), left));
 
-		ERR_clear_error();
-		n = SSL_write(l->ssl, buf_data(out), (int)size_min(buf_len(out), left));
-		if (n <= 0)
+		if (n <= 0) {
+			ERR_clear_error();
 			return -E_IO;
+		}
 		buf_consume(out, (size_t)n);
 		left -= (size_t)n;
 	}
