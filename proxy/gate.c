@@ -54,6 +54,30 @@ unsigned gate_judge(unsigned type, enum conn_state state, uint8_t version)
 
 /* ---- Framing ---- */
 
+enum { FLAG_DUP = 8 };
+
+/* MQTT 3.1 has a client set DUP when it says SUBSCRIBE, UNSUBSCRIBE or PUBREL again (its 2.1);
+ * later versions have reserved the bit. */
+static bool says_again(const struct conn *c, struct str bytes)
+{
+	unsigned first = bytes.n ? (uint8_t)bytes.p[0] : 0, type = first >> 4;
+
+	return c->version == MQTT_V31 && (first & FLAG_DUP) &&
+	       (type == MQTT_SUBSCRIBE || type == MQTT_UNSUBSCRIBE || type == MQTT_PUBREL);
+}
+
+static enum parse head_of(const struct conn *c, struct str bytes, struct mqtt_head *h)
+{
+	char first[5]; /* a fixed header has no more */
+	struct str head = str_make(first, size_min(bytes.n, sizeof(first)));
+
+	if (likely(!says_again(c, bytes)))
+		return mqtt_head_read(bytes, h);
+	memcpy(first, bytes.p, head.n);
+	first[0] = (char)(first[0] & ~FLAG_DUP);
+	return mqtt_head_read(head, h);
+}
+
 /* Who does not begin with CONNECT is sent away after the first byte, without a word and without a
  * byte of memory (attacks P01, P02). */
 static enum parse measure(void *owner, struct str bytes, size_t *whole)
@@ -67,7 +91,7 @@ static enum parse measure(void *owner, struct str bytes, size_t *whole)
 		conn_close(c, END_NOT_MQTT);
 		return PARSE_BAD;
 	}
-	answer = mqtt_head_read(bytes, h);
+	answer = head_of(c, bytes, h);
 	if (answer == PARSE_BAD)
 		conn_break(c, RC_MALFORMED_PACKET);
 	if (answer != PARSE_OK)
