@@ -228,6 +228,28 @@ static void a_message_costs_what_it_may_cost_and_then_all_is_no(void)
 	end();
 }
 
+static void ten_thousand_conditions_read_a_payload_once_and_end_with_the_budget(void)
+{
+	begin();
+	config.subscriptions = 10000;
+	a.port.session->subscriptions_max = 10000;
+	for (unsigned i = 0; i < 10000; i++) {
+		char filter[64];
+
+		(void)snprintf(filter, sizeof(filter), "$filter/payload=t==%u/s/#", i);
+		SUBBED(&a, filter, EXTENDED, .inner = { "s/#" });
+	}
+	PUB(&p, "s/1", "{\"t\":77}", 0, 0);
+	SAID(&a, "s/1={\"t\":77} q0");
+	IS(home->counters.filtered, 9999);
+	IS(home->counters.conditions_exhausted, 0); /* 5 steps each of 200000 */
+	config.condition_steps = 1000;
+	PUB(&p, "s/1", "{\"t\":-1}", 0, 0);
+	IS(home->counters.conditions_exhausted, 1);
+	SAID(&a, "");
+	end();
+}
+
 static void a_long_payload_is_not_looked_into(void)
 {
 	begin();
@@ -281,4 +303,5 @@ RUN(only_what_holds_is_delivered, who_passes_no_condition_is_no_subscriber,
     another_subscription_without_the_condition_does_not_keep_what_it_would_not_get,
     a_filter_is_read_anew_when_the_switch_changes, a_resumed_session_keeps_its_conditions,
     a_condition_that_cannot_be_read_is_refused, a_message_costs_what_it_may_cost_and_then_all_is_no,
+    ten_thousand_conditions_read_a_payload_once_and_end_with_the_budget,
     a_long_payload_is_not_looked_into, without_memory_a_condition_lets_nothing_more_through)
