@@ -25,7 +25,7 @@
 #include "wire/topic.h"
 
 enum {
-	ACL_ENTRIES_MAX = 1024,
+	ACL_ENTRIES_MAX = 10240,
 	ACL_RESULT_MAX = 256,
 	ACL_SOURCE_MAX = 16 << 10,
 	ACL_RESULT_BYTES = 1 << 20

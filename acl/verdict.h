@@ -5,7 +5,7 @@
 #include "acl/acl.h"
 #include "acl/limits.h"
 
-enum { VERDICT_IPS_MAX = 64, VERDICT_BODY_MAX = 512 << 10 };
+enum { VERDICT_IPS_MAX = 64, VERDICT_BODY_MAX = 1 << 20 };
 
 struct token_info {
 	/* id 0: the endpoint did not say; customer is never 0 */
