@@ -125,49 +125,64 @@ static bool takeover_fits(struct session *s)
 
 /* Attack R12: over the count, the session that has waited longest and is owed nothing makes room
  * for who is here now. Messages that were taken are never thrown away for it. of: only sessions of
- * this account. */
-static bool make_room(struct customer *c, const struct account *of)
+ * this account; NULL: any. NULL if there is none. */
+static struct session *who_makes_room(struct customer *c, const struct account *of)
 {
 	unsigned looked = 0;
 	struct session *s;
 
 	list_each(s, &c->idle, struct session, place) {
 		if (++looked > LOOK_FOR_ROOM)
-			return false;
-		if (of && s->account != of)
-			continue;
-		c->home->counters.evicted++;
-		LOG_INFO(home_name(c->home), "session-evicted", "cid=%" PRIu64 " client=%s", c->id,
-		         log_esc(session_id(s)));
-		session_finish(s);
-		return true;
+			return NULL;
+		if (!of || s->account == of)
+			return s;
 	}
-	return false;
+	return NULL;
 }
 
-/* s: the session under that name, or NULL. account has a place for the newcomer already. */
-static bool room_for(struct customer *c, const struct session *s, const struct account *account)
+/* s: the session under that name, or NULL. account has a place for the newcomer already. victim:
+ * who has to go for it, or NULL; a session of the account makes room in both counts. */
+static bool room_for(struct customer *c, const struct session *s, const struct account *account,
+                     struct session **victim)
 {
-	if (!s && (int64_t)c->sessions.count >= c->most_sessions && !make_room(c, NULL))
-		return false;
-	return !account || (s && s->account == account) ||
-	       (int64_t)account->sessions <= account->most_sessions || make_room(c, account);
+	bool too_many = !s && (int64_t)c->sessions.count >= c->most_sessions,
+	     too_many_of_account = account && !(s && s->account == account) &&
+	                           (int64_t)account->sessions > account->most_sessions;
+
+	*victim = NULL;
+	if (!too_many && !too_many_of_account)
+		return true;
+	*victim = who_makes_room(c, too_many_of_account ? account : NULL);
+	return *victim;
 }
 
-/* RC_SUCCESS, or why not. All that can fail comes before the old session is touched. */
+static void evict(struct session *s)
+{
+	struct customer *c = s->customer;
+
+	c->home->counters.evicted++;
+	LOG_INFO(home_name(c->home), "session-evicted", "cid=%" PRIu64 " client=%s", c->id,
+	         log_esc(session_id(s)));
+	session_finish(s);
+}
+
+/* RC_SUCCESS, or why not. All that can be refused comes before another session, or the old one, is
+ * touched. */
 static uint8_t open_as(struct customer *c, struct port *p, uint8_t flags, const struct link_open *o,
                        struct account *account, const struct limits *told)
 {
-	struct session *s = session_find(c, o->client_id);
+	struct session *s = session_find(c, o->client_id), *victim;
 	bool present = false, fresh = !s;
 	struct msg *will = NULL;
 
-	if (!room_for(c, s, account))
+	if (!room_for(c, s, account, &victim))
 		return RC_QUOTA_EXCEEDED;
 	if (!fresh && s->state == SESSION_LIVE && !takeover_fits(s))
 		return RC_CONNECTION_RATE_EXCEEDED;
 	if ((flags & LINK_OPEN_WILL) && !(will = will_new(c->home, o)))
 		return RC_SERVER_BUSY;
+	if (victim)
+		evict(victim);
 	if (fresh)
 		s = session_new(c, o->client_id);
 	else

@@ -283,6 +283,28 @@ static void a_token_has_a_count_of_its_own_and_takes_no_room_of_others(void)
 	end();
 }
 
+static void who_is_refused_has_driven_nobody_out(void)
+{
+	struct link_limit one = { LIMIT_BY_TOKEN, LIMIT_STORED_SESSIONS, 1 };
+
+	begin();
+	session_close(&p.port, LINK_CLOSE_EXPIRY, 0);
+	leave(&p, (struct terms){ .id = "idle", .token = 9, LIMITED(one) });
+	IS(wars(11), 11); /* no more take-overs of x for now */
+	p.n = 0;
+	YES(open_with(&p, (struct terms){ .id = "x", .token = 9, LIMITED(one) }));
+	SAID(&p, "opened p0 9f");
+	/* over the count of the customer, and of the token that nobody makes room for */
+	config.customer_sessions = 2;
+	YES(open_with(&p, (struct terms){ .id = "y",
+	                                  .token = 8,
+	                                  LIMITED({ LIMIT_BY_TOKEN, LIMIT_STORED_SESSIONS, 0 }) }));
+	SAID(&p, "opened p0 97");
+	YES(there("idle"));
+	IS(home->counters.evicted, 0);
+	end();
+}
+
 static void a_customers_limit_is_told_and_counts_over_its_tokens(void)
 {
 	struct link_limit three = { LIMIT_BY_CUSTOMER, LIMIT_STORED_SESSIONS, 3 };
@@ -468,7 +490,7 @@ RUN(a_take_over_war_ends_after_ten_and_the_one_inside_stays, later_one_take_over
     who_is_here_or_owed_something_never_makes_room,
     the_last_session_of_a_customer_makes_room_for_the_next,
     a_token_has_a_count_of_its_own_and_takes_no_room_of_others,
-    a_customers_limit_is_told_and_counts_over_its_tokens,
+    who_is_refused_has_driven_nobody_out, a_customers_limit_is_told_and_counts_over_its_tokens,
     a_token_has_room_for_retained_messages_of_its_own, a_token_has_room_for_bytes_of_its_own,
     an_account_is_there_while_it_has_something,
     over_its_budget_a_customer_gets_qos_0_no_more_and_qos_1_later, a_budget_is_a_customers_own,
