@@ -173,8 +173,8 @@ static void tell_core(struct conn *c, enum conn_state was, unsigned flags)
 			how |= LINK_CLOSE_GRACE;
 		if (c->expiry_told)
 			how |= LINK_CLOSE_EXPIRY;
-		link_close_write(uplink_out(c->link), c->channel, c->generation, (uint8_t)how,
-		                 c->expiry_s);
+		link_close_write(uplink_out(c->link), c->channel, c->generation,
+		                 link_close_known((uint8_t)how, c->link->minor), c->expiry_s);
 	}
 	uplink_detach(c);
 }

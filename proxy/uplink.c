@@ -146,6 +146,7 @@ static bool hello(struct uplink *u, const struct link_head *h, struct str body)
 		return false;
 	}
 	u->state = UPLINK_UP;
+	u->minor = hello.minor;
 	u->backoff_ms = BACKOFF_FIRST_MS;
 	LOG_INFO(name_of(u), "link-up", "homes=%u version=%u.%u", hello.homes, hello.major,
 	         hello.minor);

@@ -25,6 +25,7 @@ struct uplink {
 	struct worker *worker;
 	unsigned home;
 	enum uplink_state state;
+	uint16_t minor; /* version of the link that the core knows, while UP */
 	/* home 0: pushes may have been missed; mbus/# is acknowledged */
 	bool lost_once, subscribed;
 	/* to be flushed; socket is full; to be taken down at the end of the turn */

@@ -17,7 +17,9 @@
  *
  * Who says what, in order:
  *
- *   HELLO (both)        First frame each way. Other major or wrong magic: close.
+ *   HELLO (both)        First frame each way. Other major or wrong magic: close. A minor version
+ *                       adds something; nobody says what the other's does not know, so that N and
+ *                       N - 1 work together (link_close_known).
  *   PING, PONG (both)   PING each second when nothing else was sent; 5 s of silence: dead.
  *   OPEN (proxy)        After the verdict was "yes", never before. The core answers OPENED;
  *                       with a reason >= 0x80 the channel is free again.
@@ -49,7 +51,8 @@
 
 enum {
 	LINK_MAJOR = 1,
-	LINK_MINOR = 2,
+	LINK_MINOR = 3,
+	LINK_MINOR_GRACE = 3, /* knows LINK_CLOSE_GRACE */
 	LINK_HEAD = 12,
 	LINK_FRAME_MAX = 272 << 20,
 	LINK_CHANNELS_MAX = 1 << 24,
@@ -186,6 +189,9 @@ size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, b
                          uint8_t reason, unsigned count);
 void link_opened_add(struct buf *b, const struct link_sub *sub);
 
+/* Of these flags of CLOSE, what a core of that minor version knows. Without GRACE the end of a
+ * connection is that of a client whose server went away: its Will is sent. */
+uint8_t link_close_known(uint8_t flags, uint16_t minor);
 bool link_close_read(struct str body, uint8_t flags, uint32_t *session_expiry_s);
 void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
                       uint32_t session_expiry_s);

@@ -189,6 +189,13 @@ void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8
 	buf_commit(b, LINK_HEAD + body);
 }
 
+uint8_t link_close_known(uint8_t flags, uint16_t minor)
+{
+	if (!(flags & LINK_CLOSE_GRACE) || minor >= LINK_MINOR_GRACE)
+		return flags;
+	return (uint8_t)((flags & ~LINK_CLOSE_GRACE) | LINK_CLOSE_WILL);
+}
+
 void link_close_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
                       uint32_t session_expiry_s)
 {

@@ -106,7 +106,9 @@ static void set_up(void)
 
 static void hello(uint16_t homes)
 {
-	struct link_hello h = { .major = LINK_MAJOR, .homes = homes, .name = STR("played") };
+	struct link_hello h = {
+		.major = LINK_MAJOR, .minor = LINK_MINOR - 1, .homes = homes, .name = STR("played")
+	};
 
 	link_hello_write(&say, &h);
 	tell();
@@ -160,6 +162,7 @@ static void the_worker_says_hello_and_asks_for_pushes(void)
 	NO(uplink_up(worker->link[0]));
 	hello(1);
 	YES(uplink_up(worker->link[0]));
+	IS(worker->link[0]->minor, LINK_MINOR - 1);
 	YES(next_frame(&h, &body));
 	IS(h.type, LINK_SUBSCRIBE);
 	IS(h.channel, 0);

@@ -279,6 +279,17 @@ static void a_customer_has_the_same_home_in_every_release(void)
 	IS(link_home_of(UINT64_MAX, 63), 42);
 }
 
+static void nothing_is_said_that_an_older_core_does_not_know(void)
+{
+	const uint8_t all = LINK_CLOSE_GRACE | LINK_CLOSE_EXPIRY;
+
+	IS(link_close_known(all, LINK_MINOR), all);
+	IS(link_close_known(all, LINK_MINOR_GRACE + 1), all);
+	IS(link_close_known(all, LINK_MINOR_GRACE - 1), LINK_CLOSE_WILL | LINK_CLOSE_EXPIRY);
+	IS(link_close_known(LINK_CLOSE_EXPIRY, 0), LINK_CLOSE_EXPIRY);
+	IS(link_close_known(0, 0), 0);
+}
+
 static void customers_are_spread_over_the_homes(void)
 {
 	unsigned at[5] = { 0 };
@@ -303,4 +314,5 @@ RUN(a_head_is_read_as_it_was_written, a_frame_that_is_not_whole_asks_for_more,
     more_items_than_a_count_can_say_break_the_buffer,
     a_frame_over_the_limit_breaks_the_buffer_and_touches_nothing,
     a_prefix_stands_before_both_topics_and_is_not_seen_apart,
-    a_customer_has_the_same_home_in_every_release, customers_are_spread_over_the_homes)
+    nothing_is_said_that_an_older_core_does_not_know, a_customer_has_the_same_home_in_every_release,
+    customers_are_spread_over_the_homes)
