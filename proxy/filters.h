@@ -6,12 +6,22 @@
 
 struct filters { /* zeroed: empty, and holds no memory */
 	struct map map;
+	/* SUBSCRIBEs that were sent to the core, and those it has answered, which it does in order
+	 */
+	uint32_t asked, answered;
 };
 
 bool filters_has(const struct filters *set, struct str filter);
-/* true if it is there now; false: no memory. MUST not be there already */
-bool filters_add(struct filters *set, struct str filter) MUST_CHECK;
+/* true if it is there now; false: no memory. MUST not be there already. item: 0, or its place
+ * (from 1) in the SUBSCRIBE that `asked` counts next, whose answer may take it back. */
+bool filters_add(struct filters *set, struct str filter, size_t item) MUST_CHECK;
+/* It is asked for once more: the answer to the SUBSCRIBE that brought it does not take it back. */
+void filters_again(struct filters *set, struct str filter);
 bool filters_del(struct filters *set, struct str filter); /* was it there? */
+/* The core's answer to the oldest SUBSCRIBE without one: what it refused (codes from 0x80) and what
+ * came with it is not there any more. refused: told of each, before; NULL is fine. */
+void filters_answered(struct filters *set, struct str codes,
+                      void (*refused)(void *arg, struct str filter), void *arg);
 void filters_free(struct filters *set);
 static inline size_t filters_count(const struct filters *set)
 {

@@ -58,6 +58,8 @@ void in_disconnect(struct conn *c, const struct mqtt_head *h, struct str body);
 /* ---- What else these files offer ---- */
 /* every filter of c under the rights of today: REGRANT */
 void in_subscribe_regrant(struct conn *c);
+/* the codes of the core's SUBACK: what it refused does not count any more */
+void in_subscribe_answered(struct conn *c, struct str codes);
 /* the core answered */
 void in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
 /* A message of a client as it crosses the link: names mapped into the customer's space, properties

@@ -216,15 +216,17 @@ static bool conditions_full(const struct conn *c)
 	return left == 0;
 }
 
-static unsigned admit(struct conn *c, struct str text)
+static unsigned admit(struct conn *c, struct str text, unsigned nth)
 {
-	if (filters_has(&c->filters, text))
+	if (filters_has(&c->filters, text)) {
+		filters_again(&c->filters, text);
 		return RC_SUCCESS;
+	}
 	if ((int64_t)filters_count(&c->filters) >= c->badge->quotas.token[LIMIT_SUBSCRIPTIONS])
 		return quota_over(c->worker, LIMIT_SUBSCRIPTIONS); /* attack R09 */
 	if (c->badge->extended && is_conditional(text) && conditions_full(c))
 		return RC_QUOTA_EXCEEDED;
-	return filters_add(&c->filters, text) ? RC_SUCCESS : RC_UNSPECIFIED_ERROR;
+	return filters_add(&c->filters, text, nth + 1) ? RC_SUCCESS : RC_UNSPECIFIED_ERROR;
 }
 
 /* flespi's user property `cid` of SUBSCRIBE: the account that all its filters are restricted to. */
@@ -272,7 +274,7 @@ static unsigned judge(struct conn *c, struct str text, unsigned nth, unsigned ac
 		code = RC_TOPIC_FILTER_INVALID; /* attack P19 */
 	if (!code)
 		code = grant(c, share.filter);
-	return code ? code : admit(c, text);
+	return code ? code : admit(c, text, nth);
 }
 
 static void write_item(struct conn *c, struct buf *out, size_t frame, const struct mqtt_sub_opts *o,
@@ -332,10 +334,21 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 	while (mqtt_subscribe_next(&s, c->version, &text, &opts))
 		write_item(c, out, frame, &opts, text, nth++, account);
 	link_end(out, frame);
+	c->filters.asked++;
 	while (mqtt_subscribe_next(&again, c->version, &text, &opts)) {
 		if (filters_has(&c->filters, text))
 			event_subscription(c, EVENT_SUBSCRIBED, text, opts.qos);
 	}
+}
+
+static void taken_back(void *arg, struct str filter)
+{
+	event_subscription(arg, EVENT_UNSUBSCRIBED, filter, 0);
+}
+
+void in_subscribe_answered(struct conn *c, struct str codes)
+{
+	filters_answered(&c->filters, codes, taken_back, c);
 }
 
 /* ---- UNSUBSCRIBE ---- */

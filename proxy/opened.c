@@ -217,7 +217,7 @@ static bool resume_filters(struct conn *c, struct link_opened o)
 	struct link_sub sub;
 
 	while (link_opened_next(&o, &sub)) {
-		if (!filters_add(&c->filters, sub.filter))
+		if (!filters_add(&c->filters, sub.filter, 0))
 			return false;
 	}
 	return true;

@@ -93,12 +93,14 @@ static bool on_suback(struct uplink *u, struct conn *c, const struct link_head *
 	    c->state != CONN_OPEN || packet_id == 0 || codes.n == 0)
 		return false;
 	before = buf_len(out);
-	if (h->type == LINK_SUBACK)
+	if (h->type == LINK_SUBACK) {
+		in_subscribe_answered(c, codes);
 		mqtt_suback_write(out, c->version, packet_id, (const uint8_t *)codes.p, codes.n,
 		                  NULL);
-	else
+	} else {
 		mqtt_unsuback_write(out, c->version, packet_id, (const uint8_t *)codes.p, codes.n,
 		                    NULL);
+	}
 	if (c->packet_most && buf_len(out) - before > c->packet_most) { /* [MQTT-3.1.2-24] */
 		buf_cut(out, before);
 		conn_close(c, END_TOO_LARGE);

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from endpoint import Endpoint, Pair
-from rawmqtt import CONNACK, DISCONNECT, PUBACK, PUBLISH, Closed, Raw, connect, open_client, packet, publish
+from rawmqtt import CONNACK, DISCONNECT, PUBACK, PUBLISH, UNSUBACK, Closed, Raw, connect, open_client, packet, publish, unsubscribe
 from stack import SLOW, Stack, wait_for
 
 V = pytest.mark.parametrize("version", [4, 5])
@@ -19,6 +19,8 @@ waiting_bytes = 1m
 out_high = 64m
 out_low = 1k
 write_deadline = 60s
+[core]
+customer_subscriptions = 100
 """
 
 
@@ -244,3 +246,17 @@ def test_a_token_has_50_records_a_second_and_the_next_says_how_many_were_left_ou
         if seconds < 1:
             assert left_out > 0
         assert len(got) <= 50 * (seconds + 2) + 2
+
+
+@V
+def test_a_filter_that_the_core_refuses_does_not_count_as_a_subscription_of_the_session(few, version):
+    customer, over = few.new_customer(), 0x97 if version == 5 else 0x80
+    with open_client(few.port, customer.token(), "all", version) as a, \
+            open_client(few.port, customer.token(limits={"mqtt_subscriptions": 3}), "", version) as b:
+        names = ["f/%d" % i for i in range(100)]
+        for at in range(0, 100, 20):
+            assert a.subscribe(*names[at:at + 20]) == [0] * 20
+        for _ in range(2):
+            assert b.subscribe("a", "b", "c") == [over] * 3
+        a.send(unsubscribe(*names[:3], version=version)).expect(UNSUBACK)
+        assert b.subscribe("d", "e", "f", "g") == [0, 0, 0, over]

@@ -131,9 +131,9 @@ static void a_filter_is_there_until_it_is_removed(void)
 	struct filters set = { 0 };
 
 	NO(filters_has(&set, STR("a")));
-	YES(filters_add(&set, STR("a")));
-	YES(filters_add(&set, STR("a/b")));
-	YES(filters_add(&set, STR("$share/g/a")));
+	YES(filters_add(&set, STR("a"), 0));
+	YES(filters_add(&set, STR("a/b"), 0));
+	YES(filters_add(&set, STR("$share/g/a"), 0));
 	YES(filters_del(&set, STR("a/b")));
 	NO(filters_del(&set, STR("a/b")));
 	YES(filters_has(&set, STR("a")));
@@ -144,6 +144,38 @@ static void a_filter_is_there_until_it_is_removed(void)
 	filters_free(&set);
 }
 
+static void note_text(void *arg, struct str filter)
+{
+	buf_str_add(arg, filter);
+}
+
+static void what_the_core_refused_is_taken_back_and_nothing_else(void)
+{
+	struct filters set = { .asked = 0 };
+	struct buf back = { 0 };
+
+	YES(filters_add(&set, STR("a"), 1)); /* SUBSCRIBE 1: a, b, c */
+	YES(filters_add(&set, STR("b"), 2));
+	YES(filters_add(&set, STR("c"), 3));
+	set.asked++;
+	YES(filters_add(&set, STR("d"), 1)); /* SUBSCRIBE 2: d, c again */
+	filters_again(&set, STR("c"));
+	set.asked++;
+	filters_answered(&set, STR("\0\x97\x97"), note_text, &back);
+	IS_STR(buf_str(&back), "b");
+	NO(filters_has(&set, STR("b")));
+	YES(filters_has(&set, STR("a")) && filters_has(&set, STR("c")));
+	YES(filters_add(&set, STR("e"), 1)); /* SUBSCRIBE 3: e, at the place that a had */
+	set.asked++;
+	filters_answered(&set, STR("\1\0"), note_text, &back);
+	filters_answered(&set, STR("\x97"), NULL, NULL);
+	IS_STR(buf_str(&back), "b");
+	NO(filters_has(&set, STR("e")));
+	IS(filters_count(&set), 3);
+	filters_free(&set);
+	buf_free(&back);
+}
+
 static void a_thousand_filters_come_and_go_in_any_order(void)
 {
 	struct filters set = { 0 };
@@ -151,7 +183,7 @@ static void a_thousand_filters_come_and_go_in_any_order(void)
 
 	for (unsigned i = 0; i < 1000; i++) {
 		(void)snprintf(text, sizeof(text), "a/%u", i);
-		YES(filters_add(&set, str_c(text)));
+		YES(filters_add(&set, str_c(text), 0));
 	}
 	for (unsigned i = 0; i < 1000; i++) {
 		(void)snprintf(text, sizeof(text), "a/%u", i * 7 % 1000);
@@ -166,7 +198,7 @@ static void an_emptied_set_holds_no_memory(void)
 {
 	struct filters set = { 0 };
 
-	YES(filters_add(&set, STR("a")));
+	YES(filters_add(&set, STR("a"), 0));
 	YES(filters_del(&set, STR("a")));
 	YES(!set.map.bucket);
 }
@@ -177,7 +209,7 @@ static void a_filter_that_finds_no_memory_is_not_there(void)
 		struct filters set = { 0 };
 
 		mem_fail_at(nth, false);
-		NO(filters_add(&set, STR("a")));
+		NO(filters_add(&set, STR("a"), 0));
 		mem_fail_at(0, false);
 		NO(filters_has(&set, STR("a")));
 		filters_free(&set);
@@ -289,9 +321,10 @@ static void every_event_has_its_word(void)
 RUN(frames_come_out_whole_wherever_the_stream_is_cut, single_bytes_are_enough,
     what_follows_a_hold_waits, nonsense_ends_it_after_what_came_before,
     memory_grows_with_bytes_and_not_with_what_is_announced, missing_memory_is_told,
-    a_filter_is_there_until_it_is_removed, a_thousand_filters_come_and_go_in_any_order,
-    an_emptied_set_holds_no_memory, a_filter_that_finds_no_memory_is_not_there,
-    a_repeated_id_counts_once, beyond_the_limit_nothing_is_taken,
-    answers_nobody_waits_for_change_nothing, an_alias_means_what_it_was_last_set_to,
-    tables_survive_missing_memory, a_client_id_becomes_exactly_one_level,
-    events_stand_in_the_customers_own_tree, every_event_has_its_word)
+    a_filter_is_there_until_it_is_removed, what_the_core_refused_is_taken_back_and_nothing_else,
+    a_thousand_filters_come_and_go_in_any_order, an_emptied_set_holds_no_memory,
+    a_filter_that_finds_no_memory_is_not_there, a_repeated_id_counts_once,
+    beyond_the_limit_nothing_is_taken, answers_nobody_waits_for_change_nothing,
+    an_alias_means_what_it_was_last_set_to, tables_survive_missing_memory,
+    a_client_id_becomes_exactly_one_level, events_stand_in_the_customers_own_tree,
+    every_event_has_its_word)
