@@ -2,8 +2,8 @@
  * written here from the standard's table and sharing nothing with wire/mqtt_props.c. Both must
  * agree whether the block may stand in the packet, and on what it says.
  *
- * Input: u8 which packet (table below), block with its length. It is put into the smallest packet
- * of that kind that is otherwise in order. */
+ * Input: u8 which packet (table below; from 0x80 on: each of them), block with its length. It is
+ * put into the smallest packet of that kind that is otherwise in order. */
 #include "base/base.h"
 
 #include <stdlib.h>
@@ -352,28 +352,25 @@ static unsigned ours(char kind, struct str body, union parsed *u, const struct m
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void try(char kind, const uint8_t *bytes, size_t size)
 {
 	struct packet packet = { .before = { 0 } };
 	struct buf whole = { 0 };
 	struct told told = { .has = 0 };
 	const struct mqtt_props *props;
-	struct cursor cursor = { data + 1, size - 1 };
+	struct cursor cursor = { bytes, size };
 	union parsed parsed;
 	uint64_t length;
 	bool is_whole, fits;
-	char kind, *exact;
+	char *exact;
 
-	if (size < 2)
-		return 0;
-	kind = kinds[data[0] % (sizeof(kinds) - 1)];
 	is_whole = varint(&cursor, &length) && length <= cursor.n;
 	if (is_whole && length < cursor.n)
-		return 0; /* more than the block */
+		return; /* more than the block */
 	fits = is_whole && block(cursor, kind, &told);
 	around(kind, &packet);
 	buf_str_add(&whole, buf_str(&packet.before));
-	buf_bytes(&whole, data + 1, size - 1);
+	buf_bytes(&whole, bytes, size);
 	if (is_whole) /* else it might be made whole by what follows */
 		buf_str_add(&whole, buf_str(&packet.after));
 	exact = malloc(buf_len(&whole));
@@ -387,5 +384,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_free(&packet.before);
 	buf_free(&packet.after);
 	buf_free(&whole);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < 2)
+		return 0;
+	for (size_t i = 0; i < sizeof(kinds) - 1; i++) {
+		if (data[0] >= 0x80 || data[0] % (sizeof(kinds) - 1) == i)
+			try(kinds[i], data + 1, size - 1);
+	}
 	return 0;
 }

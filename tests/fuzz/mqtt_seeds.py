@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes the first inputs of mqtt_packet, mqtt_roundtrip, mqtt_other and utf8: tests/fuzz/mqtt_seeds.py (from the root; overwrites its own files only).
+"""Writes the first inputs of mqtt_packet, mqtt_roundtrip, mqtt_other, utf8, and those of mqtt_props that hold one property against every packet: tests/fuzz/mqtt_seeds.py (from the root; overwrites its own files only).
 
 One packet of every kind, with every property it may have, and one input per attack of the table that a codec can see.
 The first byte of a packet input: bits 0-1 version (0 v5, 1 v3.1.1, 2 v3.1), bit 2 set when a client sent it."""
@@ -115,6 +115,17 @@ TEXTS = {
     "wildcards": b"abcdefgh/+/#", "mixed": ("x" * 15 + "\u00e9" + "y" * 9 + "\u20ac" + "z" * 8).encode(), "edge": "\ud7ff\ue000\u07ff\u0800\U00010000".encode(),
 }
 
+# One property alone, for every packet (0xff): where it may stand and where not.
+ALONE = {
+    0x01: u8(1, 1), 0x02: u32(2, 60), 0x03: st(3, "t"), 0x08: st(8, "a"), 0x09: st(9, b"\xff"), 0x0b: b"\x0b\x01", 0x11: u32(0x11, 1),
+    0x12: st(0x12, "i"), 0x13: u16(0x13, 1), 0x15: st(0x15, "m"), 0x16: st(0x16, b"\xff"), 0x17: u8(0x17, 1), 0x18: u32(0x18, 1),
+    0x19: u8(0x19, 1), 0x1a: st(0x1a, "r"), 0x1c: st(0x1c, "s"), 0x1f: WHY, 0x21: u16(0x21, 1), 0x22: u16(0x22, 1), 0x23: u16(0x23, 1),
+    0x24: u8(0x24, 1), 0x25: u8(0x25, 1), 0x26: user("k", "v"), 0x27: u32(0x27, 1), 0x28: u8(0x28, 1), 0x29: u8(0x29, 1), 0x2a: u8(0x2a, 1),
+}
+# AUTH is nothing without a method, and data nowhere: the same beside one.
+BESIDE = {i: st(0x15, "m") + p for i, p in ALONE.items() if i != 0x15}
+TWICE = {i: p + p for i, p in ALONE.items()}
+
 
 def write(target, inputs):
     folder = os.path.join(HERE, "corpus", target)
@@ -130,3 +141,5 @@ if __name__ == "__main__":
     for target in ("mqtt_roundtrip", "mqtt_other"):
         write(target, {name: data for name, data in packets.items() if not name.startswith("P")})
     write("utf8", TEXTS)
+    for word, props in (("alone", ALONE), ("beside", BESIDE), ("twice", TWICE)):
+        write("mqtt_props", {"%s_%02x" % (word, i): b"\xff" + block(p) for i, p in props.items()})
