@@ -136,6 +136,7 @@ void conn_free(struct conn *c)
 	alias_free(&c->aliases);
 	alias_free(&c->aliases_out);
 	inflight_free(&c->inflight);
+	inflight_free(&c->released);
 	filters_free(&c->filters);
 	conn_forget_brought(c);
 	mem_free(c->client_id);

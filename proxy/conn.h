@@ -172,7 +172,8 @@ struct conn {
 	struct alias_table *aliases;     /* made when first used */
 	struct alias_table *aliases_out; /* deliver.c: those we have set; the same */
 	struct inflight *inflight;
-	struct filters filters; /* what its session is subscribed to */
+	struct inflight *released; /* in_publish.c: by us, in the client's name; answers to come */
+	struct filters filters;    /* what its session is subscribed to */
 	struct pace pace[PACE_KINDS];
 	/* counters for the last line */
 	uint64_t msgs_in, msgs_out, bytes_in, bytes_out;

@@ -60,8 +60,8 @@ void in_disconnect(struct conn *c, const struct mqtt_head *h, struct str body);
 void in_subscribe_regrant(struct conn *c);
 /* the codes of the core's SUBACK: what it refused does not count any more */
 void in_subscribe_answered(struct conn *c, struct str codes);
-/* the core answered */
-void in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
+/* the core answered; false: not for the client */
+bool in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
 /* A message of a client as it crosses the link: names mapped into the customer's space, properties
  * in the link's form. It borrows space, topic, p, payload, and w->scratch, which is the caller's
  * until the next such call. False: no memory. */

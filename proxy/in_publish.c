@@ -152,6 +152,28 @@ static bool pace(struct conn *c, size_t bytes)
 	       (!c->pace[PACE_BYTES].per_second || conn_pace(c, PACE_BYTES, bytes));
 }
 
+/* Refused now, it may have been accepted when it came first, on another connection. To an MQTT 5
+ * client the refusal means that its id is free: so the core must not know it any more, or it would
+ * take the next message under it for this one. Its answer is not for the client. */
+static void release(struct conn *c, const struct mqtt_publish *p)
+{
+	size_t before = inflight_count(c->released);
+	int err;
+
+	if (c->version < MQTT_V5)
+		return; /* it was told "yes", and will send PUBREL itself */
+	(void)inflight_del(c->inflight, p->packet_id);
+	err = inflight_add(&c->released, p->packet_id, c->receive_maximum);
+	if (err) {
+		conn_close(c, err == -E_LIMIT ? END_RECEIVE_MAXIMUM : END_MEMORY);
+		return;
+	}
+	if (inflight_count(c->released) == before)
+		return; /* under way already */
+	link_ack_write(uplink_out(c->link), c->channel, c->generation, MQTT_PUBREL, p->packet_id,
+	               RC_SUCCESS);
+}
+
 /* ---- PUBLISH ---- */
 
 static void pass_on(struct conn *c, const struct mqtt_publish *p)
@@ -189,6 +211,8 @@ void in_publish(struct conn *c, const struct mqtt_head *h, struct str body)
 		if (c->mute)
 			(void)quota_over(c->worker, LIMIT_MESSAGES);
 		refuse(c, &p, reason);
+		if (p.dup && p.qos == 2)
+			release(c, &p);
 		return;
 	}
 	if (p.qos)
@@ -201,9 +225,12 @@ void in_publish(struct conn *c, const struct mqtt_head *h, struct str body)
 		pass_on(c, &p);
 }
 
-void in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
+bool in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
 {
+	if (type == MQTT_PUBCOMP && inflight_del(c->released, packet_id))
+		return false;
 	if (type == MQTT_PUBACK || type == MQTT_PUBCOMP ||
 	    (type == MQTT_PUBREC && reason >= RC_UNSPECIFIED_ERROR))
-		inflight_del(c->inflight, packet_id);
+		(void)inflight_del(c->inflight, packet_id);
+	return true;
 }

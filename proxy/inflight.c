@@ -44,15 +44,16 @@ int inflight_add(struct inflight **slot, uint16_t packet_id, size_t limit)
 	return 0;
 }
 
-void inflight_del(struct inflight *f, uint16_t packet_id)
+bool inflight_del(struct inflight *f, uint16_t packet_id)
 {
 	for (size_t i = 0; f && i < f->count; i++) {
 		if (f->id[i] != packet_id)
 			continue;
 		f->count--;
 		memmove(f->id + i, f->id + i + 1, (f->count - i) * sizeof(*f->id));
-		return;
+		return true;
 	}
+	return false;
 }
 
 size_t inflight_count(const struct inflight *f)

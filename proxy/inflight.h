@@ -9,8 +9,8 @@ struct inflight;
 /* 0: counted (or it was already), -E_LIMIT: `limit` others are on their way, -E_NOMEM. *slot is
  * made when first needed. */
 int inflight_add(struct inflight **slot, uint16_t packet_id, size_t limit) MUST_CHECK;
-/* harmless if it is not there; NULL is fine */
-void inflight_del(struct inflight *f, uint16_t packet_id);
+/* was it there? NULL is fine */
+bool inflight_del(struct inflight *f, uint16_t packet_id);
 size_t inflight_count(const struct inflight *f);
 void inflight_free(struct inflight **slot);
 

@@ -235,8 +235,8 @@ static void beyond_the_limit_nothing_is_taken(void)
 	for (uint16_t id = 1; id <= 20; id++)
 		IS(inflight_add(&f, id, 20), 0);
 	IS(inflight_add(&f, 21, 20), -E_LIMIT);
-	inflight_del(f, 5);
-	inflight_del(f, 5);
+	YES(inflight_del(f, 5));
+	NO(inflight_del(f, 5));
 	IS(inflight_add(&f, 21, 20), 0);
 	IS(inflight_add(&f, 5, 20), -E_LIMIT);
 	inflight_free(&f);
@@ -246,9 +246,9 @@ static void answers_nobody_waits_for_change_nothing(void)
 {
 	struct inflight *f = NULL;
 
-	inflight_del(f, 1);
+	NO(inflight_del(f, 1));
 	IS(inflight_add(&f, 1, 2), 0);
-	inflight_del(f, 2);
+	NO(inflight_del(f, 2));
 	IS(inflight_count(f), 1);
 	inflight_free(&f);
 }
