@@ -305,6 +305,18 @@ void out_connected(struct session *s)
 	}
 }
 
+/* Of a QoS 2 message in flight: what is left to keep is the id. */
+static void release(struct session *s, struct out *o)
+{
+	discharge(s, o, true);
+	msg_put(&o->msg);
+	o->group = NULL;
+	set_state(s, o, OUT_RELEASED);
+	if (s->durable)
+		store_queue_sent(session_home(s)->store, s->customer->id, session_id(s), o->number,
+		                 o->packet_id, MQTT_PUBREL);
+}
+
 /* ---- Rights changed (attack C05) ---- */
 static bool still_wanted(const struct session *s, struct msg *m)
 {
@@ -332,6 +344,22 @@ void out_keep(struct session *s, const struct subscription *given_up)
 	conditions_forget(session_home(s));
 }
 
+/* A QoS 2 message that was sent is not sent again, but the client may have it: then it waits for
+ * PUBREL, and would take the next message under that id for this one. If its PUBREC is still to
+ * come, that is the answer; else it is told now, or by pump_again(). */
+static void give_up(struct session *s, struct out *o)
+{
+	bool again = o->state == OUT_AGAIN;
+
+	if ((o->flags & LINK_QOS) != 2 || o->state == OUT_QUEUED) {
+		out_drop(s, o);
+		return;
+	}
+	release(s, o);
+	if (again && !s->redeliver)
+		s->port->ops->ack(s->port, MQTT_PUBREL, o->packet_id, RC_SUCCESS);
+}
+
 static void sweep_list(struct session *s, struct list *list)
 {
 	struct out *o;
@@ -340,7 +368,7 @@ static void sweep_list(struct session *s, struct list *list)
 		if (o->state == OUT_RELEASED || (o->flags & OUT_KEPT) || still_wanted(s, o->msg))
 			continue;
 		session_home(s)->counters.dropped_rights++;
-		out_drop(s, o);
+		give_up(s, o);
 	}
 }
 
@@ -373,16 +401,8 @@ static bool ack_received(struct session *s, struct out *o, uint8_t reason) /* PU
 		out_drop(s, o);
 		return true;
 	}
-	if (o->state == OUT_SENT) {
-		discharge(s, o, true);
-		/* the client has it: what is left to keep is the id */
-		msg_put(&o->msg);
-		o->group = NULL;
-		set_state(s, o, OUT_RELEASED);
-		if (s->durable)
-			store_queue_sent(session_home(s)->store, s->customer->id, session_id(s),
-			                 o->number, o->packet_id, MQTT_PUBREL);
-	}
+	if (o->state == OUT_SENT) /* the client has it */
+		release(s, o);
 	s->port->ops->ack(s->port, MQTT_PUBREL, o->packet_id, RC_SUCCESS);
 	return true;
 }

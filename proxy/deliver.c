@@ -124,12 +124,15 @@ static const struct shape *shape_for(struct delivery *d, const struct layout *l)
 /* ---- One client ---- */
 
 /* The core waits for an answer of this client to this packet id; it will not come (attacks C05,
- * C18, T18). */
+ * C18, T18). A QoS 2 message that was sent before the client may have, and then waits for PUBREL,
+ * which the core sends if it hears that all is well. */
 static void answer_for(struct conn *c, const struct link_entry *e, unsigned reason)
 {
 	unsigned qos = e->flags & LINK_QOS;
 
 	c->undelivered++;
+	if (qos == 2 && (e->flags & LINK_DUP))
+		reason = RC_SUCCESS;
 	if (qos)
 		link_ack_write(uplink_out(c->link), c->channel, c->generation,
 		               qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, e->packet_id, (uint8_t)reason);

@@ -391,3 +391,51 @@ def test_a_qos_2_message_that_is_refused_when_it_comes_again_does_not_keep_its_i
             assert c.send(ack(PUBREL, 7, version=version)).expect(PUBCOMP).code == 0
             assert c.settled() == []
         assert names(w.settled()) == [("a/1", b"1"), ("b/1", b"2")]
+
+
+@V
+@pytest.mark.parametrize("away", [False, True])
+def test_a_qos_2_delivery_whose_right_is_lost_in_the_middle_is_ended_with_pubrel(stack, version, away):
+    """The client has the message, or may have it: without a PUBREL it would wait for one for ever, and take the next message under that id for it."""
+    customer = stack.new_customer()
+    acl = [{"uri": "mqtt", "topic": "#", "actions": ["publish", "subscribe"]}]
+    token = customer.token(access={"type": 2, "acl": acl})
+    c = kept(stack.port, token, "x", version)
+    c.subscribe(("a/#", 2), ("b/#", 2))
+    with open_client(stack.port, customer.token(), "", version) as p:
+        p.publish("a/1", "1", qos=2, pid=1).expect(PUBREC)
+        first = c.expect(PUBLISH)
+        if away:
+            c.close()
+        acl[0]["topic"] = "b/#"
+        assert customer.rest("PUT", "/platform/tokens/%d" % token.id, {"access": {"type": 2, "acl": acl}})[0] == 200
+        if away:
+            wait_for(lambda: refused(stack, token, version), 5)
+            c = kept(stack.port, token, "x", version)
+            assert c.present
+        else:
+            wait_for(lambda: c.subscribe("a/1") != [0], 5)
+            c.send(ack(PUBREC, first.pid, version=version))
+        assert c.expect(PUBREL).pid == first.pid
+        c.send(ack(PUBCOMP, first.pid, version=version))
+        p.publish("a/1", "2", qos=2, pid=2).expect(PUBREC)
+        p.publish("b/1", "3", qos=2, pid=3).expect(PUBREC)
+        assert names(c.settled()) == [("b/1", b"3")]
+    c.close()
+
+
+def refused(stack, token, version):
+    with open_client(stack.port, token, "", version) as c:
+        return c.subscribe("a/1") != [0]
+
+
+def test_a_qos_2_delivery_that_comes_again_and_is_too_large_now_is_ended_with_pubrel(stack, token):
+    with kept(stack.port, token, "x") as c:
+        c.subscribe(("t", 2))
+        with open_client(stack.port, token, "", 5) as p:
+            p.publish("t", "x" * 200, qos=2, pid=1).expect(PUBREC)
+        first = c.expect(PUBLISH)
+    with kept(stack.port, token, "x", properties=((0x27, 100),)) as c:
+        assert c.present and c.expect(PUBREL).pid == first.pid
+        c.send(ack(PUBCOMP, first.pid, 0x92, version=5))
+        assert c.settled() == []

@@ -420,6 +420,33 @@ static void messages_under_way_that_are_no_longer_allowed_free_their_place(void)
 	end();
 }
 
+static void a_qos_2_message_that_was_sent_ends_with_pubrel_whatever_became_of_the_right(void)
+{
+	begin();
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
+	OPEN(&a, .id = "a", .window = 3, .expiry = 60);
+	SUBBED(&a, "#", .opts = 2);
+	PUB(&p, "a/1", "1", 2, 1);
+	PUB(&p, "a/2", "2", 2, 2);
+	PUB(&p, "a/3", "3", 2, 3);
+	SAID(&a, "a/1=1 q2 #1 a/2=2 q2 #2 a/3=3 q2 #3");
+	session_close(&a.port, 0, 0);
+	OPEN(&a, .id = "a", .window = 1, .expiry = 60);
+	SAID(&a, "a/1=1 q2 #1 dup"); /* the others wait for a place in the window */
+	REGRANT(&a, "#", .inner = { "b/#" });
+	SAID(&a, "pubrel#2 00 pubrel#3 00");
+	ACK(&a, PUBREC, 1);
+	SAID(&a, "pubrel#1 00");
+	session_close(&a.port, 0, 0);
+	OPEN(&a, .id = "a", .window = 3, .expiry = 60);
+	SAID(&a, "pubrel#1 00 pubrel#2 00 pubrel#3 00");
+	for (uint16_t id = 1; id <= 3; id++)
+		ACK(&a, PUBCOMP, id);
+	PUB(&p, "b/1", "4", 2, 4);
+	SAID(&a, "b/1=4 q2 #4");
+	end();
+}
+
 static void an_exchange_past_pubrec_is_finished(void)
 {
 	begin();
@@ -523,5 +550,6 @@ RUN(a_subscription_is_granted_what_it_asked_for, what_the_proxy_refused_is_repea
     a_regrant_changes_what_matches, a_regrant_sends_no_retained_messages,
     a_regrant_to_nothing_leaves_nothing, queued_messages_that_are_no_longer_allowed_are_dropped,
     messages_under_way_that_are_no_longer_allowed_free_their_place,
+    a_qos_2_message_that_was_sent_ends_with_pubrel_whatever_became_of_the_right,
     an_exchange_past_pubrec_is_finished, another_subscription_that_still_wants_it_keeps_a_message,
     running_out_of_memory_refuses_a_subscription_whole, a_regrant_without_memory_matches_nothing)
