@@ -15,12 +15,20 @@
 
 /* when a change counts; who enforces it: CUSTOMER is the core too, and no token has one */
 enum { AT_CONNECT = false, LIVE = true };
-enum { BY_PROXY, BY_CORE, CUSTOMER };
+enum { BY_PROXY, BY_CORE, CUSTOMER, BY_ADMIN, CUSTOMER_BY_ADMIN };
 
 /* scripts/limits-docs reads these rows: one call of Q each. */
 #define Q(id, name, what, settings, least, most, reason, live, by, file) \
-	[LIMIT_##id] = { name,   what, settings,       least,          most, \
-		         reason, live, by != BY_PROXY, by == CUSTOMER, file }
+	[LIMIT_##id] = { name, \
+		         what, \
+		         settings, \
+		         least, \
+		         most, \
+		         reason, \
+		         live, \
+		         by == BY_CORE || by == CUSTOMER, \
+		         by == CUSTOMER || by == CUSTOMER_BY_ADMIN, \
+		         file }
 const struct limit_row limit_rows[LIMIT_COUNT] = {
 	Q(PACKET_SIZE, "mqtt_packet_size", "bytes of a packet", "proxy.packet_max", 128, MB(255),
 	  RC_PACKET_TOO_LARGE, AT_CONNECT, BY_PROXY, "proxy/gate.c"),
@@ -88,6 +96,14 @@ const struct limit_row limit_rows[LIMIT_COUNT] = {
 	  "core.customer_egress", 1, INT64_C(1) << 40, 0, LIVE, CUSTOMER, "core/egress.c"),
 	Q(WILLS, "mqtt_wills", "Wills of a customer sent per second", "core.will_rate", 0, 10000000,
 	  0, LIVE, CUSTOMER, "core/will.c"),
+	Q(API_CALLS, "api_calls", "REST calls per minute",
+	  "admin.api_calls_per_token, admin.api_calls_per_customer", 1, 10000000, 0, LIVE, BY_ADMIN,
+	  "admin/calls.c"),
+	Q(TOKENS, "tokens_count", "tokens of a customer", "admin.tokens_per_customer", 0, 1000000,
+	  0, LIVE, CUSTOMER_BY_ADMIN, "admin/rest_tokens.c"),
+	Q(SUBACCOUNTS, "subaccounts_count", "accounts directly below a customer",
+	  "admin.subaccounts_per_customer", 0, 1000000, 0, LIVE, CUSTOMER_BY_ADMIN,
+	  "admin/rest_subaccounts.c"),
 };
 #undef Q
 

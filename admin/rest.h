@@ -4,6 +4,7 @@
  * others not). Its status is 200 when there is a result, else that of the first error. Service
  * thread. */
 #pragma once
+#include "admin/calls.h"
 #include "admin/config.h"
 #include "admin/customers.h"
 #include "admin/db.h"
@@ -20,6 +21,7 @@ struct rest {
 	struct tokens *tokens;
 	const struct admin_config *config;
 	struct outlet outlet;
+	struct calls calls;
 	struct follow *follow; /* NULL: nobody can follow */
 };
 
@@ -90,6 +92,11 @@ bool rest_may(const struct token_row *t, const char *uri, const char *submodule,
 /* The object of /auth/info and of pushes: limits are the lowest of token, customer and all above
  * it; `blocked` and `flespi_extensions` tell about the customer. */
 int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out) MUST_CHECK;
+
+/* What holds for a customer as a whole; ours: the setting. */
+int rest_limit(struct rest *r, uint64_t cid, enum limit id, int64_t ours, int64_t *out) MUST_CHECK;
+/* Counts this call of c->caller; false: there are too many, the answer says so. */
+bool rest_count(struct call *c);
 
 int rest_push_branch(struct call *c,
                      uint64_t id) MUST_CHECK; /* rest_subaccounts.c: all tokens of it and below */

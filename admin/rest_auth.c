@@ -3,6 +3,8 @@
 #include "base/base.h"
 #include "admin/rest.h"
 
+#include <inttypes.h>
+
 #include "acl/acl.h"
 #include "acl/limits.h"
 #include "base/clock.h"
@@ -67,15 +69,15 @@ bool rest_may(const struct token_row *t, const char *uri, const char *submodule,
 }
 
 /* server_limits, customer_limits and limits, as acl/limits.h reads them; empty ones are left out,
- * but for the token's own. */
-static int add_limits(struct rest *r, const struct token_row *t, json_t *object)
+ * but for the token's own. own: the token's; NULL: of the customer alone. */
+static int add_limits(struct rest *r, uint64_t cid, const json_t *own, json_t *object)
 {
 	json_t *given = json_object(), *lowest = json_object(),
-	       *limits = json_copy(json_object_get(t->object, "limits"));
+	       *limits = own ? json_copy((json_t *)(uintptr_t)own) : json_object();
 	int err = -E_NOMEM;
 
 	if (given && lowest && limits)
-		err = customers_limits(r->db, t->cid, given, lowest);
+		err = customers_limits(r->db, cid, given, lowest);
 	if (!err)
 		err = limits_lower(limits, lowest);
 	if (!err &&
@@ -93,7 +95,8 @@ int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out)
 {
 	json_t *object = json_copy(t->object);
 	bool blocked = true, extensions = false;
-	int err = object ? add_limits(r, t, object) : -E_NOMEM;
+	int err =
+	    object ? add_limits(r, t->cid, json_object_get(t->object, "limits"), object) : -E_NOMEM;
 
 	if (!err)
 		err = customers_blocked(r->db, t->cid, &blocked);
@@ -109,6 +112,72 @@ int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out)
 	}
 	*out = object;
 	return 0;
+}
+
+/* What holds is read from what a proxy would be told. */
+static int limits_of(struct rest *r, uint64_t cid, const json_t *own, struct limits **out)
+{
+	json_t *object = json_object();
+	char why[160];
+	int err = object ? add_limits(r, cid, own, object) : -E_NOMEM;
+
+	if (!err)
+		err = limits_read(out, object, why, sizeof(why));
+	json_decref(object);
+	return err;
+}
+
+int rest_limit(struct rest *r, uint64_t cid, enum limit id, int64_t ours, int64_t *out)
+{
+	struct limits *limits = NULL;
+	int err = limits_of(r, cid, NULL, &limits);
+
+	if (!err)
+		*out = limits_value(limits, id, LIMIT_BY_CUSTOMER, ours);
+	limits_free(&limits);
+	return err;
+}
+
+static int64_t none_if_zero(int64_t setting)
+{
+	return setting ? setting : LIMIT_NONE;
+}
+
+static int most_calls(struct call *c, int64_t *token, int64_t *customer)
+{
+	const struct admin_config *f = c->rest->config;
+	struct limits *limits = NULL;
+	int err =
+	    limits_of(c->rest, c->caller.cid, json_object_get(c->caller.object, "limits"), &limits);
+
+	if (!err) {
+		*token = limits_value(limits, LIMIT_API_CALLS, LIMIT_BY_TOKEN,
+		                      none_if_zero(f->api_calls_per_token));
+		*customer = limits_value(limits, LIMIT_API_CALLS, LIMIT_BY_CUSTOMER,
+		                         none_if_zero(f->api_calls_per_customer));
+	}
+	limits_free(&limits);
+	return err;
+}
+
+bool rest_count(struct call *c)
+{
+	int64_t token, customer, most;
+	int err = most_calls(c, &token, &customer);
+
+	if (!err) {
+		err = calls_take(&c->rest->calls, c->caller.cid, c->caller.id, token, customer,
+		                 &most);
+		if (err == -E_LIMIT) {
+			call_drop(c);
+			call_fail(c, REST_TOO_MANY, 0, "more than %" PRId64 " calls in a minute",
+			          most);
+			return false;
+		}
+	}
+	if (err)
+		call_fail_store(c, err);
+	return !err;
 }
 
 void rest_auth_info(struct call *c)

@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "admin/rest.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static void push_one(void *arg, uint64_t cid)
@@ -21,6 +22,7 @@ static int create(struct call *c, const json_t *fields, json_t **shown, char *wh
 	struct event_who who = call_who(c);
 	struct customer_row row;
 	uint64_t count;
+	int64_t most;
 	int err;
 
 	if (!json_object_get(fields, "name")) {
@@ -28,11 +30,14 @@ static int create(struct call *c, const json_t *fields, json_t **shown, char *wh
 		return -E_INVALID;
 	}
 	err = customers_count(c->rest->db, c->scope, &count);
+	if (!err)
+		err = rest_limit(c->rest, c->scope, LIMIT_SUBACCOUNTS,
+		                 c->rest->config->subaccounts_per_customer, &most);
 	if (err)
 		return err;
-	if (count >= (uint64_t)c->rest->config->subaccounts_per_customer) {
-		(void)snprintf(why, why_size, "the customer has its most of %llu subaccounts",
-		               (unsigned long long)count);
+	if ((int64_t)count >= most) {
+		(void)snprintf(why, why_size, "the customer may have %" PRId64 " subaccounts",
+		               most);
 		return -E_DENIED;
 	}
 	err = customers_create(c->rest->db, c->scope, fields, &row);

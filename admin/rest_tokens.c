@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "admin/rest.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -13,14 +14,17 @@ static int create(struct call *c, const json_t *fields, json_t **shown, char *wh
 	struct token_row row = { 0 };
 	char key[TOKEN_KEY];
 	uint64_t count;
+	int64_t most;
 	json_t *pushed = NULL;
 	int err = tokens_count(c->rest->tokens, c->scope, &count);
 
+	if (!err)
+		err = rest_limit(c->rest, c->scope, LIMIT_TOKENS,
+		                 c->rest->config->tokens_per_customer, &most);
 	if (err)
 		return err;
-	if (count >= (uint64_t)c->rest->config->tokens_per_customer) {
-		(void)snprintf(why, why_size, "the customer has its most of %llu tokens",
-		               (unsigned long long)count);
+	if ((int64_t)count >= most) {
+		(void)snprintf(why, why_size, "the customer may have %" PRId64 " tokens", most);
 		return -E_DENIED;
 	}
 	err = tokens_create(c->rest->tokens, c->scope, fields, key, &row, why, why_size);

@@ -200,6 +200,13 @@ static bool read_body(struct call *c)
 	return false;
 }
 
+/* A call counts as one whatever comes of it, as soon as we know whose it is. Not by /auth/info,
+ * where proxies ask for their clients: who is there too often is their affair (mqtt_connects). */
+static bool count(struct call *c)
+{
+	return !c->caller.id || str_eq(c->req->path, STR("/auth/info")) || rest_count(c);
+}
+
 /* ---- The two calls of http.c ---- */
 static struct call call_make(struct rest *r, const struct http_req *req, struct http_resp *resp)
 {
@@ -212,6 +219,7 @@ bool router_admits(struct rest *r, const struct http_req *req, struct http_resp 
 	bool good = admit(&c) != NULL;
 
 	if (!good) {
+		(void)count(&c);
 		(void)add_cors(r, req, resp);
 		call_finish(&c);
 		return false;
@@ -232,7 +240,7 @@ void router_handle(struct rest *r, const struct http_req *req, struct http_resp 
 		return;
 	}
 	route = admit(&c);
-	if (route) {
+	if (count(&c) && route) {
 		tokens_touch(r->tokens, &c.caller);
 		if (read_body(&c))
 			route->run(&c);

@@ -5,6 +5,7 @@
 #include "base/base.h"
 #include "admin/service.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -265,6 +266,9 @@ void service_stop(struct service **slot)
 	if (s->rest.tokens)
 		tokens_close(&s->rest.tokens);
 	db_close(&s->rest.db);
+	if (s->rest.calls.refused)
+		LOG_INFO("", "over-quota", "api_calls=%" PRIu64, s->rest.calls.refused);
+	calls_free(&s->rest.calls);
 	follow_close(&s->rest.follow);
 	mem_free(s);
 }

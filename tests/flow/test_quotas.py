@@ -447,3 +447,23 @@ def another(c):
 def heard(c, topic):
     c.publish(topic, "x")
     return [p.payload.decode() for p in c.sync() if p.kind == PUBLISH]
+
+
+# ---- REST ----
+
+@LEVEL
+def test_a_token_or_a_customer_calls_so_often_a_minute(stack, customer, level):
+    limits = {"api_calls": 5}
+    token = customer.token(access={"type": 1}, limits=limits if level == "token" else {})
+    if level == "customer":
+        set_customer(stack, customer, **limits)
+
+    def call(key):
+        return stack.rest("GET", "/platform/customer?fields=id", token=key)
+    answers = [call(token) for _ in range(8)]
+    assert [status for status, _ in answers[:5]] == [200] * 5
+    assert answers[-1] == (429, {"errors": [{"code": 14, "reason": "more than 5 calls in a minute"}]})
+    assert call(stack.master)[0] == 200
+    # its clients come in: what proxies ask is not a call of theirs
+    with open_client(stack.port, token):
+        pass

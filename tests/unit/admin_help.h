@@ -107,6 +107,7 @@ static UNUSED_FN void world_close(struct world *w)
 	buf_free(&w->sent);
 	tokens_close(&w->rest.tokens);
 	db_close(&w->rest.db);
+	calls_free(&w->rest.calls);
 }
 
 static UNUSED_FN const char *world_sent(struct world *w) /* as text */

@@ -391,6 +391,31 @@ static void tokens_and_subaccounts_have_a_most(void)
 	world_close(&w);
 }
 
+static void a_customer_has_a_most_of_tokens_and_subaccounts_of_its_own(void)
+{
+	world_open(&w);
+	w.config.tokens_per_customer = 2;
+	IS(ASK(&w, HTTP_PUT, "/platform/subaccounts/2", w.key[ALPHA],
+	       .body = "{\"limits\":{\"tokens_count\":3,\"subaccounts_count\":1}}"),
+	   200);
+	/* the operator gave more than the setting */
+	IS(ASK(&w, HTTP_POST, "/platform/tokens", w.key[BETA], .body = "[{},{}]"), 200);
+	IS(ASK(&w, HTTP_POST, "/platform/tokens", w.key[BETA], .body = "[{}]"), 403);
+	CONTAINS(w.text, "the customer may have 3 tokens");
+	/* gamma is there already; below it the same number holds for each */
+	IS(ASK(&w, HTTP_POST, "/platform/subaccounts", w.key[BETA], .body = "[{\"name\":\"b\"}]"),
+	   403);
+	IS(ASK(&w, HTTP_POST, "/platform/subaccounts", w.key[GAMMA],
+	       .body = "[{\"name\":\"c\"},{\"name\":\"d\"}]"),
+	   403);
+	IS(ASK(&w, HTTP_POST, "/platform/subaccounts", w.key[GAMMA], .body = "[{\"name\":\"c\"}]"),
+	   200);
+	IS(ASK(&w, HTTP_POST, "/platform/tokens", w.key[ALPHA],
+	       .body = "[{\"limits\":{\"tokens_count\":3}}]"),
+	   400); /* of a customer only */
+	world_close(&w);
+}
+
 static void there_are_four_levels_of_subaccounts_and_no_fifth(void)
 {
 	char cid[32] = "3";
@@ -487,7 +512,66 @@ static void the_past_of_the_log_is_501_and_says_what_is_possible(void)
 	world_close(&w);
 }
 
-RUN(every_route_without_a_token_is_401, a_path_that_does_not_exist_looks_the_same_without_a_token,
+/* ---- Calls per minute ---- */
+
+static unsigned calls(unsigned customer, unsigned n)
+{
+	unsigned fine = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		fine += ASK(&w, HTTP_GET, "/platform/customer?fields=id", w.key[customer]) == 200;
+	return fine;
+}
+
+static void a_token_has_a_minutes_calls_and_gets_them_back_in_a_minute(void)
+{
+	world_open(&w);
+	w.config.api_calls_per_token = 60;
+	IS(calls(ALPHA, 100), 60);
+	IS(w.status, 429);
+	YES(strstr(w.text, "more than 60 calls in a minute"));
+	IS(calls(OMEGA, 1), 1);
+	clock_shift(5000, 5000);
+	IS(calls(ALPHA, 100), 5);
+	clock_shift(500000, 500000);
+	IS(calls(ALPHA, 100), 60);
+	IS(w.rest.calls.buckets.count, 1); /* omega's is full again, and forgotten */
+	clock_shift(0, 0);
+	world_close(&w);
+}
+
+static void all_tokens_of_a_customer_share_its_calls_and_others_do_not(void)
+{
+	world_open(&w);
+	w.config.api_calls_per_customer = 10;
+	IS(calls(BETA, 20), 10);
+	IS(calls(GAMMA, 20), 10); /* an account below counts by itself */
+	IS(calls(ALPHA, 5), 5);
+	IS(w.rest.calls.refused, 20);
+	world_close(&w);
+}
+
+static void a_call_counts_whatever_comes_of_it_but_not_what_proxies_ask(void)
+{
+	world_open(&w);
+	w.config.api_calls_per_token = 3;
+	for (int i = 0; i < 10; i++)
+		IS(ASK(&w, HTTP_GET, "/auth/info", w.key[ALPHA]), 200);
+	IS(ASK(&w, HTTP_GET, "/nowhere", w.key[ALPHA]), 404);
+	IS(ASK(&w, HTTP_POST, "/platform/tokens", w.key[ALPHA], .body = "nonsense"), 400);
+	IS(ASK(&w, HTTP_GET, "/platform/customer", w.key[ALPHA]), 200);
+	IS(ASK(&w, HTTP_POST, "/platform/tokens", w.key[ALPHA], .body = "[{\"ttl\":60}]"), 429);
+	IS(world_items(&w), 0);
+	IS(ASK(&w, HTTP_GET, "/nowhere", w.key[ALPHA]), 429);
+	IS(ASK(&w, HTTP_GET, "/auth/info", w.key[ALPHA]), 200);
+	world_close(&w);
+}
+
+RUN(a_customer_has_a_most_of_tokens_and_subaccounts_of_its_own,
+    a_token_has_a_minutes_calls_and_gets_them_back_in_a_minute,
+    all_tokens_of_a_customer_share_its_calls_and_others_do_not,
+    a_call_counts_whatever_comes_of_it_but_not_what_proxies_ask, every_route_without_a_token_is_401,
+    a_path_that_does_not_exist_looks_the_same_without_a_token,
     a_path_that_does_not_exist_is_404_with_a_token, a_method_that_a_path_has_not_is_405,
     only_a_master_token_touches_the_platform, an_acl_token_reads_the_mqtt_log_only_with_that_right,
     no_route_shows_or_touches_a_foreign_customer, a_child_never_reaches_its_parent,
