@@ -471,10 +471,11 @@ def test_P35_the_result_is_the_same_however_the_bytes_are_cut(stack, token, byst
         assert [p.topic for p in (bystander.expect(PUBLISH), bystander.expect(PUBLISH))] == ["cut/1", "cut/2"]
 
 
-def test_P35_a_thousand_packets_in_one_segment_and_disconnect_right_after(stack, token, bystander):
+@V
+def test_P35_a_thousand_packets_in_one_segment_and_disconnect_right_after(stack, token, bystander, version):
     bystander.subscribe("many")
-    c = open_client(stack.port, token)
-    c.send(b"".join(publish("many", "%d" % i) for i in range(1000)) + disconnect())
+    c = open_client(stack.port, token, version=version)
+    c.send(b"".join(publish("many", "%d" % i, version=version) for i in range(1000)) + disconnect())
     assert [bystander.expect(PUBLISH).payload for _ in range(1000)] == [b"%d" % i for i in range(1000)]
 
 

@@ -94,15 +94,16 @@ def test_T07_a_wildcard_does_not_match_dollar_names_behind_the_prefix(stack, cus
         assert [p for p in c.sync() if p.kind == PUBLISH] == []
 
 
-def test_T08_the_bare_prefix_is_nobodys_topic(stack, customer):
-    with open_client(stack.port, customer.token(), version=5) as c:
+@V
+def test_T08_the_bare_prefix_is_nobodys_topic(stack, customer, version):
+    with open_client(stack.port, customer.token(), version=version) as c:
         c.subscribe("#")
         trusted_publish(stack, "customer/%d" % customer.cid, "bare")
         trusted_publish(stack, "customer/%d/ok" % customer.cid, "ok")
         assert c.expect(PUBLISH).topic == "ok"
         assert [p for p in c.sync() if p.kind == PUBLISH] == []
         c.publish("", "x", qos=1)
-        assert [p.kind for p in c.closed()] == [DISCONNECT]
+        assert [p.kind for p in c.closed()] == ([DISCONNECT] if version == 5 else [])
 
 
 @V
@@ -184,12 +185,14 @@ def test_T14_unsubscribe_removes_only_the_form_it_names(stack, customer, version
             assert len([p for p in c.sync() if p.kind == PUBLISH]) == left
 
 
-def test_T15_a_customer_made_anew_under_an_old_name_finds_nothing_of_the_old_one(stack):
+@V
+def test_T15_a_customer_made_anew_under_an_old_name_finds_nothing_of_the_old_one(stack, version):
+    kept = dict(clean=False, properties=((0x11, 600),) if version == 5 else ())
     a = stack.new_customer()
     status, answer = stack.rest("GET", "/platform/subaccounts/%d" % a.cid)
     name = answer["result"][0]["name"]
     token = a.token()
-    with open_client(stack.port, token, "old", clean=False) as c:
+    with open_client(stack.port, token, "old", version, **kept) as c:
         c.subscribe(("#", 1))
         c.publish("kept", "secret", qos=1, retain=True).sync()
     assert stack.rest("DELETE", "/platform/subaccounts/%d" % a.cid)[0] == 200
@@ -199,13 +202,13 @@ def test_T15_a_customer_made_anew_under_an_old_name_finds_nothing_of_the_old_one
     b = Customer(stack, answer["result"][0]["id"])
     assert b.cid != a.cid
     b.master = b.token(access={"type": 1})
-    with open_client(stack.port, b.master, "old", clean=False) as c:
+    with open_client(stack.port, b.master, "old", version, **kept) as c:
         assert c.present == 0
         c.subscribe("#")
         assert [p for p in c.settled() if p.kind == PUBLISH and p.topic == "kept"] == []
-    with Raw(stack.port) as c:
-        c.send(connect("old", token))
-        assert c.expect(CONNACK).code in (4, 5)
+    with Raw(stack.port, version) as c:
+        c.send(connect("old", token, version=version))
+        assert c.expect(CONNACK).code in ((0x86, 0x87) if version == 5 else (4, 5))
 
 
 @V
@@ -221,7 +224,7 @@ def test_T16_packet_ids_do_not_tell_of_other_customers(stack, customer, other, v
 
 
 def test_T17_acknowledgements_of_one_client_never_count_for_another(stack, customer):
-    """Two clients of one worker's link with equal packet ids: each one's window moves by its own PUBACK only."""
+    """Two clients of one worker's link with equal packet ids: each one's window moves by its own PUBACK only. (MQTT 3 cannot ask for a window.)"""
     token = customer.token()
     a = open_client(stack.port, token, "a", 5, properties=((0x21, 1),))
     b = open_client(stack.port, token, "b", 5, properties=((0x21, 1),))
