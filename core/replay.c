@@ -1,6 +1,7 @@
 /* replay.c - retained messages for a new subscription, in slices (attack R14): a slice looks at a
  * bounded number of names, a turn has a bounded number of slices, and a subscriber that does not
- * take more is left alone until it does. Unsubscribing ends it.
+ * take more is left alone until it does. Unsubscribing ends it; over the end of a connection it
+ * waits with the session, or what was still to come would never come [MQTT-3.3.1-6 of 3.1.1].
  *
  * The trusted world's filters reach into the customers' stores as well: those of this home are
  * walked one after the other, and other homes are asked (far.c). */
@@ -35,7 +36,7 @@ void replay_start(struct subscription *sub)
 	struct replay *r;
 
 	replay_stop(sub);
-	if (!sub->set || (c->id && retained_count(c->retained) == 0))
+	if (!sub->set || !sub->set->count || (c->id && retained_count(c->retained) == 0))
 		return;
 	r = mem_zalloc(sizeof(*r) + others(c) * sizeof(r->ids[0]));
 	if (!r) {
@@ -69,6 +70,30 @@ void replay_stop(struct subscription *sub)
 	list_del(&r->node);
 	retained_walk_end(&r->walk);
 	mem_free(r);
+}
+
+void replays_pause(struct session *s)
+{
+	if (!s->replays)
+		return;
+	map_each(n, &s->subs) {
+		struct subscription *sub = container_of(n, struct subscription, node);
+
+		if (sub->replay)
+			list_del(&sub->replay->node);
+	}
+}
+
+void replays_unpause(struct session *s)
+{
+	if (!s->replays)
+		return;
+	map_each(n, &s->subs) {
+		struct subscription *sub = container_of(n, struct subscription, node);
+
+		if (sub->replay && list_empty(&sub->replay->node))
+			list_add_tail(&session_home(s)->replays, &sub->replay->node);
+	}
 }
 
 /* ---- One slice ---- */

@@ -191,18 +191,11 @@ static void timer_fired(struct timer *t)
 }
 
 /* ---- The end of a connection ---- */
-static void replays_stop(struct session *s)
-{
-	map_each(n, &s->subs)
-		replay_stop(container_of(n, struct subscription, node));
-}
-
 void session_port_off(struct session *s)
 {
 	s->port->session = NULL;
 	s->port = NULL;
-	if (s->replays)
-		replays_stop(s);
+	replays_pause(s);
 }
 
 /* The port is off. May free s. grace_ms: the Will waits at least so long. */

@@ -262,6 +262,9 @@ bool group_give(struct group *g, struct msg *m); /* to one of hits */
 /* ---- replay.c ---- */
 void replay_start(struct subscription *sub);
 void replay_stop(struct subscription *sub);
+/* While the client is away they wait where they are. */
+void replays_pause(struct session *s);
+void replays_unpause(struct session *s);
 void replay_go_on(struct session *s);                      /* there is room again */
 void replay_run(struct inbox_item *item);                  /* the slices of one turn */
 void replay_show(struct subscription *sub, struct msg *m); /* one retained message */

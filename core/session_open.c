@@ -92,6 +92,7 @@ static void attach(struct session *s, struct port *p, bool present)
 	p->session = s;
 	p->paused = true;
 	out_connected(s);
+	replays_unpause(s);
 	h->counters.opened++;
 	h->counters.resumed += present;
 	p->ops->opened(p, present, RC_SUCCESS, s);

@@ -115,6 +115,7 @@ static int set_change(struct subscription *sub, struct link_item item, size_t by
 {
 	struct customer *c = sub->session->customer;
 	struct inner_set *set;
+	bool replayed = sub->replay;
 	int err;
 
 	if (set_same(sub, item))
@@ -130,6 +131,8 @@ static int set_change(struct subscription *sub, struct link_item item, size_t by
 	replay_stop(sub); /* it walks by the old set */
 	set_free(c, &sub->set);
 	sub->set = set;
+	if (replayed) /* from its beginning: what has come may come again */
+		replay_start(sub);
 	return 0;
 }
 

@@ -3,7 +3,7 @@ windows and the second half of QoS 2, overlapping filters after a resumed sessio
 import time
 
 import pytest
-from rawmqtt import (CONNACK, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, UNSUBACK, Raw, ack, connect, disconnect, open_client, publish,
+from rawmqtt import (CONNACK, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, Raw, ack, connect, disconnect, open_client, publish,
                      subscribe, unsubscribe)
 from stack import wait_for
 
@@ -439,3 +439,31 @@ def test_a_qos_2_delivery_that_comes_again_and_is_too_large_now_is_ended_with_pu
         assert c.present and c.expect(PUBREL).pid == first.pid
         c.send(ack(PUBCOMP, first.pid, 0x92, version=5))
         assert c.settled() == []
+
+
+# ---- Retained messages ----
+
+@V
+def test_retained_messages_that_had_no_room_yet_come_on_the_next_connection(stack, version):
+    customer = stack.new_customer()
+    token = customer.token(limits={"mqtt_session_messages": 20})
+    with open_client(stack.port, customer.token(), "", version) as p:
+        for i in range(300):
+            p.publish("r/%03d" % i, "x", qos=1, pid=i + 1, retain=True).expect(PUBACK)
+    window = ((0x21, 10),) if version == 5 else ()
+    with kept(stack.port, token, "x", version, properties=window) as c:
+        c.send(subscribe(("r/#", 1), version=version))
+        c.expect(SUBACK)
+        c.expect(PUBLISH)
+    got, breaks = set(), 0
+    while len(got) < 300:
+        with kept(stack.port, token, "x", version, properties=window) as c:
+            assert c.present
+            for _ in range(120):
+                if len(got) == 300:
+                    break
+                p = c.expect(PUBLISH)
+                got.add(p.topic)
+                c.send(ack(PUBACK, p.pid, version=version))
+        breaks += 1
+    assert breaks >= 3

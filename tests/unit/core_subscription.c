@@ -338,15 +338,65 @@ static void more_retained_messages_than_the_queue_holds_all_come(void)
 	end();
 }
 
-static void closing_ends_a_replay(void)
+static void a_replay_waits_for_its_client_to_come_back(void)
+{
+	begin();
+	retain_many(300, 1);
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
+	OPEN(&a, .id = "a", .expiry = 60, .queue_messages = 20, .window = 5);
+	SUB(&a, "r/#", .opts = 1);
+	for (uint16_t i = 1; i <= 300; i++) {
+		turn();
+		a.n = 0;
+		if (i % 70 == 0) {
+			session_close(&a.port, 0, 0);
+			YES(list_empty(&home->replays));
+			turn();
+			later(100);
+			OPEN(&a, .id = "a", .expiry = 60, .queue_messages = 20, .window = 5);
+			turn();
+			a.n = 0;
+		}
+		ACK(&a, PUBACK, i);
+	}
+	IS(home->counters.retained_sent, 300);
+	IS(home->counters.acked, 300);
+	IS(home->counters.dropped_full, 0);
+	YES(list_empty(&home->replays));
+	end();
+}
+
+static void a_session_that_ends_ends_its_replay(void)
 {
 	begin();
 	retain_many(300, 0);
 	SUB(&a, "r/#");
-	session_close(&a.port, 0, 0);
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
 	YES(list_empty(&home->replays));
 	turn();
 	IS(home->counters.retained_sent, 0);
+	OPEN(&a, .id = "a");
+	turn();
+	IS(home->counters.retained_sent, 0);
+	end();
+}
+
+static void a_regrant_begins_a_replay_anew_by_what_is_allowed_now(void)
+{
+	begin();
+	retain_many(300, 1);
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
+	OPEN(&a, .id = "a", .queue_messages = 20, .window = 5);
+	SUB(&a, "#", .opts = 1);
+	turn();
+	a.n = 0;
+	REGRANT(&a, "#", .inner = { "r/299" });
+	turn();
+	for (uint16_t i = 1; i <= 5; i++)
+		ACK(&a, PUBACK, i);
+	turn();
+	SAID(&a, "r/299=1 q1 #6 ret");
+	YES(list_empty(&home->replays));
 	end();
 }
 
@@ -546,9 +596,11 @@ RUN(a_subscription_is_granted_what_it_asked_for, what_the_proxy_refused_is_repea
     retain_handling_2_sends_none, retained_messages_come_only_through_the_granted_set_and_once,
     retained_messages_are_limited_and_passed_on_all_the_same, many_retained_messages_come_in_slices,
     retained_messages_wait_for_who_does_not_read,
-    more_retained_messages_than_the_queue_holds_all_come, closing_ends_a_replay,
-    a_regrant_changes_what_matches, a_regrant_sends_no_retained_messages,
-    a_regrant_to_nothing_leaves_nothing, queued_messages_that_are_no_longer_allowed_are_dropped,
+    more_retained_messages_than_the_queue_holds_all_come,
+    a_replay_waits_for_its_client_to_come_back, a_session_that_ends_ends_its_replay,
+    a_regrant_begins_a_replay_anew_by_what_is_allowed_now, a_regrant_changes_what_matches,
+    a_regrant_sends_no_retained_messages, a_regrant_to_nothing_leaves_nothing,
+    queued_messages_that_are_no_longer_allowed_are_dropped,
     messages_under_way_that_are_no_longer_allowed_free_their_place,
     a_qos_2_message_that_was_sent_ends_with_pubrel_whatever_became_of_the_right,
     an_exchange_past_pubrec_is_finished, another_subscription_that_still_wants_it_keeps_a_message,
