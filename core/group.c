@@ -190,6 +190,20 @@ static bool give_again(struct group *g, struct msg *m)
 	return choice.best && give(g, choice.best, m);
 }
 
+void group_take_back(struct session *s, struct out *o)
+{
+	struct home *h = session_home(s);
+	struct msg *m = msg_get(o->msg);
+	struct group *g = o->group;
+
+	out_drop(s, o);
+	if (give_again(g, m))
+		h->counters.moved_in_group++;
+	else
+		h->counters.dropped_ended++;
+	msg_put(&m);
+}
+
 /* ---- Leaving ---- */
 static bool moves(const struct out *o, bool sent_too)
 {
@@ -198,23 +212,15 @@ static bool moves(const struct out *o, bool sent_too)
 
 static void move_list(struct session *s, struct list *list, struct group *g, bool sent_too)
 {
-	struct home *h = session_home(s);
-	struct msg *m;
 	struct out *o;
 
 	list_each(o, list, struct out, node) {
 		if (o->group != g)
 			continue;
-		o->group = NULL;
-		if (!moves(o, sent_too))
-			continue;
-		m = msg_get(o->msg);
-		out_drop(s, o);
-		if (give_again(g, m))
-			h->counters.moved_in_group++;
+		if (moves(o, sent_too))
+			group_take_back(s, o);
 		else
-			h->counters.dropped_ended++;
-		msg_put(&m);
+			o->group = NULL;
 	}
 }
 

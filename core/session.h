@@ -257,6 +257,8 @@ int group_join(struct subscription *sub, struct str key) MUST_CHECK; /* 0 or -E_
 void group_read(struct group *g, bool extended);
 /* what waits for it goes to others; sent_too: what was sent with QoS 1 as well */
 void group_leave(struct subscription *sub, bool sent_too);
+/* What s is not to have any more, and has not begun to take with QoS 2, goes to another member. */
+void group_take_back(struct session *s, struct out *o);
 bool group_give(struct group *g, struct msg *m); /* to one of hits */
 
 /* ---- replay.c ---- */

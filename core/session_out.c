@@ -352,9 +352,15 @@ static void give_up(struct session *s, struct out *o)
 	bool again = o->state == OUT_AGAIN;
 
 	if ((o->flags & LINK_QOS) != 2 || o->state == OUT_QUEUED) {
+		if (o->group) { /* others of the group may have the right */
+			group_take_back(s, o);
+			return;
+		}
+		session_home(s)->counters.dropped_rights++;
 		out_drop(s, o);
 		return;
 	}
+	session_home(s)->counters.dropped_rights++;
 	release(s, o);
 	if (again && !s->redeliver)
 		s->port->ops->ack(s->port, MQTT_PUBREL, o->packet_id, RC_SUCCESS);
@@ -367,7 +373,6 @@ static void sweep_list(struct session *s, struct list *list)
 	list_each(o, list, struct out, node) {
 		if (o->state == OUT_RELEASED || (o->flags & OUT_KEPT) || still_wanted(s, o->msg))
 			continue;
-		session_home(s)->counters.dropped_rights++;
 		give_up(s, o);
 	}
 }

@@ -441,6 +441,25 @@ def test_a_qos_2_delivery_that_comes_again_and_is_too_large_now_is_ended_with_pu
         assert c.settled() == []
 
 
+@V
+def test_what_a_member_of_a_group_may_not_have_any_more_goes_to_another(stack, version):
+    customer = stack.new_customer()
+    acl = [{"uri": "mqtt", "topic": "#", "actions": ["publish", "subscribe"]}]
+    token = customer.token(access={"type": 2, "acl": acl})
+    with kept(stack.port, token, "a", version) as a, kept(stack.port, customer.token(), "b", version) as b, \
+            open_client(stack.port, customer.token(), "", version) as p:
+        for c in (a, b):
+            c.subscribe(("$share/g/t/#", 1))
+        for i in range(1, 21):
+            p.publish("t/%d" % i, "x", qos=1, pid=i).expect(PUBACK)
+        first, lost = names(b.settled()), names(a.settled())
+        assert lost and len(first) + len(lost) == 20
+        acl[0]["topic"] = "other/#"
+        assert customer.rest("PUT", "/platform/tokens/%d" % token.id, {"access": {"type": 2, "acl": acl}})[0] == 200
+        moved = [(q.topic, q.payload) for q in (b.expect(PUBLISH) for _ in lost)]
+        assert sorted(first + moved) == sorted(("t/%d" % i, b"x") for i in range(1, 21))
+
+
 # ---- Retained messages ----
 
 @V

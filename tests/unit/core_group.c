@@ -36,6 +36,26 @@ static void end(void)
 	world_ends();
 }
 
+static void what_a_member_may_not_have_any_more_goes_to_one_who_may(void)
+{
+	begin();
+	for (uint16_t i = 1; i <= 6; i++)
+		PUB(&p, i % 2 ? "t/1" : "t/2", "x", 1, i);
+	IS(a.port.session->queue_count + b.port.session->queue_count, 2);
+	session_close(&b.port, 0, 0);
+	b.n = a.n = 0;
+	/* a has t/1, t/1 sent and one more waiting; b, away, the others */
+	REGRANT(&a, "$share/g/t/#", .inner = { "t/2" });
+	IS(home->counters.dropped_rights, 0);
+	IS(home->counters.dropped_ended, 0);
+	IS(home->counters.moved_in_group, 3);
+	IS(b.port.session == NULL, true);
+	member(&b, "b", (struct terms){ .expiry = 60, .window = 10 });
+	IS(session_find(customer_find(home, 7), STR("b"))->queue_count, 0);
+	IS(home->counters.delivered, 4 + 4);
+	end();
+}
+
 static void members_take_turns(void)
 {
 	begin();
@@ -231,11 +251,11 @@ static void names_that_are_no_group_are_refused(void)
 	end();
 }
 
-RUN(members_take_turns, a_member_that_takes_it_now_comes_first,
-    a_connected_member_comes_before_one_that_is_away, qos_1_waits_for_a_member_that_is_away,
-    only_members_whose_rights_match_are_chosen, groups_with_other_names_or_filters_are_apart,
-    a_group_of_another_customer_is_another_group, retained_messages_are_not_sent_to_a_group,
-    what_a_leaving_member_did_not_get_goes_to_the_others,
+RUN(what_a_member_may_not_have_any_more_goes_to_one_who_may, members_take_turns,
+    a_member_that_takes_it_now_comes_first, a_connected_member_comes_before_one_that_is_away,
+    qos_1_waits_for_a_member_that_is_away, only_members_whose_rights_match_are_chosen,
+    groups_with_other_names_or_filters_are_apart, a_group_of_another_customer_is_another_group,
+    retained_messages_are_not_sent_to_a_group, what_a_leaving_member_did_not_get_goes_to_the_others,
     what_was_sent_stays_with_a_member_that_unsubscribes,
     what_was_sent_and_not_acknowledged_goes_on_when_the_session_ends,
     qos_2_that_was_sent_goes_to_nobody_else, a_session_that_waits_keeps_what_it_was_sent,
