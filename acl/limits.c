@@ -97,7 +97,7 @@ const struct limit_row limit_rows[LIMIT_COUNT] = {
 	Q(WILLS, "mqtt_wills", "Wills of a customer sent per second", "core.will_rate", 0, 10000000,
 	  0, LIVE, CUSTOMER, "core/will.c"),
 	Q(API_CALLS, "api_calls", "REST calls per minute",
-	  "admin.api_calls_per_token, admin.api_calls_per_customer", 1, 10000000, 0, LIVE, BY_ADMIN,
+	  "admin.api_calls_per_token, admin.api_calls_per_customer", 0, 10000000, 0, LIVE, BY_ADMIN,
 	  "admin/calls.c"),
 	Q(TOKENS, "tokens_count", "tokens of a customer", "admin.tokens_per_customer", 0, 1000000,
 	  0, LIVE, CUSTOMER_BY_ADMIN, "admin/rest_tokens.c"),

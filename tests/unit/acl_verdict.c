@@ -32,7 +32,7 @@ static void a_whole_token_is_read(void)
 	            "\"ttl\":0,\"accessed\":1,\"created\":1,"
 	            "\"access\":{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"a/"
 	            "#\",\"actions\":[\"publish\"]}]},\"ips\":\"10.0.*\","
-	            "\"limits\":{\"mqtt_sessions\":4,\"api_calls\":\"whatever\"},"
+	            "\"limits\":{\"mqtt_sessions\":4,\"webhooks_count\":\"whatever\"},"
 	            "\"customer_limits\":{\"mqtt_sessions\":40},"
 	            "\"server_limits\":{\"mqtt_sessions\":400},"
 	            "\"info\":\"my token\",\"metadata\":{}}");

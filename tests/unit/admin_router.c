@@ -548,6 +548,13 @@ static void all_tokens_of_a_customer_share_its_calls_and_others_do_not(void)
 	IS(calls(GAMMA, 20), 10); /* an account below counts by itself */
 	IS(calls(ALPHA, 5), 5);
 	IS(w.rest.calls.refused, 20);
+	IS(ASK(&w, HTTP_PUT, "/platform/subaccounts/3", w.key[ALPHA],
+	       .body = "{\"limits\":{\"api_calls\":0}}"),
+	   200);
+	clock_shift(3600000, 0);
+	IS(calls(GAMMA, 5), 0); /* nothing is allowed */
+	IS(calls(BETA, 5), 5);
+	clock_shift(0, 0);
 	world_close(&w);
 }
 
