@@ -35,6 +35,7 @@ inbound_max = 20
 inbound_expiry = 1s
 will_rate = 2
 """
+# link_high: so much may wait in the core for a proxy that has no CPU just now
 FLAT = """[proxy]
 workers = 2
 subscribe_rate = 0
@@ -42,6 +43,7 @@ subscriptions_max = 10000
 filters_per_subscribe = 200
 [core]
 subscriptions = 10000
+link_high = 1m
 """
 # as shipped, but that a flood of SUBSCRIBE is not slowed down
 SHIPPED = """[proxy]
