@@ -484,10 +484,16 @@ bool conn_flush(struct conn *c)
 	return c->done;
 }
 
+/* Much waits, here or in all: what waits only for the end of the turn must not. */
+static bool eager(const struct conn *c)
+{
+	return c->waiting >= EAGER || c->worker->waiting > (size_t)config_of(c)->waiting_bytes;
+}
+
 void conn_wrote(struct conn *c)
 {
 	charge_waiting(c);
-	if (c->waiting >= EAGER && !c->writing && conn_flush(c))
+	if (!c->writing && eager(c) && conn_flush(c))
 		conn_touch(c);
 }
 

@@ -144,8 +144,10 @@ static bool has_room(struct conn *c, const struct link_entry *e, size_t size)
 {
 	const struct proxy_config *f = c->worker->config;
 	size_t waiting = buf_len(&c->out);
-	/* attack R16: all slow readers together */
-	bool full = c->worker->waiting + size > (size_t)f->waiting_bytes;
+	/* attack R16: all slow readers together. Who takes what he is sent is none, and loses
+	 * nothing for what waits for others; twice the limit is the end for him too. */
+	size_t most = (size_t)f->waiting_bytes * (c->writing ? 1 : 2);
+	bool full = c->worker->waiting + size > most;
 
 	if ((e->flags & LINK_QOS) == 0) {
 		if (!full && (waiting <= (size_t)f->out_high || !c->core_paused))

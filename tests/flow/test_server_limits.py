@@ -7,7 +7,7 @@ import time
 
 import pytest
 from endpoint import Endpoint, Pair
-from rawmqtt import CONNACK, DISCONNECT, PUBACK, PUBLISH, UNSUBACK, Closed, Raw, connect, open_client, packet, publish, unsubscribe
+from rawmqtt import CONNACK, DISCONNECT, PUBACK, PUBLISH, UNSUBACK, Closed, Raw, ack, connect, open_client, packet, publish, unsubscribe
 from stack import SLOW, Stack, wait_for
 
 V = pytest.mark.parametrize("version", [4, 5])
@@ -119,6 +119,26 @@ def test_what_waits_for_all_slow_readers_together_has_a_limit(few, version):
         assert SLOW > 1 or resident(few) - before < 8 << 20    # four times 15 MB was sent
         p.publish("small", "yes")
         assert w.expect(PUBLISH).payload == b"yes"
+    for c in slow:
+        c.close()
+
+
+@V
+@pytest.mark.parametrize("qos", [0, 1])
+def test_over_that_limit_who_reads_still_gets_everything(few, version, qos):
+    token = few.new_customer().token()
+    wait_for(lambda: accepted(few.port, token, version), 5).close()
+    slow = [deaf(few, token, version, 0) for _ in range(4)]
+    with open_client(few.port, token, "", version) as p, open_client(few.port, token, "", version) as w:
+        w.subscribe(("big", qos))
+        for i in range(150):
+            p.publish("big", b"%03d" % i + b"x" * 100000, qos=qos, pid=i + 1)
+            if qos:
+                p.expect(PUBACK)
+            got = w.expect(PUBLISH)
+            assert got.payload[:3] == b"%03d" % i
+            if qos:
+                w.send(ack(PUBACK, got.pid, version=version))
     for c in slow:
         c.close()
 
