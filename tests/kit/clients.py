@@ -151,7 +151,12 @@ class MosquittoSub:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(10)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            # its handler of SIGTERM takes the library's mutexes (with -d, the log's), which the interrupted code may hold
+            self.process.kill()
+            self.process.wait(10)
         self.reader.join(5)
 
     def __enter__(self):
