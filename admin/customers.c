@@ -298,20 +298,26 @@ int customers_within(struct db *db, uint64_t ancestor, uint64_t id)
 	return one_number(&q, &v);
 }
 
+static int one_truth(struct db_q *q, uint64_t id, bool *out)
+{
+	int64_t v;
+	int err;
+
+	db_int(q, (int64_t)id);
+	err = one_number(q, &v);
+	if (!err)
+		*out = v != 0;
+	return err;
+}
+
 int customers_blocked(struct db *db, uint64_t id, bool *out)
 {
 	struct db_q q = db_start(
 	    db,
 	    "SELECT max(c.enabled = 0 OR c.blocked <> 0) FROM customer_branch b "
 	    "JOIN customer c ON c.id = b.ancestor WHERE b.descendant = ? GROUP BY b.descendant");
-	int64_t v;
-	int err;
 
-	db_int(&q, (int64_t)id);
-	err = one_number(&q, &v);
-	if (!err)
-		*out = v != 0;
-	return err;
+	return one_truth(&q, id, out);
 }
 
 int customers_branch(struct db *db, uint64_t id, void (*visit)(void *arg, uint64_t cid), void *arg)
@@ -352,12 +358,6 @@ int customers_limits(struct db *db, uint64_t id, json_t *given, json_t *lowest)
 int customers_extensions(struct db *db, uint64_t id, bool *out)
 {
 	struct db_q q = db_start(db, "SELECT flespi_extensions FROM customer WHERE id = ?");
-	int64_t v;
-	int err;
 
-	db_int(&q, (int64_t)id);
-	err = one_number(&q, &v);
-	if (!err)
-		*out = v != 0;
-	return err;
+	return one_truth(&q, id, out);
 }

@@ -1,25 +1,6 @@
 /* core_replay.c - retained messages for new subscriptions: which, when, in slices, over the end of
  * a connection. */
-#include "tests/unit/core_help.h"
-
-static struct client a, p;
-
-static void begin(void)
-{
-	world_begins();
-	a.n = p.n = 0;
-	a.full = p.full = false;
-	OPEN(&p, .id = "p");
-	OPEN(&a, .id = "a", .expiry = 60);
-}
-
-static void end(void)
-{
-	if (a.port.session)
-		session_close(&a.port, 0, 0);
-	session_close(&p.port, 0, 0);
-	world_ends();
-}
+#include "tests/unit/core_pair.h"
 
 /* ---- Retained ---- */
 static void a_retained_message_comes_to_a_new_subscription(void)

@@ -1,24 +1,5 @@
 /* core_subscription.c - subscriptions: options, sets of inner filters, REGRANT, limits. */
-#include "tests/unit/core_help.h"
-
-static struct client a, p;
-
-static void begin(void)
-{
-	world_begins();
-	a.n = p.n = 0;
-	a.full = p.full = false;
-	OPEN(&p, .id = "p");
-	OPEN(&a, .id = "a", .expiry = 60);
-}
-
-static void end(void)
-{
-	if (a.port.session)
-		session_close(&a.port, 0, 0);
-	session_close(&p.port, 0, 0);
-	world_ends();
-}
+#include "tests/unit/core_pair.h"
 
 /* ---- SUBSCRIBE ---- */
 static void a_subscription_is_granted_what_it_asked_for(void)
