@@ -1,8 +1,11 @@
 /* transport_ws.c - WebSocket between the bytes below, TCP or TLS, and the plain bytes of MQTT. The
  * languages are wire/upgrade.h and wire/ws.h; here is who is let in, what is answered, and when.
  *
- * What MQTT says in one turn leaves as one binary frame: its header is put into `out`, before the
- * bytes. What we say ourselves waits in `say` until the frame before it is whole. */
+ * Each packet leaves as a binary frame of its own, all frames of a turn in one write. Several
+ * packets might share a frame [MQTT-6.0.0-2], and that would be cheaper; but paho's C library
+ * (1.3.11) takes the first of them and leaves the others until something else arrives, and some
+ * clients for browsers take a frame for a packet. The headers are put into `out`, between the
+ * packets. What we say ourselves waits in `say` until the frame before it is whole. */
 #include "base/base.h"
 #include "proxy/transport.h"
 
@@ -14,6 +17,7 @@
 #include "proxy/listen.h"
 #include "proxy/transport_tls.h"
 #include "proxy/worker.h"
+#include "wire/mqtt_read.h"
 #include "wire/ws.h"
 
 enum {
@@ -306,20 +310,43 @@ static unsigned close_code(uint8_t reason)
 	}
 }
 
-/* What MQTT has added since the last time becomes a frame. */
+/* The size of the packet that these bytes begin with. */
+static size_t packet_size(const uint8_t *p, size_t n)
+{
+	struct mqtt_head h;
+
+	if (mqtt_head_read(str_make(p, n), &h) != PARSE_OK)
+		return n;
+	return size_min(n, h.size + (size_t)h.remaining);
+}
+
+/* Each packet that MQTT has added since the last time becomes a frame. */
 static bool frame_out(struct web *w, struct buf *out)
 {
-	size_t n = buf_len(out) - w->framed, head = ws_head_size(n);
-	uint8_t *payload;
+	size_t n = buf_len(out) - w->framed, heads = 0;
+	uint8_t *to, *from;
 
+	for (size_t at = 0, size; at < n; at += size) {
+		size = packet_size(buf_data(out) + w->framed + at, n - at);
+		heads += ws_head_size(size);
+	}
 	if (n == 0)
 		return true;
-	if (!buf_reserve(out, head))
+	if (!buf_reserve(out, heads))
 		return false;
-	payload = out->p + out->head + w->framed;
-	memmove(payload + head, payload, n);
-	buf_commit(out, head);
-	MUST(ws_head_before(payload + head, n) == head);
+	to = out->p + out->head + w->framed;
+	from = to + heads;
+	memmove(from, to, n);
+	buf_commit(out, heads);
+	for (size_t size; n; n -= size, from += size) {
+		size = packet_size(from, n);
+		to +=
+		    ws_head_size(size); /* never beyond from: the heads of the others are between */
+		memmove(to, from, size);
+		(void)ws_head_before(to, size);
+		to += size;
+	}
+	MUST(to == from);
 	w->framed = buf_len(out);
 	return true;
 }
