@@ -19,19 +19,30 @@ def stack(tmp_path_factory):
     s.stop()
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "one_door(why): the test, or all of its file, runs once instead of on each door")
+
+
 def pytest_generate_tests(metafunc):
-    """A module with `every_door = True` runs all its tests that use the stack on each door of MBUS_DOORS."""
-    if getattr(metafunc.module, "every_door", False) and "stack" in metafunc.fixturenames:
+    """Each flow and attack test runs on each door of MBUS_DOORS; one that has a door of its own, or none, says @pytest.mark.one_door(why)."""
+    if metafunc.definition.path.parent.name in ("flow", "attack") and not metafunc.definition.get_closest_marker("one_door"):
         metafunc.parametrize("door", doors.ALL, indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """With --dist loadgroup: a file's tests on one door are for one process, which starts the stacks of that file once."""
+    for item in items:
+        where = getattr(item, "callspec", None) and item.callspec.params.get("door", "")
+        item.add_marker(pytest.mark.xdist_group("%s %s" % (item.path.name, where or "")))
 
 
 @pytest.fixture(autouse=True)
 def door(request):
-    """The door that stack.port leads to in this test."""
-    name = getattr(request, "param", "tcp")
-    if "stack" in request.fixturenames:
-        request.getfixturevalue("stack").door = name
-    return name
+    """The door of this test: where .port of every Stack, Pair and Proxy leads."""
+    doors.current = getattr(request, "param", "tcp")
+    yield doors.current
+    doors.current = "tcp"
 
 
 @pytest.fixture(autouse=True)

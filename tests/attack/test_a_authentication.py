@@ -325,6 +325,7 @@ def test_A20_random_keys_are_refused_before_any_look_up(stack, customer):
     assert code(stack.port, token) == 0
 
 
+@pytest.mark.one_door("which verdicts are kept is decided behind the doors; a quarter of a minute each")
 def test_A20_a_flood_of_wrong_keys_does_not_push_out_a_good_one(pair, endpoint):
     endpoint.answer = lambda auth: endpoint.good() if "good" in auth else (401, {"Content-Type": "application/json"}, b'{"errors":[]}')
     with open_client(pair.port, "good", "keeper") as c:

@@ -10,6 +10,8 @@ import pytest
 from rawmqtt import connect, open_client, text, varint
 from stack import ROOT, SLOW, Stack
 
+pytestmark = pytest.mark.one_door("counts the bytes of a parser; that the rows hold on each door is in test_p_protocol.py")
+
 COUNT = int(os.environ.get("MBUS_CONNECTS", "2000"))
 PARTS = 10
 BOUND_KIB = 512    # what one part may differ from another by chance

@@ -10,8 +10,6 @@ import pytest
 from rawmqtt import (AUTH, CONNACK, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE,
                      Closed, Raw, ack, connect, disconnect, open_client, packet, publish, subscribe, text, unsubscribe, varint)
 
-every_door = True
-
 V = pytest.mark.parametrize("version", [4, 5])
 
 

@@ -5,8 +5,6 @@ import time
 import pytest
 from rawmqtt import CONNACK, DISCONNECT, PUBACK, PUBLISH, Raw, ack, connect, open_client, publish, unsubscribe, UNSUBACK
 
-every_door = True
-
 V = pytest.mark.parametrize("version", [4, 5])
 
 

@@ -18,6 +18,8 @@ from proxy import Proxy
 from rawmqtt import CONNACK, PINGRESP, Closed, Raw, connect, open_client, packet
 from stack import SLOW, Stack, wait_for
 
+pytestmark = pytest.mark.one_door("TLS: each test names its doors")
+
 TLS_DOORS = pytest.mark.parametrize("where", ["tls", "wss"])
 
 

@@ -13,6 +13,8 @@ from doors import (BINARY, CLOSE, PING, PONG, TEXT, Refused, WebSocket, connect_
 from rawmqtt import CONNACK, PINGRESP, PUBLISH, Closed, Raw, connect, open_client, packet, publish, subscribe
 from stack import SLOW, Stack
 
+pytestmark = pytest.mark.one_door("WebSocket, and who stands in front: each test names its doors")
+
 WEB = pytest.mark.parametrize("where", ["ws", "wss"])
 PINGREQ = packet(12)
 
@@ -239,19 +241,23 @@ def test_W16_frame_borders_mean_nothing(stack, customer, where):
     assert (PONG, b"between") in ws.frames
 
 
-def test_all_packets_of_a_turn_are_one_frame(stack, customer):
-    c, ws = opened(stack, "ws", customer.token())
+@WEB
+def test_each_packet_is_a_frame_of_its_own(stack, customer, where):
+    """Clients exist that read one packet of a frame, or take a frame for a packet."""
+    c, ws = opened(stack, where, customer.token())
+    sizes = [0, 1, 121, 122, 123, 124, 125, 126, 1000, 65520, 65526, 65530, 65531, 65532, 65540, 100000]
     c.subscribe("many")
     before = len(ws.frames)
     with open_client(stack.port, customer.token()) as p:
-        p.send(b"".join(publish("many", b"x" * 100) for _ in range(500)))
-        got = [c.expect(PUBLISH) for _ in range(500)]
-    assert len(got) == 500 and len(ws.frames) - before < 100
+        p.send(b"".join(publish("many", b"%d" % n + b"x" * n) for n in sizes * 5))
+        got = [c.expect(PUBLISH) for _ in sizes * 5]
+    assert [g.payload for g in got] == [b"%d" % n + b"x" * n for n in sizes * 5]
+    assert len(ws.frames) - before == len(got)
     c.send(b"".join(PINGREQ for _ in range(200)))
     before = len(ws.frames)
     for _ in range(200):
         c.expect(PINGRESP)
-    assert len(ws.frames) - before < 20
+    assert len(ws.frames) - before == 200
 
 
 @WEB

@@ -177,7 +177,8 @@ static void connect_command(const json_t *c)
 		will.qos = number_of(w, "qos");
 		o.will = &will;
 	}
-	if (strncmp(text_of(c, "url"), "ssl", 3) == 0) {
+	if (strncmp(text_of(c, "url"), "ssl", 3) == 0 ||
+	    strncmp(text_of(c, "url"), "wss", 3) == 0) {
 		ssl.trustStore = text_of(c, "ca");
 		ssl.enableServerCertAuth = 1;
 		ssl.verify = 1;

@@ -4,8 +4,6 @@ from clients import Paho
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from rawmqtt import CONNACK, DISCONNECT, PUBACK, PUBLISH, PUBREC, Raw, connect, open_client, publish
 
-every_door = True
-
 
 @pytest.mark.parametrize("version", [3, 4, 5])
 def test_a_publish_grant_lets_publish_and_nothing_else(stack, customer, version):

@@ -9,6 +9,8 @@ import pytest
 from doors import port
 from stack import ROOT, SLOW
 
+pytestmark = pytest.mark.one_door("a browser has the WebSocket doors only")
+
 
 def fingerprint(cert):
     key = subprocess.run("openssl x509 -in '%s' -noout -pubkey | openssl pkey -pubin -outform der" % cert, shell=True, capture_output=True, check=True).stdout

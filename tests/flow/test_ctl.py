@@ -3,8 +3,11 @@ import json
 import os
 import subprocess
 
+import pytest
 from rawmqtt import open_client
 from stack import BUILD, SLOW, wait_for
+
+pytestmark = pytest.mark.one_door("mbusctl speaks to the REST API")
 
 
 def ctl(stack, customer, *args, fail=False, key=None):

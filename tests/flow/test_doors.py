@@ -9,8 +9,6 @@ from clients import MosquittoSub, MqttJs, Paho, mosquitto_pub
 from doors import connect_door, read_all
 from stack import BUILD, ROOT, SLOW
 
-every_door = True
-
 
 @pytest.mark.parametrize("version", [3, 4, 5])
 def test_every_client_hears_every_other(stack, customer, version):
@@ -47,6 +45,7 @@ def test_every_door_answers_on_both_families(stack):
         connect_door(stack.port, host).close()
 
 
+@pytest.mark.one_door("files")
 def test_the_throwaway_keys_are_private_and_kept(stack):
     folder = os.path.join(stack.state, "tls")
     before = {}
@@ -70,6 +69,7 @@ def proxy_config(tmp_path, *lines):
     return str(path)
 
 
+@pytest.mark.one_door("a configuration")
 @pytest.mark.parametrize("lines,says", [
     (["mqtts = 127.0.0.1:0"], "tls_cert"), (["wss = 127.0.0.1:0"], "tls_cert"), (["mqtts = 127.0.0.1:0", "tls_cert = /nowhere", "tls_key = /nowhere"], "/nowhere"),
     (["mqtts = 127.0.0.1:0", "tls_cert = a, b", "tls_key = a"], "tls_"), (["ws = nonsense"], "nonsense"), (["mqtt ="], "no door"),
@@ -79,6 +79,7 @@ def test_a_wrong_door_stops_the_start_and_is_named(tmp_path, lines, says):
     assert r.returncode == 1 and says in r.stderr and len([x for x in r.stderr.splitlines() if "ERROR" in x]) == 1, r.stderr
 
 
+@pytest.mark.one_door("opens doors of its own")
 def test_several_addresses_of_a_kind(tmp_path):
     config = proxy_config(tmp_path, "mqtt = 127.0.0.1:0, 127.0.0.2:0", "ws = 127.0.0.1:0,127.0.0.3:0", "workers = 2")
     with subprocess.Popen([os.path.join(BUILD, "mbus-proxy"), "--config", config], stderr=subprocess.PIPE, text=True) as p:

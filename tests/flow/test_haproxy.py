@@ -11,6 +11,8 @@ from doors import Port
 from proxy import Proxy
 from stack import SLOW, wait_for
 
+pytestmark = pytest.mark.one_door("haproxy in front: each test names its doors")
+
 CLIENT = "127.0.0.5"        # where the client comes from; haproxy itself comes from 127.0.0.1
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 

@@ -1,5 +1,5 @@
-"""Clients that nobody here wrote, each in both versions, each with all that it can do: one test per cell of (client, version) x (sessions,
-Wills, shared subscriptions); QoS 2 across a reconnect is in test_interop_qos2.py, large payloads in test_interop_large.py."""
+"""Clients that nobody here wrote, each in both versions, on each door that it speaks to, each with all that it can do: one test per cell of (client, version,
+door) x (sessions, Wills, shared subscriptions); QoS 2 across a reconnect is in test_interop_qos2.py, large payloads in test_interop_large.py."""
 import subprocess
 
 import pytest
@@ -77,36 +77,13 @@ def test_members_of_a_group_share_the_messages(stack, customer, made, name, vers
     assert len(got[0]) == len(got[1]) == 10
 
 
-# ---- Over TLS; what stands in test_doors.py is not said again ----
+# ---- Without the authority ----
 
-@pytest.mark.parametrize("version", [4, 5])
-@pytest.mark.parametrize("name", ["mosquitto", "mosquitto_rr", "paho-c"])
-def test_a_client_with_the_authority_is_served_over_tls(stack, customer, made, name, version):
-    stack.door = "tls"
-    port, ca = int(stack.port), stack.port.ca
-    stack.door = "tcp"
-    other = Other(stack, made.token, "t", "ask")
-    c = made(name, port, version, "over-tls", ca=ca)
-    if name == "mosquitto_rr":
-        c.open(request="over TLS")
-        assert other.message().payload == b"over TLS"
-        other.publish("answer", "answered")
-        assert c.message() == ("answer", "answered")
-        return
-    c.open(topic="back", qos=1)
-    c.publish("t", "over TLS")
-    assert other.message().payload == b"over TLS"
-    other.publish("back", "answered")
-    assert c.message() == ("back", "answered")
-
-
+@pytest.mark.one_door("TLS")
 @pytest.mark.parametrize("version", [4, 5])
 @pytest.mark.parametrize("name", ["mosquitto", "paho-c", "mqttjs"])
 def test_a_client_without_the_authority_does_not_trust_us(stack, customer, tmp_path, name, version):
-    stack.door = "tls"
-    port = int(stack.port)
-    stack.door = "tcp"
-    token = customer.token()
+    port, token = stack.ready["mqtts"], customer.token()
     if name == "mosquitto":
         r = subprocess.run(["mosquitto_pub", "-h", "localhost", "-p", str(port), "-u", token, "-V", VERSIONS[version], "-t", "t", "-m", "m", "--capath", str(tmp_path)],
                            capture_output=True, text=True, timeout=30 * SLOW)

@@ -4,7 +4,7 @@ import random
 import subprocess
 
 import pytest
-from clients import VERSIONS, mosquitto_pub
+from clients import VERSIONS, mosquitto_at, mosquitto_pub
 from interop import Made, Other, each
 from stack import SLOW, Stack
 
@@ -62,6 +62,6 @@ def test_more_than_a_packet_may_hold_does_not_pass_from_mosquitto_pub(stack, cus
     other = Other(stack, token, "large")
     mosquitto_pub(stack.port, token, "large", "x" * 120000, version, 1)
     assert len(other.message().payload) == 120000
-    r = subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(int(stack.port)), "-u", token, "-V", VERSIONS[version], "-t", "large", "-q", "1", "-s"],
+    r = subprocess.run(["mosquitto_pub", *mosquitto_at(stack.port), "-u", token, "-V", VERSIONS[version], "-t", "large", "-q", "1", "-s"],
                        input=text_of(300 << 10), capture_output=True, text=True, timeout=30 * SLOW)
     assert other.rest() == [] and (r.returncode or version == 5)    # with MQTT 5 it knows our limit, and says nothing at all

@@ -17,6 +17,8 @@ from rawmqtt import Raw, connect, open_client
 from stack import BUILD, SLOW, wait_for
 from test_drain import Knocking
 
+pytestmark = pytest.mark.one_door("each test opens doors of its own")
+
 
 # ---- Socket activation ----
 

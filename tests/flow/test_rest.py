@@ -7,6 +7,8 @@ import urllib.parse
 import pytest
 from stack import wait_for
 
+pytestmark = pytest.mark.one_door("REST")
+
 
 def errors(answer):
     return [e["reason"] for e in answer["errors"]]

@@ -11,6 +11,8 @@ import pytest
 from rawmqtt import DISCONNECT, PUBLISH, open_client
 from stack import BUILD, ROOT, SLOW, Stack, wait_for
 
+pytestmark = pytest.mark.one_door("starting and stopping")
+
 PROGRAMS = ("mbus-core", "mbus-proxy", "mbus-admin")
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from doors import connect_door
 from endpoint import Endpoint, Pair
 from rawmqtt import CONNACK, DISCONNECT, PUBACK, PUBLISH, UNSUBACK, Closed, Raw, ack, connect, open_client, packet, publish, unsubscribe
 from stack import SLOW, Stack, wait_for
@@ -34,11 +35,10 @@ def few(tmp_path_factory):
 
 
 def accepted(port, token, version):
-    c = Raw(port, version)
     try:
+        c = Raw(port, version)
         return c if c.connect("", token).code == 0 else None
-    except (Closed, ConnectionResetError, BrokenPipeError):
-        c.close()
+    except (Closed, ConnectionError):
         return None
 
 
@@ -95,7 +95,7 @@ def small_socket(port):
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     s.connect(("127.0.0.1", int(port)))
-    return s
+    return connect_door(port, sock=s)
 
 
 def resident(stack):

@@ -7,8 +7,6 @@ from clients import MosquittoSub, MqttJs, Paho, mosquitto_pub
 from rawmqtt import DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ack, disconnect, open_client
 from stack import SLOW, wait_for
 
-every_door = True
-
 
 @pytest.mark.parametrize("version", [3, 4, 5])
 @pytest.mark.parametrize("qos", [0, 1, 2])

@@ -8,6 +8,8 @@ from certs import Authority
 from proxy import Proxy
 from stack import SLOW
 
+pytestmark = pytest.mark.one_door("TLS")
+
 SUITES_12 = {"ECDHE-%s-%s" % (key, how) for key in ("ECDSA", "RSA") for how in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")}
 SUITES_13 = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
 GROUPS = {"X25519", "P-256", "P-384"}

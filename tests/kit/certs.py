@@ -1,12 +1,27 @@
 """A certificate authority for tests, by the openssl command."""
+import atexit
+import functools
 import os
+import shutil
 import subprocess
+import tempfile
+
+from stack import ROOT
 
 
 def run(*words, **more):
     r = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, **more)
     assert r.returncode == 0, (words, r.stderr)
     return r.stdout
+
+
+@functools.cache
+def throwaway():
+    """Folder with ca.pem, server.pem and server.key for this machine, as `make run` makes them; gone with this process."""
+    folder = tempfile.mkdtemp(prefix="mbus-certs-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    subprocess.run([os.path.join(ROOT, "scripts", "certs"), folder], check=True, stdout=subprocess.DEVNULL)
+    return folder
 
 
 class Authority:

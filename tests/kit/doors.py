@@ -12,6 +12,7 @@ from stack import SLOW
 KEYS = {"tcp": "mqtt", "tls": "mqtts", "ws": "ws", "wss": "wss"}     # door -> key of ready.json
 ALL = tuple(d for d in os.environ.get("MBUS_DOORS", "tcp,tls,ws,wss").split(",") if d)
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+current = "tcp"         # the door of the test that runs (tests/conftest.py)
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -20,7 +21,9 @@ class Port(int):
     door, ca, ready = "tcp", None, None
 
 
-def port(ready, door="tcp"):
+def port(ready, door=None):
+    """ready: the ports by their keys, and the authority. Without a door, the one of the test."""
+    door = door or current
     p = Port(ready[KEYS[door]])
     p.door, p.ca, p.ready = door, ready.get("ca"), ready
     return p
@@ -53,8 +56,8 @@ def context(ca, alpn=None, cert=None, **more):
     return c
 
 
-def dial(port_number, host="127.0.0.1", timeout=10):
-    s = socket.create_connection((host, port_number), timeout=timeout * SLOW)
+def dial(port_number, host="127.0.0.1", timeout=10, source=None):
+    s = socket.create_connection((host, port_number), timeout=timeout * SLOW, source_address=(source, 0) if source else None)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
 
@@ -216,16 +219,34 @@ class WebSocket:
         out, self.plain = self.plain, b""
         return out
 
+    def fileno(self):
+        return self.sock.fileno()
+
     def close(self):
         self.sock.close()
 
 
-def connect_door(p, host="127.0.0.1", **more):
-    """A socket to this door, all handshakes done. more: of the upgrade."""
+def waiting(s):
+    """Is there something to read that select() does not see?"""
+    if isinstance(s, WebSocket):
+        return bool(s.plain or s.data) or waiting(s.sock)
+    return isinstance(s, ssl.SSLSocket) and s.pending() > 0
+
+
+def connect_door(p, host="127.0.0.1", sock=None, **more):
+    """A socket to this door, all handshakes done. sock: a connection that is there already. more: of the upgrade. ConnectionError if the door closes
+    without a word, whichever handshake it was in."""
     door = getattr(p, "door", "tcp")
-    s = dial(int(p), host)
-    if is_tls(door):
-        s = tls(s, p.ca)
-    if is_ws(door):
-        s = WebSocket(s, **more)
+    s = sock or dial(int(p), host)
+    try:
+        if is_tls(door):
+            s = tls(s, p.ca)
+        if is_ws(door):
+            s = WebSocket(s, **more)
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as e:
+        raise ConnectionResetError("in the handshake") from e
+    except Refused as e:
+        if e.status:
+            raise
+        raise ConnectionResetError("in the upgrade") from e
     return s

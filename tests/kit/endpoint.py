@@ -7,6 +7,8 @@ import subprocess
 import threading
 import time
 
+import doors
+from certs import throwaway
 from stack import BUILD, free_offset, wait_for
 
 
@@ -75,20 +77,29 @@ class Pair:
 
     def start(self):
         os.makedirs(self.state, mode=0o700, exist_ok=True)
-        self.port = 1883 + free_offset()
+        offset, certs = free_offset(), throwaway()
+        self.ready = {key: offset + usual for key, usual in (("mqtt", 1883), ("mqtts", 8883), ("ws", 80), ("wss", 443))}
+        doors_ = "".join("%s = 127.0.0.1:%d\n" % x for x in self.ready.items())
+        self.ready["ca"] = certs + "/ca.pem"
         # pytest's folders are deep and a socket's path is short
-        self.sockets = "/tmp/mbus-pair-%d" % self.port
+        self.sockets = "/tmp/mbus-pair-%d" % offset
         os.makedirs(self.sockets, mode=0o700)
         path = os.path.join(self.state, "mbus.conf")
         with open(path, "w") as f:
-            f.write("[core]\ndir = %s\n[proxy]\nworkers = 2\nmqtt = 127.0.0.1:%d\ncore_dir = %s\nauth_url = http://127.0.0.1:%d/auth/info\nauth_key_form = any\n%s\n"
-                    % (self.sockets, self.port, self.sockets, self.endpoint.port, self.config))
+            f.write("[core]\ndir = %s\n[proxy]\nworkers = 2\n%stls_cert = %s/server.pem\ntls_key = %s/server.key\ncore_dir = %s\n"
+                    "auth_url = http://127.0.0.1:%d/auth/info\nauth_key_form = any\n%s\n"
+                    % (self.sockets, doors_, certs, certs, self.sockets, self.endpoint.port, self.config))
         for name in ("core", "proxy"):
             with open(os.path.join(self.state, name + ".log"), "w") as log:
                 self.processes[name] = subprocess.Popen([os.path.join(BUILD, "mbus-" + name), "--config", path], stdout=log, stderr=subprocess.STDOUT)
             wait_for(lambda: "ev=ready" in self.log(name) or self.processes[name].poll() is not None, 20)
             assert self.processes[name].poll() is None, self.log(name)
         return self
+
+    @property
+    def port(self):
+        """Of the door that the test runs on."""
+        return doors.port(self.ready)
 
     def log(self, name):
         with open(os.path.join(self.state, name + ".log"), errors="replace") as f:

@@ -1,19 +1,24 @@
-"""Five clients that nobody here wrote behind one face, for tests/flow/test_interop*.py, and who stands on the other side.
+"""Five clients that nobody here wrote behind one face, for tests/flow/test_interop*.py, and who stands on the other side. Each speaks to the
+door that its port stands for (tests/kit/doors.py), over TLS with the authority.
 
 open() connects, .present tells what CONNACK said of the session (None: the client does not tell); message() is the next
 (topic, payload); cut() is a cable that breaks or a process that dies; visit() is open() and a goodbye. What a client cannot do, CANNOT says in words."""
 import json
 import os
 import queue
+import select
 import subprocess
 import threading
 
+import doors
 import pytest
-from clients import MqttJs, Paho, VERSIONS
+from clients import MqttJs, Paho, VERSIONS, mosquitto_at
 from rawmqtt import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ack, open_client
 from stack import BUILD, SLOW, wait_for
 
 CANNOT = {
+    ("mosquitto", "ws"): "libmosquitto 2.0 speaks no WebSocket",
+    ("mosquitto_rr", "ws"): "libmosquitto 2.0 speaks no WebSocket",
     ("mosquitto", "qos2 out"): "mosquitto_pub ends with its connection: nobody is left to send the second half",
     ("mosquitto_rr", "qos2 out"): "mosquitto_rr ends with its connection: nobody is left to send the second half",
     ("mosquitto_rr", "qos2 in"): "mosquitto_rr ends with its connection: nobody is left to take the second half",
@@ -24,8 +29,8 @@ CANNOT = {
 class Mosquitto:
     """mosquitto_sub in the background, mosquitto_pub once per message."""
 
-    def __init__(self, port, token, version, name, ca=None):
-        self.base = ["-h", "localhost" if ca else "127.0.0.1", "-p", str(int(port)), "-u", token, "-V", VERSIONS[version]] + (["--cafile", ca] if ca else [])
+    def __init__(self, port, token, version, name):
+        self.base = mosquitto_at(port) + ["-u", token, "-V", VERSIONS[version]]
         self.version, self.name, self.process, self.present = version, name, None, None
 
     def open(self, clean=True, expiry=0, will=None, topic="unused", qos=0, again=False, visit=False):
@@ -73,8 +78,8 @@ class Mosquitto:
 class MosquittoRr:
     """mosquitto_rr: says one request, prints one answer, ends. Here every open() is a request to "ask", and message() the answer."""
 
-    def __init__(self, port, token, version, name, ca=None):
-        self.base = Mosquitto(port, token, version, name, ca).base
+    def __init__(self, port, token, version, name):
+        self.base = Mosquitto(port, token, version, name).base
         self.version, self.name, self.process, self.present = version, name, None, None
 
     def open(self, clean=True, expiry=0, will=None, topic="answer", qos=0, request="?", again=False):
@@ -87,17 +92,17 @@ class MosquittoRr:
         return self
 
     def message(self, timeout=10):
-        out, err = self.process.communicate(timeout=timeout * SLOW)
-        assert self.process.returncode == 0, err
-        m = json.loads(out)
+        """Its first line: if the answer comes before its own SUBACK it prints it, asks all the same, and waits for another (2.0.11)."""
+        assert select.select([self.process.stdout], [], [], timeout * SLOW)[0], "no answer"
+        m = json.loads(self.process.stdout.readline())
         return m["topic"], m["payload"]
 
     cut, close = Mosquitto.cut, Mosquitto.close
 
 
 class PahoPython:
-    def __init__(self, port, token, version, name, ca=None):
-        self.port, self.token, self.version, self.name, self.ca, self.paho = port, token, version, name, ca, None
+    def __init__(self, port, token, version, name):
+        self.port, self.token, self.version, self.name, self.paho = port, token, version, name, None
 
     def open(self, clean=True, expiry=0, will=None, topic=None, qos=0, again=False):
         p = self.paho = Paho(self.port, self.token, self.name, self.version, clean, (will[0], will[1], 1) if will else None, expiry, connect=False)
@@ -162,7 +167,7 @@ class Lines:
 
 
 class Js(Lines):
-    def __init__(self, port, token, version, name, ca=None):
+    def __init__(self, port, token, version, name):
         self.port, self.token, self.version, self.name, self.driver = port, token, version, name, None
 
     def open(self, clean=True, expiry=0, will=None, topic=None, qos=0, again=False):
@@ -183,9 +188,11 @@ class PahoDriver(MqttJs):
 
 
 class PahoC(Lines):
-    def __init__(self, port, token, version, name, ca=None):
-        self.url = "%s://%s:%d" % ("ssl" if ca else "tcp", "localhost" if ca else "127.0.0.1", int(port))
-        self.token, self.version, self.name, self.ca, self.driver = token, version, name, ca, None
+    def __init__(self, port, token, version, name):
+        door = getattr(port, "door", "tcp")
+        self.ca = port.ca if doors.is_tls(door) else None
+        self.url = "%s://localhost:%d%s" % ({"tls": "ssl"}.get(door, door), port, "/mqtt" if doors.is_ws(door) else "")
+        self.token, self.version, self.name, self.driver = token, version, name, None
 
     def open(self, clean=True, expiry=0, will=None, topic=None, qos=0, again=False):
         more = {"will": {"topic": will[0], "payload": will[1], "qos": 1}} if will else {}
@@ -209,8 +216,10 @@ class Made(list):
         super().__init__()
         self.token = customer.token()
 
-    def __call__(self, name, port, version, id, **more):
-        self.append(CLIENTS[name](port, self.token, version, id, **more))
+    def __call__(self, name, port, version, id):
+        if doors.is_ws(getattr(port, "door", "tcp")):
+            can(name, "ws")
+        self.append(CLIENTS[name](port, self.token, version, id))
         return self[-1]
 
     def __enter__(self):

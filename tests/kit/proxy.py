@@ -8,14 +8,17 @@ from stack import BUILD, SLOW, wait_for
 
 
 class Proxy:
-    """lines: of [proxy]. What it says is in .log(); its first mqtt door is .port; on any port if lines name none."""
+    """lines: of [proxy]. What it says is in .log(). It has an mqtt door and the one that the test runs on, which is .port; on any port if lines name none."""
 
     def __init__(self, stack, folder, *lines, program=None, environment=None, preexec=None):
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.stack, self.lines = stack, list(lines)
-        if not any(x.split("=")[0].strip() == "mqtt" for x in lines):
-            self.lines.insert(0, "mqtt = 127.0.0.1:0")
+        named = {x.split("=")[0].strip() for x in lines}
+        for key in {"mqtt", doors.KEYS[doors.current]} - named:
+            self.lines.insert(0, key + " = 127.0.0.1:0")
+        if doors.is_tls(doors.current) and "tls_cert" not in named:
+            self.lines += ["tls_cert = %s/tls/server.pem" % stack.state, "tls_key = %s/tls/server.key" % stack.state]
         self.program = program or [os.path.join(BUILD, "mbus-proxy")]
         self.environment, self.preexec = environment, preexec
         self.process = self.file = None
@@ -41,8 +44,9 @@ class Proxy:
         """[{kind, host, port}] as its log says."""
         return [dict(w.split("=", 1) for w in x.split() if "=" in w) for x in self.log().splitlines() if "ev=listening" in x]
 
-    def door(self, kind="tcp", index=0):
-        """A port for the clients of the kit."""
+    def door(self, kind=None, index=0):
+        """A port for the clients of the kit; without a kind, of the door that the test runs on."""
+        kind = kind or doors.current
         p = doors.Port([d for d in self.listening() if d["kind"] == kind][index]["port"])
         p.door, p.ca, p.ready = kind, self.stack.ready.get("ca"), self.stack.ready
         return p

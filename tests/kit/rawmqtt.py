@@ -214,7 +214,10 @@ class Raw:
         self.data = b""
 
     def send(self, data):
-        self.sock.sendall(data)
+        try:
+            self.sock.sendall(data)
+        except ssl.SSLError as e:
+            raise BrokenPipeError(str(e)) from e
         return self
 
     def _fill(self, timeout):

@@ -1,8 +1,9 @@
 """A wire between a client and a door that is cut when a certain packet passes: what a real network does at the worst moment."""
+import select
 import socket
 import threading
 
-from doors import dial
+from doors import connect_door, waiting
 
 UP, DOWN = 0, 1
 
@@ -31,11 +32,23 @@ class Packets:
             self.data = self.data[whole:]
 
 
+def come(s):
+    """What has come, b"" at the end; None if it was for TLS itself (a ticket), which select() does not know."""
+    s.settimeout(0.05)
+    try:
+        return s.recv(65536)
+    except TimeoutError:
+        return None
+    finally:
+        s.settimeout(None)
+
+
 class Relay:
-    """Plain TCP. cut(DOWN, PUBREC): the next PUBREC to the client is lost, and the connection with it. .cuts counts."""
+    """Plain TCP on the client's side, the door that port stands for on the other. cut(DOWN, PUBREC): the next PUBREC to the client is lost, and the
+    connection with it. .cuts counts."""
 
     def __init__(self, port):
-        self.target = int(port)
+        self.target = port
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.lock = threading.Lock()
@@ -53,35 +66,38 @@ class Relay:
                 near, _ = self.listener.accept()
             except OSError:
                 return
-            far = dial(self.target)
-            far.settimeout(None)
-            for pair in ((near, far, UP), (far, near, DOWN)):
-                threading.Thread(target=self._pump, args=pair, daemon=True).start()
+            threading.Thread(target=self._carry, args=(near,), daemon=True).start()
 
-    def _pump(self, source, sink, direction):
-        packets = Packets()
+    def _carry(self, near):
+        """Both directions in one thread: a TLS socket is not for two."""
+        far = None
         try:
+            far = connect_door(self.target)
+            ways = {near: (far, UP, Packets()), far: (near, DOWN, Packets())}
             while True:
-                more = source.recv(65536)
-                if not more:
-                    break
-                for kind, whole in packets.take(more):
-                    with self.lock:
-                        lost = self.rule == (direction, kind)
-                        if lost:
-                            self.rule = None
-                            self.cuts += 1
-                    if lost:
+                for source in [far] if waiting(far) else select.select([near, far], [], [])[0]:
+                    sink, direction, packets = ways[source]
+                    more = come(source)
+                    if more == b"":
                         return
-                    sink.sendall(whole)
+                    for kind, whole in packets.take(more or b""):
+                        if self._lost(direction, kind):
+                            return
+                        sink.sendall(whole)
         except OSError:
             pass
         finally:
-            for s in (source, sink):
-                try:
-                    s.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+            for s in (near, far):
+                if s:
+                    s.close()
+
+    def _lost(self, direction, kind):
+        with self.lock:
+            if self.rule != (direction, kind):
+                return False
+            self.rule = None
+            self.cuts += 1
+            return True
 
     def close(self):
         self.listener.close()

@@ -54,7 +54,6 @@ class Stack:
         self.config = config
         self.workers = workers
         self.homes = homes
-        self.door = "tcp"
         self.process = None
         self.ready = None
         self.output = None
@@ -124,9 +123,9 @@ class Stack:
     # ---- REST ----
     @property
     def port(self):
-        """Of the door that the test runs on (tests/conftest.py)."""
+        """Of the door that the test runs on."""
         from doors import port
-        return port(self.ready, self.door)
+        return port(self.ready)
 
     @property
     def master(self):

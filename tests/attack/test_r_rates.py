@@ -1,0 +1,118 @@
+"""Attacks R14 and R16 to R19 of the attack table: too fast, too slow. Stacks: conftest.py."""
+import socket
+import time
+
+import pytest
+from rawmqtt import PUBACK, PUBLISH, SUBACK, Closed, ack, open_client, publish, subscribe
+from resources import MIB, alive, ends, memory, reset
+from stack import SLOW
+
+V = pytest.mark.parametrize("version", [4, 5])
+
+
+@V
+def test_R14_subscribing_has_a_rate(small, version):
+    with open_client(small.port, small.new_customer().token(), version=version) as c:
+        begin = time.monotonic()
+        for i in range(130):    # 100 at once, then 20 a second
+            c.send(subscribe("a", pid=i + 1, version=version))
+        for i in range(130):
+            assert c.expect(SUBACK).pid == i + 1
+        assert 1 < time.monotonic() - begin < 6 * SLOW
+        c.sync()
+
+
+@V
+def test_R16_a_customer_has_a_budget_of_what_goes_out_and_others_do_not_feel_it(flat, version):
+    customer, other = flat.new_customer(), flat.new_customer()
+    status, answer = flat.rest("PUT", "/platform/subaccounts/%d" % customer.cid, {"limits": {"mqtt_egress": 100000}})
+    assert status == 200, answer
+    token = customer.token()
+    with open_client(flat.port, token, "p", version) as p, open_client(flat.port, token, "zero", version) as zero, \
+            open_client(flat.port, token, "one", version) as one:
+        zero.subscribe("t")
+        one.subscribe(("t", 1))
+        begin = time.monotonic()
+        for i in range(60):
+            p.publish("t", b"%02d" % i + b"x" * 9998, qos=1, pid=i + 1).expect(PUBACK)    # 1.2 MB for two clients: ten seconds' worth and more
+        assert time.monotonic() - begin < 5 * SLOW    # the publisher is not held up
+        alive(flat, other)
+        assert len([m for m in zero.sync() if m.kind == PUBLISH]) < 30
+        got = []
+        while len(got) < 15:
+            m = one.expect(PUBLISH, 10)
+            got.append(int(m.payload[:2]))
+            one.send(ack(PUBACK, m.pid, version=version))
+        assert got == list(range(15)) and time.monotonic() - begin > 0.8    # none is lost, none comes sooner
+
+
+@V
+def test_R17_a_client_that_reads_nothing_is_closed_and_its_messages_are_not_piled_up(small, version):
+    customer = small.new_customer()
+    token = customer.token()
+    deaf = open_client(small.port, token, "deaf", version)
+    deaf.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.subscribe("big")
+    before = memory(small, "proxy"), memory(small, "core")
+    end, size = time.monotonic() + 20 * SLOW, b"x" * 200000
+    closes = small.log("proxy").count("why=slow-reader")
+    with open_client(small.port, token, "p", 5) as p:
+        while small.log("proxy").count("why=slow-reader") == closes and time.monotonic() < end:
+            p.publish("big", size)
+            p.sync()
+            time.sleep(0.01)
+    assert small.log("proxy").count("why=slow-reader") == closes + 1
+    assert memory(small, "proxy") - before[0] < 8 * MIB and memory(small, "core") - before[1] < 8 * MIB
+    deaf.close()
+    alive(small, customer)
+
+
+@V
+def test_R18_above_its_rate_a_client_is_read_slower_and_nothing_is_lost(small, version):
+    customer = small.new_customer()
+    with open_client(small.port, customer.token(limits={"mqtt_messages": 20}), "fast", version) as fast, open_client(small.port, customer.token(), "w") as w:
+        w.subscribe("t")
+        begin = time.monotonic()
+        fast.send(b"".join(publish("t", "%d" % i, version=version) for i in range(120)))
+        got = [w.expect(PUBLISH).payload for _ in range(100)]
+        assert time.monotonic() - begin < 0.8 * SLOW
+        got += [w.expect(PUBLISH).payload for _ in range(20)]
+        assert time.monotonic() - begin > 0.8
+        assert got == [b"%d" % i for i in range(120)]
+        fast.sync()
+    alive(small, customer)
+
+
+@V
+def test_R18_who_goes_on_above_its_rate_is_closed(small, version):
+    customer = small.new_customer()
+    with open_client(small.port, customer.token(limits={"mqtt_messages": 20}), "fast", version) as fast, open_client(small.port, customer.token(), "w") as w:
+        w.subscribe("t")
+        begin = time.monotonic()
+        fast.send(b"".join(publish("t", "%d" % i, version=version) for i in range(400)))
+        ends(fast, 0x96, 10)
+        assert time.monotonic() - begin > 1.8
+        got = [p.payload for p in w.sync()]
+        assert got == [b"%d" % i for i in range(len(got))] and 130 < len(got) < 100 + 20 * 4 * SLOW
+
+
+@V
+def test_R19_wills_have_a_rate_of_their_own(small, version):
+    customer = small.new_customer()
+    token = customer.token()
+    with open_client(small.port, customer.token(), "w", 5) as w:
+        w.subscribe("will")
+        for i in range(60):
+            reset(open_client(small.port, token, "flap%d" % i, version, will=("will", "x", 0, False)))
+        wills = 0
+        end = time.monotonic() + 2 * SLOW
+        while time.monotonic() < end:
+            try:
+                wills += w.read(0.3 / SLOW).kind == PUBLISH
+            except TimeoutError:
+                break
+            except Closed:
+                raise AssertionError("the watcher was closed")
+        assert 20 <= wills <= 40
+    assert "why=rate" in small.log("core")
+    alive(small, customer)
