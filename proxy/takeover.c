@@ -60,6 +60,24 @@ static bool say(int to, char word, int fd)
 	return sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
+/* The descriptor that came, -1 if it was not exactly one; alignment leaves room for two. */
+static int take_one(const struct cmsghdr *c)
+{
+	int fd[2] = { -1, -1 };
+	size_t n;
+
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return -1;
+	n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	MUST(n <= 2);
+	memcpy(fd, CMSG_DATA(c), n * sizeof(int));
+	if (n == 2) {
+		sock_close(&fd[0]);
+		sock_close(&fd[1]);
+	}
+	return fd[0];
+}
+
 /* The word, 0 at the end, -1; *fd is -1 if none came with it. */
 static int hear(int from, int *fd)
 {
@@ -70,17 +88,13 @@ static int hear(int from, int *fd)
 		            .msg_iovlen = 1,
 		            .msg_control = room.bytes,
 		            .msg_controllen = sizeof(room.bytes) };
-	struct cmsghdr *c;
 	ssize_t n;
 
 	*fd = -1;
 	n = readable(from) ? recvmsg(from, &m, MSG_CMSG_CLOEXEC) : -1;
 	if (n <= 0)
 		return (int)n;
-	c = CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+	*fd = take_one(CMSG_FIRSTHDR(&m));
 	return word;
 }
 

@@ -254,3 +254,18 @@ def test_a_successor_that_dies_before_it_is_ready_changes_nothing(stack, custome
             assert first.ended() == 0
             open_client(second.port, token, "in").close()
             second.stop()
+
+
+def test_descriptors_that_nobody_asked_for_are_closed(stack, tmp_path):
+    """Who speaks on the path of the takeover sends two in one message, again and again."""
+    path = tmp_path / "next.sock"
+    with Proxy(stack, tmp_path / "0", "takeover = %s" % path) as p:
+        before = len(os.listdir("/proc/%d/fd" % p.process.pid))
+        for i in range(20):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(10 * SLOW)
+                s.connect(str(path))
+                socket.recv_fds(s, 1, 1)        # it has begun to hand over
+                socket.send_fds(s, [b"?"], [0, 1])
+                wait_for(lambda: p.log().count("the successor has gone") == i + 1, 10)
+        wait_for(lambda: len(os.listdir("/proc/%d/fd" % p.process.pid)) <= before, 5)
