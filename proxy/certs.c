@@ -2,8 +2,6 @@
 #include "base/base.h"
 #include "proxy/certs.h"
 
-#include <inttypes.h>
-
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -33,17 +31,61 @@ static void news_free(struct news **slot)
 	mem_free(n);
 }
 
-static void tell(struct certs *c, const struct news *n)
+/* The files of news are those in force from now on. */
+static void take_files(struct certs *c, struct news *n)
+{
+	for (unsigned i = 0; i < c->listen->listeners; i++) {
+		const struct listener *l = &c->listen->listener[i];
+
+		if (l->tls >= 0)
+			c->name[l->tls] = l->name;
+	}
+	for (unsigned i = 0; i < c->listen->tls; i++) {
+		tls_files_put(&c->files[i]);
+		c->files[i] = n->files[i];
+		n->files[i] = NULL;
+	}
+}
+
+static int64_t tell(const struct certs *c, bool all)
 {
 	int64_t first = INT64_MAX;
 
-	for (unsigned i = 0; i < c->listen->tls; i++) {
-		int64_t left = tls_files_tell(n->files[i]);
+	for (unsigned i = 0; i < ARRAY_LEN(c->files) && c->files[i]; i++) {
+		int64_t left = tls_files_tell(c->files[i], c->name[i], all);
 
 		first = left < first ? left : first;
 	}
-	c->told_at = clock_wall_ms();
-	c->ends_at = c->told_at + first * 1000;
+	return first;
+}
+
+static void in_force(struct certs *c, struct news *n)
+{
+	int64_t first;
+
+	take_files(c, n);
+	first = tell(c, true);
+	c->warned_at = clock_wall_ms();
+	c->ends_at = c->warned_at + first * 1000;
+}
+
+void certs_tell(const struct certs *c)
+{
+	(void)tell(c, true);
+}
+
+int64_t certs_left_s(const struct certs *c)
+{
+	int64_t left = c->ends_at - clock_wall_ms();
+
+	/* what has ended a moment ago is not "0 seconds left" */
+	return !c->files[0] ? INT64_MAX : left >= 0 ? left / 1000 : left / 1000 - 1;
+}
+
+void certs_free(struct certs *c)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(c->files); i++)
+		tls_files_put(&c->files[i]);
 }
 
 static uint64_t mark_of_all(const struct certs *c)
@@ -105,7 +147,7 @@ int certs_start(struct certs *c, const struct listen *listen, struct worker **wo
 			n->context[i][k] = NULL;
 		}
 	}
-	tell(c, n);
+	in_force(c, n);
 	news_free(&n);
 	return 0;
 }
@@ -166,7 +208,7 @@ void certs_reload(struct certs *c)
 		          why[0] ? why : err_text(err));
 	} else {
 		LOG_INFO("", "certificates-reloaded", "workers=%u", c->count);
-		tell(c, n);
+		in_force(c, n);
 	}
 	news_free(&n);
 }
@@ -174,13 +216,12 @@ void certs_reload(struct certs *c)
 /* Once a day is enough for a warning that a person has to act on. */
 static void warn_of_end(struct certs *c)
 {
-	int64_t now = clock_wall_ms(), left = c->ends_at - now;
+	int64_t now = clock_wall_ms();
 
-	if (left >= SOON_MS || now - c->told_at < DAY_MS)
+	if (c->ends_at - now >= SOON_MS || now - c->warned_at < DAY_MS)
 		return;
-	c->told_at = now;
-	LOG_WARN("", "certificate-ends", "days=%" PRId64 " why=\"%s\"", left / DAY_MS,
-	         left < 0 ? "it has expired" : "renew it");
+	c->warned_at = now;
+	(void)tell(c, false);
 }
 
 void certs_tick(struct certs *c)

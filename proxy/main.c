@@ -23,6 +23,7 @@
 #include "proxy/caps.h"
 #include "proxy/certs.h"
 #include "proxy/listen.h"
+#include "proxy/numbers.h"
 #include "proxy/rates.h"
 #include "proxy/takeover.h"
 #include "proxy/worker.h"
@@ -210,35 +211,16 @@ static void end_all(void)
 	auth_stop(&crew.auth);
 }
 
-static void log_counters(void)
+static int64_t certificate_left(void)
 {
-	struct worker_counters sum = { 0 };
-	uint64_t over[LIMIT_COUNT] = { 0 };
-	struct buf text = { 0 };
-
-	for (unsigned i = 0; i < crew.workers; i++) {
-		if (workers[i])
-			worker_add_counters(workers[i], &sum, over);
-	}
-	for (unsigned i = 0; i < LIMIT_COUNT; i++) {
-		if (over[i])
-			buf_printf(&text, "%s%s=%" PRIu64, buf_len(&text) ? " " : "",
-			           limit_rows[i].name, over[i]);
-	}
-	if (buf_len(&text))
-		LOG_INFO("", "over-quota", "%.*s", STR_ARG(buf_str(&text)));
-	buf_reset(&text);
-#define C(name) buf_printf(&text, "%s" #name "=%" PRIu64, buf_len(&text) ? " " : "", sum.name);
-	WORKER_COUNTERS(C)
-#undef C
-	LOG_INFO("", "end", "%.*s", STR_ARG(buf_str(&text)));
-	buf_free(&text);
+	return tls ? certs_left_s(&certs) : NUMBERS_NO_CERTIFICATE;
 }
 
 static void free_all(void)
 {
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		worker_free(&workers[i]);
+	certs_free(&certs);
 	listen_close(&listeners);
 	inherit_close(&inherited);
 	caps_free(&crew.caps);
@@ -307,6 +289,11 @@ static enum leaving heed(int signals, enum leaving was)
 		return was;
 	case SIGUSR1:
 		return leave(was, SOFT);
+	case SIGUSR2:
+		if (tls)
+			certs_tell(&certs);
+		numbers_now(workers, crew.workers, certificate_left());
+		return was;
 	case SIGTERM:
 		return leave(was, was == SOFT ? NOW : DRAIN);
 	default:
@@ -347,7 +334,7 @@ static void stop_what_runs(void)
 
 static int watch_signals(void)
 {
-	static const int wanted[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	static const int wanted[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 	sigset_t set;
 
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -394,7 +381,7 @@ int main(int argc, char **argv)
 	/* not before: a reader that sleeps would stop all freeing */
 	rcu_thread_enter();
 	end_all();
-	log_counters();
+	numbers_end(workers, crew.workers, certificate_left());
 	free_all();
 	rcu_thread_leave();
 	opts_free(&set);

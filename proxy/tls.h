@@ -28,9 +28,10 @@ void tls_files_put(struct tls_files **slot); /* any thread */
 /* Today is within the times of every certificate. A start goes on without it, with a warning; a
  * reload does not, for what is in force may be better. */
 int tls_files_check_times(const struct tls_files *f, char why[TLS_WHY]) MUST_CHECK;
-/* Logs what is in them; a certificate that ends within two weeks, or has ended, as a warning.
- * Returns the seconds until the first of them ends (negative: it has). */
-int64_t tls_files_tell(const struct tls_files *f);
+/* Logs what is in them, and what is left of each; a certificate that ends within two weeks, or has
+ * ended, as a warning; without all only such ones. listener: its name, or "". Returns the seconds
+ * until the first of them ends (negative: it has). */
+int64_t tls_files_tell(const struct tls_files *f, const char *listener, bool all);
 /* Changes when one of the files does: of time, size and place; cheap. */
 uint64_t tls_files_mark(const struct proxy_config *config);
 

@@ -273,26 +273,33 @@ static int64_t seconds_left(const X509 *cert)
 	return (int64_t)days * 86400 + seconds;
 }
 
-int64_t tls_files_tell(const struct tls_files *f)
+static void tell_one(const struct tls_pair *p, const char *listener, int64_t left, bool all)
+{
+	char name[256] = "", text[1024];
+
+	if (left >= SOON_S && !all)
+		return;
+	(void)X509_NAME_oneline(X509_get_subject_name(p->cert), name, sizeof(name));
+	(void)snprintf(text, sizeof(text),
+	               "subject=%s kind=%s days=%" PRId64 " seconds=%" PRId64 "%s%s",
+	               log_esc(str_c(name)), EVP_PKEY_get0_type_name(p->key), left / 86400, left,
+	               *listener ? " listener=" : "", listener);
+	if (left >= SOON_S)
+		LOG_INFO("", "certificate", "%s", text);
+	else
+		LOG_WARN("", "certificate-ends", "%s why=\"%s\"", text,
+		         left < 0 ? "it has expired" : "renew it");
+}
+
+int64_t tls_files_tell(const struct tls_files *f, const char *listener, bool all)
 {
 	int64_t first = INT64_MAX;
 
 	for (unsigned i = 0; i < f->pairs; i++) {
 		int64_t left = seconds_left(f->pair[i].cert);
-		char name[256] = "";
 
-		(void)X509_NAME_oneline(X509_get_subject_name(f->pair[i].cert), name, sizeof(name));
-		if (left < SOON_S)
-			LOG_WARN("", "certificate-ends",
-			         "subject=%s kind=%s days=%" PRId64 " why=\"%s\"",
-			         log_esc(str_c(name)), EVP_PKEY_get0_type_name(f->pair[i].key),
-			         left / 86400, left < 0 ? "it has expired" : "renew it");
-		else
-			LOG_INFO("", "certificate", "subject=%s kind=%s days=%" PRId64,
-			         log_esc(str_c(name)), EVP_PKEY_get0_type_name(f->pair[i].key),
-			         left / 86400);
-		if (left < first)
-			first = left;
+		tell_one(&f->pair[i], listener, left, all);
+		first = left < first ? left : first;
 	}
 	return first;
 }
