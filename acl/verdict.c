@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "wire/mqtt.h"
 
 /* 9999-12-31. Times and durations up to here can be added without a thought. */
 #define TIME_MAX INT64_C(253402300799)
@@ -75,7 +76,7 @@ static int read_times(const struct reading *r, struct token_info *t)
 	return 0;
 }
 
-/* ---- Addresses ---- */
+/* ---- Masks ---- */
 
 static bool next_mask(struct str *list, struct str *mask)
 {
@@ -94,49 +95,34 @@ static bool next_mask(struct str *list, struct str *mask)
 	return true;
 }
 
-enum { MASK_MAX = 64 }; /* longer than any address; bounds the work of mask_fits */
-
-static bool mask_ok(struct str mask)
+/* The end of a character of UTF-8 that begins at `at`. */
+static size_t next_char(struct str s, size_t at)
 {
-	if (mask.n == 0 || mask.n > MASK_MAX)
-		return false;
-	for (size_t i = 0; i < mask.n; i++) {
-		if (!mask.p[i] || !strchr("0123456789abcdefABCDEF.:*?", mask.p[i]))
-			return false;
-	}
-	return true;
+	do {
+		at++;
+	} while (at < s.n && ((uint8_t)s.p[at] & 0xc0) == 0x80);
+	return at;
 }
 
-bool token_ips_ok(struct str ips)
+static bool begins_char(struct str s, size_t at)
 {
-	struct str mask;
-	unsigned count = 0;
-
-	if (!ips.p)
-		return false;
-	while (next_mask(&ips, &mask)) {
-		if (++count > VERDICT_IPS_MAX || !mask_ok(mask))
-			return false;
-	}
-	return true;
+	return ((uint8_t)s.p[at] & 0xc0) != 0x80;
 }
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c;
-}
-
-/* Only the last '*' is ever widened again, so the work is at most mask times address. */
-static bool mask_fits(struct str mask, struct str address)
+/* Both whole UTF-8. Only the last '*' is ever widened again, so the work is at most mask times
+ * text. */
+static bool mask_fits(struct str mask, struct str text, char (*same)(char))
 {
 	size_t m = 0, a = 0, star = SIZE_MAX, resume = 0;
 
-	while (a < address.n) {
+	while (a < text.n) {
 		if (m < mask.n && mask.p[m] == '*') {
 			star = m++;
 			resume = a;
-		} else if (m < mask.n &&
-		           (mask.p[m] == '?' || lower(mask.p[m]) == lower(address.p[a]))) {
+		} else if (m < mask.n && mask.p[m] == '?' && begins_char(text, a)) {
+			m++;
+			a = next_char(text, a);
+		} else if (m < mask.n && mask.p[m] != '?' && same(mask.p[m]) == same(text.p[a])) {
 			m++;
 			a++;
 		} else if (star != SIZE_MAX) {
@@ -151,10 +137,59 @@ static bool mask_fits(struct str mask, struct str address)
 	return m == mask.n;
 }
 
+static bool masks_ok(struct str masks, unsigned most, bool (*ok)(struct str mask))
+{
+	struct str mask;
+	unsigned count = 0;
+
+	if (!masks.p)
+		return false;
+	while (next_mask(&masks, &mask)) {
+		if (++count > most || !ok(mask))
+			return false;
+	}
+	return true;
+}
+
+static bool masks_fit(struct str masks, struct str text, char (*same)(char))
+{
+	struct str mask;
+
+	while (text.n && next_mask(&masks, &mask)) {
+		if (mask_fits(mask, text, same))
+			return true;
+	}
+	return false;
+}
+
+/* ---- Addresses ---- */
+
+enum { MASK_MAX = 64 }; /* longer than any address; bounds the work of mask_fits */
+
+static bool ip_mask_ok(struct str mask)
+{
+	if (mask.n == 0 || mask.n > MASK_MAX)
+		return false;
+	for (size_t i = 0; i < mask.n; i++) {
+		if (!mask.p[i] || !strchr("0123456789abcdefABCDEF.:*?", mask.p[i]))
+			return false;
+	}
+	return true;
+}
+
+bool token_ips_ok(struct str ips)
+{
+	return masks_ok(ips, VERDICT_IPS_MAX, ip_mask_ok);
+}
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c;
+}
+
 bool token_ips_allow(const char *ips, struct str address)
 {
 	const struct str mapped = STR("::ffff:");
-	struct str list = str_c(ips), mask;
 
 	if (!ips)
 		return true;
@@ -162,30 +197,53 @@ bool token_ips_allow(const char *ips, struct str address)
 	 * know as its address. */
 	if (str_starts(address, mapped) && memchr(address.p, '.', address.n))
 		address = str_skip(address, mapped.n);
-	if (address.n == 0)
-		return false;
-	while (next_mask(&list, &mask)) {
-		if (mask_fits(mask, address))
-			return true;
-	}
-	return false;
+	return masks_fit(str_c(ips), address, lower);
 }
 
-static int read_ips(const struct reading *r, char **out)
-{
-	const json_t *value = json_object_get(r->object, "ips");
-	struct str ips;
+/* ---- Certificates ---- */
 
-	if (!value)
+bool token_cert_name_ok(struct str name)
+{
+	return name.n > 0 && name.n <= VERDICT_CERT_NAME_MAX && mqtt_name_ok(name);
+}
+
+static bool cert_mask_ok(struct str mask)
+{
+	return token_cert_name_ok(mask) && mask.p[0] != ' ' && mask.p[mask.n - 1] != ' ';
+}
+
+bool token_certs_ok(struct str certs)
+{
+	return masks_ok(certs, VERDICT_CERTS_MAX, cert_mask_ok);
+}
+
+static char itself(char c)
+{
+	return c;
+}
+
+bool token_certs_allow(const char *certs, struct str name)
+{
+	return !certs || masks_fit(str_c(certs), name, itself);
+}
+
+/* ---- Both, in a token ---- */
+
+/* NULL for "from anywhere", which an absent and an empty one are. */
+static int read_masks(const struct reading *r, const char *key, bool (*ok)(struct str masks),
+                      const char *form, char **out)
+{
+	struct str masks;
+
+	if (!json_object_get(r->object, key))
 		return 0;
-	if (!json_get_str(r->object, "ips", &ips))
-		return complain(r, "ips must be a string");
-	if (ips.n == 0)
+	if (!json_get_str(r->object, key, &masks))
+		return complain(r, "%s must be a string", key);
+	if (masks.n == 0)
 		return 0;
-	if (!token_ips_ok(ips))
-		return complain(r, "ips must be at most %d masks such as 10.0.*,192.168.1.?",
-		                VERDICT_IPS_MAX);
-	*out = str_dup_z(ips);
+	if (!ok(masks))
+		return complain(r, "%s must be at most %s", key, form);
+	*out = str_dup_z(masks);
 	return *out ? 0 : -E_NOMEM;
 }
 
@@ -225,7 +283,11 @@ int token_info_read(struct token_info *out, const json_t *object, char *why, siz
 	if (!json_object_get(object, "access"))
 		return complain(&r, "access is missing");
 	if ((err = read_identity(&r, &t)) || (err = read_times(&r, &t)) ||
-	    (err = limits_read(&t.limits, object, why, why_size)) || (err = read_ips(&r, &t.ips)) ||
+	    (err = limits_read(&t.limits, object, why, why_size)) ||
+	    (err = read_masks(&r, "ips", token_ips_ok, "64 masks such as 10.0.*,192.168.1.?",
+	                      &t.ips)) ||
+	    (err = read_masks(&r, "certs", token_certs_ok, "64 masks such as lamp-*,gateway 7",
+	                      &t.certs)) ||
 	    (err = acl_compile(&t.acl, json_object_get(object, "access"), why, why_size))) {
 		if (err == -E_NOMEM)
 			(void)complain(&r, "out of memory");
@@ -264,5 +326,6 @@ void token_info_free(struct token_info *t)
 	acl_put(&t->acl);
 	limits_free(&t->limits);
 	mem_free(t->ips);
+	mem_free(t->certs);
 	*t = (struct token_info){ 0 };
 }

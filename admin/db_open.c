@@ -67,6 +67,7 @@ static const char *const steps[] = {
 	"  WHERE value <> 0) WHERE limits <> '{}';"
 	"UPDATE token SET limits = (SELECT json_group_object(key, value) FROM json_each(limits) "
 	"  WHERE value <> 0) WHERE limits <> '{}';",
+	"ALTER TABLE token ADD COLUMN certs TEXT NOT NULL DEFAULT '';",
 };
 
 static int say(char *why, size_t why_size, int err, const char *format, ...) PRINTF_LIKE(4, 5);

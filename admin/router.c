@@ -125,11 +125,21 @@ static bool check_right(struct call *c, const struct route *route)
 static bool check_address(struct call *c, const struct route *route)
 {
 	const char *ips = json_string_value(json_object_get(c->caller.object, "ips"));
+	const char *certs = json_string_value(json_object_get(c->caller.object, "certs"));
 
-	if (route->any_address || !ips || !*ips || token_ips_allow(ips, c->req->peer))
+	if (route->any_address)
 		return true;
-	call_fail(c, REST_FORBIDDEN, 0, "the token may not be used from this address");
-	return false;
+	if (ips && *ips && !token_ips_allow(ips, c->req->peer)) {
+		call_fail(c, REST_FORBIDDEN, 0, "the token may not be used from this address");
+		return false;
+	}
+	/* nobody shows one here */
+	if (certs && *certs) {
+		call_fail(c, REST_FORBIDDEN, 0,
+		          "the token may be used with a client certificate only");
+		return false;
+	}
+	return true;
 }
 
 /* x-flespi-cid: the caller's own account or one below it; what is not there and what is somebody

@@ -9,7 +9,8 @@ struct route {
 	const char *path; /* one '*' stands for a selector */
 	const char *uri,
 	    *submodule;   /* the right it takes (acl_may_rest); uri NULL: any good token */
-	bool any_address; /* the token's `ips` do not count: a proxy asks for somebody else */
+	bool any_address; /* the token's `ips` and `certs` do not count: a proxy asks for somebody
+	                     else */
 	void (*run)(struct call *c);
 };
 

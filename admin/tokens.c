@@ -13,7 +13,7 @@
 
 #define COLUMNS \
 	"t.id, t.cid, t.key_hint, t.info, t.enabled, t.created, t.accessed, t.expire, t.ttl, " \
-	"t.ips, t.access, " \
+	"t.ips, t.certs, t.access, " \
 	"t.limits, t.metadata"
 enum {
 	C_ID,
@@ -26,6 +26,7 @@ enum {
 	C_EXPIRE,
 	C_TTL,
 	C_IPS,
+	C_CERTS,
 	C_ACCESS,
 	C_LIMITS,
 	C_METADATA,
@@ -60,6 +61,19 @@ static int check_ips(const json_t *value, char *why, size_t why_size)
 	return -E_INVALID;
 }
 
+static int check_certs(const json_t *value, char *why, size_t why_size)
+{
+	struct str certs = str_make(json_string_value(value), json_string_length(value));
+
+	if (certs.n == 0 || token_certs_ok(certs))
+		return 0;
+	(void)snprintf(why, why_size,
+	               "certs must be comma-separated names of certificates with * and ?, at most "
+	               "%d of at most %d bytes, without spaces around them",
+	               VERDICT_CERTS_MAX, VERDICT_CERT_NAME_MAX);
+	return -E_INVALID;
+}
+
 enum { BOTH = FIELD_CREATE | FIELD_UPDATE };
 #define FAR INT64_C(253402300799) /* the end of the year 9999, as acl/verdict.c reads it */
 
@@ -75,6 +89,7 @@ static const struct field list[] = {
 	{ "expire", FIELD_INT, BOTH, 0, FAR, "t.expire", NULL },
 	{ "ttl", FIELD_INT, BOTH, 0, 1000000000, "t.ttl", NULL },
 	{ "ips", FIELD_TEXT, BOTH, 0, 4096, "t.ips", check_ips },
+	{ "certs", FIELD_TEXT, BOTH, 0, 4096, "t.certs", check_certs },
 	{ "access", FIELD_OBJECT, BOTH, 0, 0, NULL, check_access },
 	{ "limits", FIELD_OBJECT, BOTH, 0, 0, NULL, limits_check_token },
 	{ "metadata", FIELD_OBJECT, BOTH, 0, 0, NULL, fields_check_metadata },
@@ -115,6 +130,7 @@ static json_t *row_object(struct db_q *q, const struct token_row *r)
 	bad |= json_object_set_new(o, "expire", json_integer(r->expire));
 	bad |= json_object_set_new(o, "ttl", json_integer(r->ttl));
 	bad |= json_object_set_new(o, "ips", text_json(db_get_text(q, C_IPS)));
+	bad |= json_object_set_new(o, "certs", text_json(db_get_text(q, C_CERTS)));
 	bad |= json_object_set_new(o, "access", fields_stored(db_get_text(q, C_ACCESS)));
 	bad |= json_object_set_new(o, "limits", fields_stored(db_get_text(q, C_LIMITS)));
 	bad |= json_object_set_new(o, "metadata", fields_stored(db_get_text(q, C_METADATA)));

@@ -13,7 +13,7 @@
 
 struct change {
 	struct buf access, limits, metadata;
-	struct str info, ips;
+	struct str info, ips, certs;
 	bool enabled;
 	int64_t expire, ttl, ends;
 };
@@ -52,10 +52,13 @@ static int change_make(struct change *c, const json_t *fields, const json_t *old
 	c->ttl = (int64_t)json_integer_value(pick(fields, old, "ttl"));
 	c->info = STR("");
 	c->ips = STR("");
+	c->certs = STR("");
 	if (!json_get_str(fields, "info", &c->info))
 		(void)json_get_str(old, "info", &c->info);
 	if (!json_get_str(fields, "ips", &c->ips))
 		(void)json_get_str(old, "ips", &c->ips);
+	if (!json_get_str(fields, "certs", &c->certs))
+		(void)json_get_str(old, "certs", &c->certs);
 	err = write_part(&c->access, pick(fields, old, "access"), "{\"type\":0}");
 	if (!err)
 		err = write_part(&c->limits, pick(fields, old, "limits"), "{}");
@@ -72,6 +75,7 @@ static void change_bind(struct db_q *q, const struct change *c)
 	db_int(q, c->ttl);
 	db_int(q, c->ends);
 	db_text(q, c->ips);
+	db_text(q, c->certs);
 	db_text(q, buf_str(&c->access));
 	db_text(q, buf_str(&c->limits));
 	db_text(q, buf_str(&c->metadata));
@@ -97,10 +101,10 @@ static int insert(struct tokens *t, uint64_t cid, const struct change *c, struct
 
 	if (err)
 		return err;
-	q = db_start(t->db, "INSERT INTO token (info, enabled, expire, ttl, ends, ips, access, "
-	                    "limits, metadata, cid, lookup, hash, "
+	q = db_start(t->db, "INSERT INTO token (info, enabled, expire, ttl, ends, ips, certs, "
+	                    "access, limits, metadata, cid, lookup, hash, "
 	                    "short_hash, key_hint, created, accessed) VALUES (?, ?, ?, ?, ?, ?, ?, "
-	                    "?, ?, ?, ?, ?, x'', ?, ?, 0)");
+	                    "?, ?, ?, ?, ?, ?, x'', ?, ?, 0)");
 	change_bind(&q, c);
 	db_int(&q, (int64_t)cid);
 	db_text(&q, token_lookup(key));
@@ -170,7 +174,7 @@ int tokens_update(struct tokens *t, const struct token_row *old, const json_t *f
 	}
 	if (!err) {
 		q = db_start(t->db, "UPDATE token SET info = ?, enabled = ?, expire = ?, ttl = ?, "
-		                    "ends = ?, ips = ?, access = ?, "
+		                    "ends = ?, ips = ?, certs = ?, access = ?, "
 		                    "limits = ?, metadata = ? WHERE id = ?");
 		change_bind(&q, &c);
 		db_int(&q, (int64_t)old->id);

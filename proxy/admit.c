@@ -10,12 +10,17 @@
 #include "proxy/rates.h"
 #include "proxy/worker.h"
 
-bool admit_peer_fits(const struct conn *c, const struct token_info *info)
+const char *admit_place(const struct conn *c, const struct token_info *info)
 {
 	char peer[SOCK_TEXT];
 
 	sock_text(&c->peer, peer);
-	return token_ips_allow(info->ips, str_c(peer));
+	if (!token_ips_allow(info->ips, str_c(peer)))
+		return "address not allowed for this token";
+	if (!token_certs_allow(info->certs, str_c(c->cert)))
+		return c->cert ? "certificate not allowed for this token"
+		               : "this token needs a client certificate";
+	return NULL;
 }
 
 int admit_cap(struct conn *c, const struct token_info *info, int64_t most, struct cap **out)
@@ -35,12 +40,10 @@ static unsigned by_token(struct conn *c, const struct token_info *info, const ch
 	return RC_NOT_AUTHORIZED;
 }
 
-static unsigned by_peer(struct conn *c, const struct token_info *info, const char **say)
+static unsigned by_place(struct conn *c, const struct token_info *info, const char **say)
 {
-	if (admit_peer_fits(c, info))
-		return RC_SUCCESS;
-	*say = "address not allowed for this token";
-	return RC_NOT_AUTHORIZED;
+	*say = admit_place(c, info);
+	return *say ? RC_NOT_AUTHORIZED : RC_SUCCESS;
 }
 
 static unsigned by_sizes(struct conn *c, const struct token_info *info, const char **say)
@@ -131,7 +134,7 @@ unsigned admit(struct conn *c, const struct token_info *info, const char **say)
 {
 	static unsigned (*const steps[])(struct conn * c, const struct token_info *info,
 	                                 const char **say) = {
-		by_token, by_peer, by_sizes, by_will, by_rate, by_count,
+		by_token, by_place, by_sizes, by_will, by_rate, by_count,
 	};
 	unsigned reason = RC_SUCCESS;
 

@@ -154,6 +154,7 @@ void auth_end(struct auth *a, struct known *k, uint8_t reason)
 static bool same_rights(const struct token_info *x, const struct token_info *y)
 {
 	return acl_same(x->acl, y->acl) && str_eq(str_c(x->ips), str_c(y->ips)) &&
+	       str_eq(str_c(x->certs), str_c(y->certs)) &&
 	       x->flespi_extensions == y->flespi_extensions && limits_same(x->limits, y->limits);
 }
 

@@ -123,7 +123,9 @@ static struct verdict *verdict_like(const struct verdict *old, const struct toke
 	v->info.acl = acl_get(info->acl);
 	v->info.limits = NULL;
 	v->info.ips = info->ips ? str_dup_z(str_c(info->ips)) : NULL;
-	if (limits_copy(&v->info.limits, info->limits) == 0 && (!info->ips || v->info.ips))
+	v->info.certs = info->certs ? str_dup_z(str_c(info->certs)) : NULL;
+	if (limits_copy(&v->info.limits, info->limits) == 0 && (!info->ips || v->info.ips) &&
+	    (!info->certs || v->info.certs))
 		return v;
 	verdict_free(v);
 	return NULL;

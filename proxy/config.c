@@ -42,9 +42,8 @@ static const struct opt table[] = {
 	{ "tls_key", OPT_TEXT, AT(tls_key), NULL, 0, 0, NULL,
 	  "PEM files of their private keys, in the same order", false },
 	{ "tls_client_ca", OPT_TEXT, AT(tls_client_ca), NULL, 0, 0, NULL,
-	  "PEM file of the authorities whose client certificates open the TLS doors (the token "
-	  "still "
-	  "says who it is); unset = none are asked for",
+	  "PEM file of the authorities whose client certificates open the TLS doors and name "
+	  "their clients (the token still says whose they are); unset = none are asked for",
 	  false },
 	{ "tls_client_crl", OPT_TEXT, AT(tls_client_crl), NULL, 0, 0, NULL,
 	  "PEM file of the revocation lists of all of tls_client_ca", false },

@@ -121,6 +121,27 @@ void conn_forget_brought(struct conn *c)
 	c->brought = NULL;
 }
 
+void conn_forget_cert(struct conn *c)
+{
+	mem_free(c->cert);
+	c->cert = NULL;
+}
+
+int conn_certify(struct conn *c, struct str name)
+{
+	conn_forget_cert(c);
+	if (name.n == 0)
+		return 0;
+	if (!token_cert_name_ok(name)) {
+		LOG_INFO(conn_name(c), "certificate-unnamed",
+		         "why=\"its name is too long, or holds what is no text\" name=%s",
+		         log_esc(name));
+		return 0;
+	}
+	c->cert = str_dup_z(name);
+	return c->cert ? 0 : -E_NOMEM;
+}
+
 void conn_free(struct conn *c)
 {
 	struct worker *w = c->worker;
@@ -139,6 +160,7 @@ void conn_free(struct conn *c)
 	inflight_free(&c->released);
 	filters_free(&c->filters);
 	conn_forget_brought(c);
+	conn_forget_cert(c);
 	mem_free(c->client_id);
 	mem_free(c->will_topic);
 	mem_free(c);
@@ -218,10 +240,11 @@ static void log_end(const struct conn *c, const char *word)
 
 	sock_text(&c->peer, peer);
 	LOG_INFO(conn_name(c), "close",
-	         "why=%s reason=0x%02x peer=%s transport=%s version=%u token=%" PRIu64
+	         "why=%s reason=0x%02x peer=%s%s%s transport=%s version=%u token=%" PRIu64
 	         " age=%" PRId64 "ms in=%" PRIu64 "/%" PRIu64 " out=%" PRIu64 "/%" PRIu64
 	         " rejected=%u undelivered=%u",
-	         word, c->end_reason, peer, c->door->kind->name, c->version,
+	         word, c->end_reason, peer, c->cert ? " cert=" : "",
+	         c->cert ? log_esc(str_c(c->cert)) : "", c->door->kind->name, c->version,
 	         c->badge ? c->badge->id : 0, loop_now(c->worker->loop) - c->since, c->msgs_in,
 	         c->bytes_in, c->msgs_out, c->bytes_out, c->rejected, c->undelivered);
 }

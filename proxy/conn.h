@@ -148,6 +148,10 @@ struct conn {
 	struct auth_ask *reauth; /* AUTH under way (reauth.c) */
 	bool auth_method;        /* CONNECT named "token" */
 	struct sock_addr peer;
+	/* the name of its certificate (token_cert_name_ok), or NULL; owned. cert_told: the one in
+	 * front has ended TLS, and whatever certificate we see is his */
+	char *cert;
+	bool cert_told;
 	char *client_id;  /* owned, not NUL-terminated */
 	char *will_topic; /* owned, of a Will that may still be sent */
 	uint16_t client_id_size, will_topic_size;
@@ -194,7 +198,11 @@ void conn_break(struct conn *c, unsigned reason);
 /* a token in the request of a WebSocket. 0 or -E_NOMEM */
 int conn_bring(struct conn *c, struct str token) MUST_CHECK;
 void conn_forget_brought(struct conn *c); /* harmless without one */
-void conn_free(struct conn *c);           /* worker.c, when nothing is left to say */
+/* The common name of its verified certificate; one that is no identity, and STR_NONE, is none. 0 or
+ * -E_NOMEM: then it must not go on */
+int conn_certify(struct conn *c, struct str name) MUST_CHECK;
+void conn_forget_cert(struct conn *c); /* harmless without one */
+void conn_free(struct conn *c);        /* worker.c, when nothing is left to say */
 static inline bool conn_is(const struct conn *c, enum conn_state state)
 {
 	return c->state == state;

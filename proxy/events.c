@@ -174,6 +174,8 @@ static json_t *begin(const struct conn *c, const struct whose *who, const struct
 	put(record, "origin_id", json_stringn(id.n ? id.p : "", id.n));
 	put(record, "client_id", json_stringn(id.n ? id.p : "", id.n));
 	put(record, "source", json_string(peer));
+	if (c->cert)
+		put(record, "cert", json_string(c->cert));
 	put(record, "transport", json_string(c->door->kind->name));
 	put_count(record, "token_id", who->token);
 	buf_free(&origin);

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/admit.h"
 #include "proxy/conn.h"
 #include "proxy/gate.h"
 #include "proxy/greet.h"
@@ -110,6 +111,15 @@ static void quotas_changed(struct worker *w, struct badge *b, const struct limit
 		quotas_tell_all(b);
 }
 
+static void end_one(struct conn *c, enum conn_end end, unsigned reason, const char *say)
+{
+	c->worker->n.revoked++;
+	if (c->state == CONN_OPEN)
+		conn_close_with(c, end, conn_end_row(end)->reason, say);
+	else
+		greet_refuse(c, reason, say);
+}
+
 /* An endpoint that was silent for too long is no proof against the token, but fails closed too; the
  * client may try again later. */
 static void end_all(struct badge *b, unsigned reason)
@@ -120,11 +130,23 @@ static void end_all(struct badge *b, unsigned reason)
 	while (!last) {
 		c = list_first(&b->conns, struct conn, badge_node);
 		last = c->badge_node.next == &b->conns; /* then b goes with it */
-		c->worker->n.revoked++;
-		if (c->state == CONN_OPEN)
-			conn_close(c, reason == RC_SERVER_UNAVAILABLE ? END_UNSURE : END_REVOKED);
-		else
-			greet_refuse(c, reason ? reason : RC_NOT_AUTHORIZED, NULL);
+		end_one(c, reason == RC_SERVER_UNAVAILABLE ? END_UNSURE : END_REVOKED,
+		        reason ? reason : RC_NOT_AUTHORIZED, NULL);
+	}
+}
+
+/* Who could not come in any more from where he is, is not left in. b may go with the last one. */
+static void end_misplaced(struct badge *b, const struct token_info *info)
+{
+	struct conn *c = list_first(&b->conns, struct conn, badge_node), *next;
+
+	for (bool last = !c; !last; c = next) {
+		const char *say = admit_place(c, info);
+
+		last = c->badge_node.next == &b->conns;
+		next = last ? NULL : container_of(c->badge_node.next, struct conn, badge_node);
+		if (say)
+			end_one(c, END_REVOKED, RC_NOT_AUTHORIZED, say);
 	}
 }
 
@@ -266,6 +288,7 @@ void rights_notice(struct auth_notice *n)
 		b->expire = now->info.expire;
 		if (!limits_same(b->told, now->info.limits))
 			quotas_changed(w, b, now->info.limits);
+		end_misplaced(b, &now->info);
 	}
 	if (w->index == 0)
 		tell_core(w, n->customer, n->id, acl);

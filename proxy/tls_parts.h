@@ -24,3 +24,8 @@ struct tls_files { /* written by tls_files_read, then constant but for refs */
 struct tls_files *tls_files_get(struct tls_files *f);
 /* What OpenSSL says of the last call that failed: static text, never NULL; its queue is emptied. */
 const char *tls_error(void);
+
+struct conn;
+/* What the certificate of this connection says of the client, when one was asked for, shown and
+ * verified: conn_certify. The handshake is over. 0 or -E_NOMEM. */
+int tls_certify(struct conn *c, const SSL *ssl) MUST_CHECK;

@@ -47,20 +47,22 @@ static int refused(struct lead *l, const char *why)
 	return -E_INVALID;
 }
 
-/* A certificate that the one in front has seen grants as little as one that we have seen: it is
- * written down, for who looks for a client. */
-static void tell_tls(struct conn *c, const struct proxy_protocol *p)
+/* Who has ended TLS in front of us says whose certificate it was. What he shows us of his own on
+ * the way to us is not his client's. */
+static int take_tls(struct conn *c, const struct proxy_protocol *p)
 {
 	char version[ESCAPED], cn[ESCAPED];
 
 	if (!p->ssl)
-		return;
+		return 0;
 	/* log_esc has one room for all */
 	(void)snprintf(version, sizeof(version), "%s", log_esc(p->ssl_version));
 	(void)snprintf(cn, sizeof(cn), "%s", log_esc(p->ssl_cn));
 	LOG_INFO(conn_name(c), "fronted", "tls=%s cn=%s verified=%d sni=%s",
 	         (p->ssl_client & PROXY_SSL) ? version : "no", cn, proxy_protocol_verified(p),
 	         log_esc(p->authority));
+	c->cert_told = true;
+	return conn_certify(c, proxy_protocol_verified(p) ? p->ssl_cn : STR_NONE);
 }
 
 static int take(struct transport *t, struct lead *l, uint8_t *room, struct str *plain)
@@ -78,7 +80,8 @@ static int take(struct transport *t, struct lead *l, uint8_t *room, struct str *
 		err = door_came_from(l->conn, &p.source);
 	if (err)
 		return -E_DENIED;
-	tell_tls(l->conn, &p);
+	if (take_tls(l->conn, &p))
+		return -E_NOMEM;
 	rest = str_skip(buf_str(&l->bytes), p.size);
 	MUST(rest.n <= TRANSPORT_READ); /* the header ended in the last recv */
 	if (rest.n)

@@ -279,7 +279,7 @@ static int64_t now_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static void settle(struct transport *t, struct tls *l)
+static int settle(struct transport *t, struct tls *l)
 {
 	t->settled = true;
 	l->conn->worker->n.handshakes++;
@@ -287,22 +287,20 @@ static void settle(struct transport *t, struct tls *l)
 		l->conn->worker->n.handshakes_resumed++;
 	LOG_DEBUG(conn_name(l->conn), "tls", "version=%s suite=%s resumed=%d",
 	          SSL_get_version(l->ssl), SSL_get_cipher_name(l->ssl), SSL_session_reused(l->ssl));
+	return tls_certify(l->conn, l->ssl);
 }
 
 static int shake_hands(struct transport *t, struct tls *l)
 {
 	struct tls_side *side = l->side;
 	int64_t since = now_us();
-	int err = 0, result;
+	int err, result;
 
 	if (!l->ssl && !begin(l))
 		return -E_NOMEM;
 	ERR_clear_error();
 	result = SSL_do_handshake(l->ssl);
-	if (result == 1)
-		settle(t, l);
-	else
-		err = answer_of(l, result);
+	err = result == 1 ? settle(t, l) : answer_of(l, result);
 	side->spent_us += now_us() - since;
 	loop_at_end(side->loop, &side->end_of_turn);
 	return err;

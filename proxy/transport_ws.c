@@ -107,6 +107,7 @@ static unsigned find_peer(struct web *w, const struct front *f, const struct upg
 		return 400;
 	if (memcmp(real.bytes, c->peer.bytes, sizeof(real.bytes)) == 0)
 		return 0;
+	conn_forget_cert(c); /* if there is one, it is the peer's */
 	return door_came_from(c, &real) ? 429 : 0;
 }
 

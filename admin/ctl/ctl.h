@@ -12,7 +12,8 @@ enum { CTL_GRANTS_MAX = 64, CTL_WORDS_MAX = 8, CTL_ANSWER_MAX = 64 << 20 };
 struct ctl_args {
 	const char *word[CTL_WORDS_MAX]; /* "token" "create" "name" ... */
 	int words;
-	const char *api, *token_file, *state, *cid, *info, *type, *ttl, *expire, *ips, *extensions;
+	const char *api, *token_file, *state, *cid, *info, *type, *ttl, *expire, *ips, *certs,
+	    *extensions;
 	const char *grant[CTL_GRANTS_MAX];
 	int grants;
 	bool json, help, enable, disable, version;

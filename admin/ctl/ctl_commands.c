@@ -9,7 +9,7 @@ static const struct ctl_column token_columns[] = {
 	{ "INFO", "info", CTL_PLAIN },       { "ACCESS", "access", CTL_ACCESS },
 	{ "ENABLED", "enabled", CTL_PLAIN }, { "TTL", "ttl", CTL_SECONDS },
 	{ "EXPIRE", "expire", CTL_TIME },    { "ACCESSED", "accessed", CTL_TIME },
-	{ "IPS", "ips", CTL_PLAIN },
+	{ "IPS", "ips", CTL_PLAIN },         { "CERTS", "certs", CTL_PLAIN },
 };
 static const struct ctl_column customer_columns[] = {
 	{ "ID", "id", CTL_PLAIN },
@@ -202,6 +202,8 @@ static int token_fields(const struct ctl_args *a, json_t *token)
 		json_object_set_new(token, "info", json_string(a->info));
 	if (a->ips)
 		json_object_set_new(token, "ips", json_string(a->ips));
+	if (a->certs)
+		json_object_set_new(token, "certs", json_string(a->certs));
 	if (a->ttl) {
 		if (!ctl_seconds(a->ttl, &n))
 			return usage("--ttl is a time such as 30d, 12h, 45m, not", a->ttl);
@@ -246,7 +248,7 @@ static int token_update(const struct ctl_args *a)
 
 	if (code == CTL_OK && json_object_size(token) == 0)
 		code = usage("nothing to change: give --acl, --type, --ttl, --expire, --ips, "
-		             "--info, --enable or",
+		             "--certs, --info, --enable or",
 		             "--disable");
 	if (code == CTL_OK && !path_of(path, sizeof(path), "/platform/tokens", a->word[2]))
 		code = usage("the selector is too long", a->word[2]);

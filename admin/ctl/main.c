@@ -18,6 +18,7 @@ static const struct option options[] = {
 	{ "ttl", required_argument, NULL, 'l' },
 	{ "expire", required_argument, NULL, 'e' },
 	{ "ips", required_argument, NULL, 'p' },
+	{ "certs", required_argument, NULL, 'n' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "enable", no_argument, NULL, 'E' },
@@ -56,6 +57,7 @@ static void help(FILE *to)
 	    "  --ttl 30d, --expire UNIXTIME       ends so long after its last use; ends then "
 	    "(either keeps it alive)\n"
 	    "  --ips 10.0.*,192.168.1.?           only from these addresses\n"
+	    "  --certs lamp-*,gateway             only with a client certificate of such a name\n"
 	    "  --enable, --disable                switch it on, off\n"
 	    "  --info TEXT                        a name for people\n"
 	    "\nFields of a customer\n"
@@ -96,6 +98,9 @@ static bool parse(struct ctl_args *a, int argc, char **argv)
 			break;
 		case 'p':
 			a->ips = optarg;
+			break;
+		case 'n':
+			a->certs = optarg;
 			break;
 		case 'j':
 			a->json = true;

@@ -150,7 +150,7 @@ def test_the_address_of_a_client_behind_haproxy_is_its_own(stack, customer, fron
 
 def test_what_haproxy_says_of_tls_is_in_the_log(stack, customer, front):
     cert, key = front.ca.issue("lamp 7")
-    with subscriber(front, stack, "tls", customer.token(), "with-cert", "--cert", cert, "--key", key, "--insecure"):
+    with subscriber(front, stack, "tls", customer.token(certs="lamp ?"), "with-cert", "--cert", cert, "--key", key, "--insecure"):
         wait_for(lambda: "ev=fronted" in front.behind.log() and "cn=lamp\\x207 verified=1" in front.behind.log(), 5)
     with subscriber(front, stack, "tls", customer.token(), "without"):
         wait_for(lambda: " verified=0" in front.behind.log(), 5)

@@ -35,12 +35,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int err = token_info_read_reply(&t, str_make(data, size), why, sizeof(why));
 
 	if (err) {
-		MUST(why[0] && !t.acl && !t.ips);
+		MUST(why[0] && !t.acl && !t.ips && !t.certs);
 		return 0;
 	}
 	MUST(t.customer && t.acl && t.expire >= 0);
 	if (t.ips)
 		(void)token_ips_allow(t.ips, STR("10.0.0.1"));
+	if (t.certs) {
+		MUST(token_certs_ok(str_c(t.certs)) && !token_certs_allow(t.certs, STR_NONE));
+		(void)token_certs_allow(t.certs, STR("l\xc3\xa4mp 7"));
+	}
 	use(t.acl);
 	token_info_free(&t);
 	return 0;

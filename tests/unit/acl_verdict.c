@@ -32,6 +32,7 @@ static void a_whole_token_is_read(void)
 	            "\"ttl\":0,\"accessed\":1,\"created\":1,"
 	            "\"access\":{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"a/"
 	            "#\",\"actions\":[\"publish\"]}]},\"ips\":\"10.0.*\","
+	            "\"certs\":\"lamp-*,gateway 7\","
 	            "\"limits\":{\"mqtt_sessions\":4,\"webhooks_count\":\"whatever\"},"
 	            "\"customer_limits\":{\"mqtt_sessions\":40},"
 	            "\"server_limits\":{\"mqtt_sessions\":400},"
@@ -46,11 +47,12 @@ static void a_whole_token_is_read(void)
 	YES(acl_may_publish(t.acl, STR("a/b")));
 	NO(acl_may_publish(t.acl, STR("b")));
 	IS_BYTES(str_c(t.ips), STR("10.0.*"));
+	IS_BYTES(str_c(t.certs), STR("lamp-*,gateway 7"));
 	IS(limits_value(t.limits, LIMIT_SESSIONS, LIMIT_BY_TOKEN, 10), 4);
 	IS(limits_value(t.limits, LIMIT_SESSIONS, LIMIT_BY_CUSTOMER, 10), 40);
 	IS(limits_value(t.limits, LIMIT_SESSIONS, LIMIT_BY_SERVER, 10), 400);
 	token_info_free(&t);
-	IS(t.acl == NULL && t.ips == NULL && t.limits == NULL, 1);
+	IS(t.acl == NULL && t.ips == NULL && t.certs == NULL && t.limits == NULL, 1);
 	token_info_free(&t);
 	token_info_free(NULL);
 }
@@ -62,6 +64,7 @@ static void what_is_not_needed_may_be_missing(void)
 	IS(t.id, 0);
 	IS(t.expire, 0);
 	IS(t.ips == NULL, 1);
+	IS(t.certs == NULL, 1);
 	IS(t.limits == NULL, 1);
 	token_info_free(&t);
 }
@@ -117,6 +120,12 @@ static const struct bad_row {
 	{ "{" NEEDED ",\"ips\":[]}", "ips must be a string" },
 	{ "{" NEEDED ",\"ips\":\"10.0.0.0/8\"}",
 	  "ips must be at most 64 masks such as 10.0.*,192.168.1.?" },
+	{ "{" NEEDED ",\"certs\":[\"lamp\"]}", "certs must be a string" },
+	{ "{" NEEDED ",\"certs\":null}", "certs must be a string" },
+	{ "{" NEEDED ",\"certs\":\"a,,b\"}",
+	  "certs must be at most 64 masks such as lamp-*,gateway 7" },
+	{ "{" NEEDED ",\"certs\":\"a\\nb\"}",
+	  "certs must be at most 64 masks such as lamp-*,gateway 7" },
 };
 
 static void an_object_that_is_not_understood_is_refused_with_the_reason(void)
@@ -283,6 +292,129 @@ static void the_table_of_addresses_holds(void)
 	NO(token_ips_allow("10.0.0.1", STR_NONE));
 }
 
+/* ---- Certificates ---- */
+
+static const struct cert_row {
+	const char *masks, *name;
+	bool allowed;
+} cert_rows[] = {
+	{ "lamp-7", "lamp-7", true },
+	{ "lamp-7", "lamp-70", false },
+	{ "lamp-7", "lamp-", false },
+	{ "lamp-7", "Lamp-7", false },
+	{ "CAB", "cAB", false },
+	{ "lamp-*,gateway 7", "gateway 7", true },
+	{ "lamp-*,gateway 7", "lamp-", true },
+	{ "lamp-*,gateway 7", "lamp", false },
+	{ "lamp-*,gateway 7", " gateway 7", false },
+	{ "*", "anybody", true },
+	{ "*", "", false },
+	{ "", "", false },
+	{ "", "lamp", false },
+	{ "l?mp", "l\xc3\xa4mp", true },
+	{ "l??mp", "l\xc3\xa4mp", false },
+	{ "*?mp", "l\xc3\xa4mp", true },
+	{ "l*??mp", "l\xc3\xa4mp", false },
+	{ "\xe2\x82\xac?", "\xe2\x82\xac\xf0\x9f\x92\xa1", true },
+	{ "\xe2\x82\xac", "\xe2\x82\xad", false },
+	{ "Doe? John", "Doe, John", true },
+	{ "*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	  false },
+};
+
+static void the_table_of_certificates_holds(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cert_rows); i++) {
+		if (token_certs_allow(cert_rows[i].masks, guard_str(str_c(cert_rows[i].name))) !=
+		    cert_rows[i].allowed)
+			fail_msg("row %zu", i);
+		guard_reset();
+	}
+	YES(token_certs_allow(NULL, STR("lamp")));
+	YES(token_certs_allow(NULL, STR_NONE));
+	NO(token_certs_allow("*", STR_NONE));
+}
+
+/* Masks against the rule written down as a recursion, over characters. */
+static size_t char_at(struct str s)
+{
+	size_t n = 1;
+
+	while (n < s.n && ((uint8_t)s.p[n] & 0xc0) == 0x80)
+		n++;
+	return n;
+}
+
+static bool fits(struct str mask, struct str name)
+{
+	if (mask.n == 0)
+		return name.n == 0;
+	if (mask.p[0] == '*')
+		return fits(str_skip(mask, 1), name) ||
+		       (name.n && fits(mask, str_skip(name, char_at(name))));
+	if (name.n == 0)
+		return false;
+	if (mask.p[0] == '?')
+		return fits(str_skip(mask, 1), str_skip(name, char_at(name)));
+	return char_at(mask) == char_at(name) && memcmp(mask.p, name.p, char_at(mask)) == 0 &&
+	       fits(str_skip(mask, char_at(mask)), str_skip(name, char_at(name)));
+}
+
+static void masks_fit_as_a_recursion_says(void)
+{
+	static const char *const chars[] = { "a", "b", "\xc3\xa4", "\xc3\xa5", "*", "?" };
+
+	for (unsigned round = 0; round < 20000; round++) {
+		struct buf mask = { 0 }, name = { 0 };
+		uint64_t m = 1 + any_below(6), n = 1 + any_below(8);
+
+		while (m--)
+			buf_str_add(&mask, str_c(chars[any_below(6)]));
+		while (n--)
+			buf_str_add(&name, str_c(chars[any_below(4)]));
+		buf_u8(&mask, 0);
+		IS(token_certs_allow((const char *)buf_data(&mask), buf_str(&name)),
+		   fits(str_c((const char *)buf_data(&mask)), buf_str(&name)));
+		buf_free(&mask);
+		buf_free(&name);
+	}
+}
+
+static void names_of_certificates_have_a_form(void)
+{
+	static const char *good[] = { "a", "*", "lamp 7", "l\xc3\xa4mp", "a,b c", "a, b" };
+	static const char *bad[] = { "",         "a\tb",         "a\x7f",        "a\xff",
+		                     "\xc2\x85", "\xed\xa0\x80", "\xef\xbb\xbf", "\xef\xbf\xbf" };
+	static const char *bad_masks[] = {
+		"", ",", "a,", ",a", "a,,b", "a, b", " a", "a ", "a\tb"
+	};
+	struct buf b = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		YES(token_cert_name_ok(guard_str(str_c(good[i]))));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		NO(token_cert_name_ok(guard_str(str_c(bad[i]))));
+	NO(token_cert_name_ok(STR("a\0b")));
+	for (size_t i = 0; i + 1 < ARRAY_LEN(good); i++)
+		YES(token_certs_ok(guard_str(str_c(good[i]))));
+	for (size_t i = 0; i < ARRAY_LEN(bad_masks); i++)
+		NO(token_certs_ok(guard_str(str_c(bad_masks[i]))));
+	for (unsigned i = 0; i < VERDICT_CERT_NAME_MAX; i++)
+		buf_u8(&b, 'x');
+	YES(token_cert_name_ok(buf_str(&b)));
+	YES(token_certs_ok(buf_str(&b)));
+	buf_u8(&b, 'x');
+	NO(token_cert_name_ok(buf_str(&b)));
+	NO(token_certs_ok(buf_str(&b)));
+	buf_reset(&b);
+	for (unsigned i = 0; i < VERDICT_CERTS_MAX; i++)
+		buf_printf(&b, "%sx%u", i ? "," : "", i);
+	YES(token_certs_ok(buf_str(&b)));
+	buf_printf(&b, ",x");
+	NO(token_certs_ok(buf_str(&b)));
+	buf_free(&b);
+}
+
 static void masks_have_a_form(void)
 {
 	static const char *good[] = { "*", "1.2.3.4", "10.*,11.?", "2001:dB8::*",
@@ -317,4 +449,5 @@ RUN(a_whole_token_is_read, what_is_not_needed_may_be_missing,
     a_token_ends_with_the_later_of_expire_and_ttl, times_are_taken_together,
     a_reply_has_one_result_and_no_errors, nonsense_is_refused, a_reply_cut_anywhere_is_refused,
     a_reply_too_long_is_refused, every_failed_allocation_is_an_error_and_nothing_else,
-    the_table_of_addresses_holds, masks_have_a_form)
+    the_table_of_addresses_holds, masks_have_a_form, the_table_of_certificates_holds,
+    masks_fit_as_a_recursion_says, names_of_certificates_have_a_form)

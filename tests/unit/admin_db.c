@@ -112,7 +112,7 @@ static void a_database_of_a_newer_version_is_left_alone(void)
 	set_version("PRAGMA user_version = 99");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), -E_VERSION);
 	CONTAINS(why, "newer");
-	set_version("PRAGMA user_version = 3");
+	set_version("PRAGMA user_version = 4");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), 0);
 	db_close(&db);
 }
@@ -125,7 +125,8 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void)
 
 	world_open(&w);
 	world_close(&w);
-	set_version("ALTER TABLE customer DROP COLUMN flespi_extensions; PRAGMA user_version = 1");
+	set_version("ALTER TABLE customer DROP COLUMN flespi_extensions;"
+	            "ALTER TABLE token DROP COLUMN certs; PRAGMA user_version = 1");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), 0);
 	q = db_start(db, "SELECT flespi_extensions FROM customer WHERE id = 1");
 	there = db_row(&q);
@@ -139,7 +140,7 @@ static void limits_of_0_of_an_old_database_are_not_set(void)
 	world_open(&w);
 	tokens_close(&w.rest.tokens);
 	db_close(&w.rest.db);
-	set_version("PRAGMA user_version = 2;"
+	set_version("PRAGMA user_version = 2; ALTER TABLE token DROP COLUMN certs;"
 	            "UPDATE token SET limits = '{\"mqtt_sessions\":0,\"mqtt_messages\":5}';"
 	            "UPDATE customer SET limits = '{\"mqtt_sessions\":0}' WHERE id = 1");
 	IS(db_open(&w.rest.db, w.dir, 50, why, sizeof(why)), 0);

@@ -322,6 +322,22 @@ static void the_ips_of_a_token_count_everywhere_but_in_auth_info(void)
 	world_close(&w);
 }
 
+static void a_token_for_certificates_is_good_for_auth_info_only(void)
+{
+	struct token_info info;
+	char key[TOKEN_KEY + 1], why[200];
+
+	world_open(&w);
+	(void)snprintf(key, sizeof(key), "%s",
+	               create("[{\"certs\":\"lamp-*,l\xc3\xa4mp\",\"access\":{\"type\":1}}]"));
+	IS(ASK(&w, HTTP_GET, "/platform/customer", key), 403);
+	IS(ASK(&w, HTTP_GET, "/auth/info", key), 200);
+	IS(token_info_read_reply(&info, str_c(w.text), why, sizeof(why)), 0);
+	IS_BYTES(str_c(info.certs), STR("lamp-*,l\xc3\xa4mp"));
+	token_info_free(&info);
+	world_close(&w);
+}
+
 static void what_auth_info_tells_is_what_the_proxy_reads(void)
 {
 	struct token_info info;
@@ -392,5 +408,6 @@ RUN(a_key_is_found_in_all_its_forms, a_key_with_one_character_changed_is_nobodys
     a_blocked_ancestor_blocks_all_below,
     the_limits_of_auth_info_are_the_lowest_of_token_and_all_above,
     the_ips_of_a_token_count_everywhere_but_in_auth_info,
+    a_token_for_certificates_is_good_for_auth_info_only,
     what_auth_info_tells_is_what_the_proxy_reads, ids_are_never_used_twice,
     any_allocation_may_fail_while_a_token_is_made_and_all_or_nothing_is_kept)

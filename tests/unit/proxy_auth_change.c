@@ -55,7 +55,7 @@ static void what_was_narrowed_is_told_at_the_next_refresh(void)
 	end();
 }
 
-static void other_addresses_or_limits_are_told_too(void)
+static void other_addresses_certificates_or_limits_are_told_too(void)
 {
 	struct token *t;
 
@@ -68,6 +68,10 @@ static void other_addresses_or_limits_are_told_too(void)
 	atomic_store(&ep->extra, ",\"ips\":\"10.0.*\",\"limits\":{\"mqtt_sessions\":3}");
 	UNTIL(told_count == 2, 2000);
 	IS(limits_value(auth_verdict(t)->info.limits, LIMIT_SESSIONS, LIMIT_BY_TOKEN, 10), 3);
+	atomic_store(&ep->extra, ",\"ips\":\"10.0.*\",\"certs\":\"lamp-*\","
+	                         "\"limits\":{\"mqtt_sessions\":3}");
+	UNTIL(told_count == 3, 2000);
+	IS_BYTES(str_c(auth_verdict(t)->info.certs), STR("lamp-*"));
 	auth_token_put(&t);
 	end();
 }
@@ -487,7 +491,8 @@ static void workers_may_look_while_everything_changes(void)
 }
 
 RUN(a_token_in_use_is_refreshed_ahead_and_never_lapses, a_token_in_use_is_asked_again_every_poll,
-    what_was_narrowed_is_told_at_the_next_refresh, other_addresses_or_limits_are_told_too,
+    what_was_narrowed_is_told_at_the_next_refresh,
+    other_addresses_certificates_or_limits_are_told_too,
     a_token_refused_at_a_refresh_loses_its_rights, a_token_of_another_customer_now_is_another_token,
     a_token_ends_at_its_second, a_token_ends_at_its_second_while_the_endpoint_is_down,
     a_token_whose_end_moves_on_with_use_lives_on,
