@@ -56,10 +56,12 @@ struct token *auth_token_get(struct token *t); /* any thread */
 void auth_token_put(struct token **slot);
 
 /* What a client presented, after the forms of flespi.md 1.5 were told apart. Either `key`, or
- * `short_id` and `key` = its first 16 characters. */
+ * `short_id` and `key` = its first 16 characters. With auth_certificate also the name of its
+ * certificate: the endpoint judges both, so a verdict is of both, and of no other pair. */
 struct credential {
 	struct str key;
 	uint64_t short_id; /* 0 = whole key */
+	struct str cert;   /* token_cert_name_ok, or empty: none, or not to be told */
 };
 enum { CREDENTIAL_MAX = 4096 }; /* bytes of a key of any form */
 /* Which of user name and password holds the credential: user name is a key (with or without
@@ -96,8 +98,8 @@ struct auth_ask {
 	struct list waiting;
 	struct sock_addr peer;
 	uint64_t short_id;
-	size_t key_size;
-	char key[];
+	size_t key_size, cert_size;
+	char key[]; /* and the name of the certificate behind it */
 };
 struct auth_ask *auth_ask_new(const struct credential *c, const struct sock_addr *peer,
                               struct inbox *reply_to, void (*done)(struct auth_ask *), void *owner);

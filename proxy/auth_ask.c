@@ -18,7 +18,7 @@ static void ask_arrived(struct inbox_item *item);
 struct auth_ask *auth_ask_new(const struct credential *c, const struct sock_addr *peer,
                               struct inbox *reply_to, void (*done)(struct auth_ask *), void *owner)
 {
-	struct auth_ask *ask = mem_zalloc(sizeof(*ask) + c->key.n);
+	struct auth_ask *ask = mem_zalloc(sizeof(*ask) + c->key.n + c->cert.n);
 
 	if (!ask)
 		return NULL;
@@ -30,6 +30,9 @@ struct auth_ask *auth_ask_new(const struct credential *c, const struct sock_addr
 	ask->key_size = c->key.n;
 	if (c->key.n)
 		memcpy(ask->key, c->key.p, c->key.n);
+	ask->cert_size = c->cert.n;
+	if (c->cert.n)
+		memcpy(ask->key + c->key.n, c->cert.p, c->cert.n);
 	list_init(&ask->waiting);
 	return ask;
 }
@@ -191,7 +194,8 @@ static void ask_arrived(struct inbox_item *item)
 	struct auth_ask *ask = container_of(item, struct auth_ask, item);
 	struct auth *a = ask->auth;
 	const struct credential c = { .key = str_make(ask->key, ask->key_size),
-		                      .short_id = ask->short_id };
+		                      .short_id = ask->short_id,
+		                      .cert = str_make(ask->key + ask->key_size, ask->cert_size) };
 	uint8_t digest[CRYPT_HASH], may = RC_SUCCESS;
 	struct token *token = NULL;
 	struct known *k;
@@ -243,7 +247,8 @@ static struct known *next_queued(struct auth *a)
 static void start(struct auth *a, struct known *k)
 {
 	const struct credential c = { .key = str_make(k->key, k->key_size),
-		                      .short_id = k->short_id };
+		                      .short_id = k->short_id,
+		                      .cert = str_make(k->key + k->key_size, k->cert_size) };
 	struct auth_reply nothing = { .said = SAID_NOTHING, .reason = RC_SERVER_UNAVAILABLE };
 
 	dequeue(a, k);

@@ -25,6 +25,7 @@ enum {
 	HTTP_HEAD_MAX = 16 * 1024,
 	HTTP_BODY_KEEP = 8 * 1024,
 	HTTP_LINE = CREDENTIAL_MAX + 64,
+	HTTP_CERT = 3 * VERDICT_CERT_NAME_MAX + 64,
 	WHOSE_MAX = 4096
 };
 
@@ -51,8 +52,8 @@ struct call { /* one easy handle, used again and again */
 	size_t head;
 	const char *over; /* which cap was passed, or NULL */
 	/* our own nodes: libcurl would copy the key to memory that we cannot wipe */
-	struct curl_slist lines[2];
-	char line[HTTP_LINE];
+	struct curl_slist lines[3];
+	char line[HTTP_LINE], cert[HTTP_CERT];
 };
 
 struct sock {
@@ -350,6 +351,7 @@ static struct call *call_new(struct auth_http *h)
 	c->lines[0] = (struct curl_slist){ .data = c->line, .next = &c->lines[1] };
 	c->lines[1] = (struct curl_slist){ .data = (char *)(uintptr_t) "Accept: application/json",
 		                           .next = NULL };
+	c->lines[2] = (struct curl_slist){ .data = c->cert, .next = NULL };
 	c->easy = curl_easy_init();
 	if (!c->easy || set_bounds(c) != CURLE_OK || set_target(c) != CURLE_OK) {
 		call_free(c);
@@ -382,6 +384,34 @@ static void write_line(struct call *c, const struct credential *credential)
 	c->line[(size_t)n + credential->key.n] = '\0';
 }
 
+static bool unreserved(uint8_t b)
+{
+	return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') ||
+	       b == '-' || b == '.' || b == '_' || b == '~';
+}
+
+/* Percent-encoded but for what RFC 3986 calls unreserved: a name may be any text. */
+static void write_cert(struct call *c, struct str name)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char *to = c->cert + snprintf(c->cert, sizeof(c->cert), "X-MBUS-Certificate: ");
+
+	MUST(name.n <= VERDICT_CERT_NAME_MAX);
+	for (size_t i = 0; i < name.n; i++) {
+		uint8_t b = (uint8_t)name.p[i];
+
+		if (unreserved(b)) {
+			*to++ = (char)b;
+			continue;
+		}
+		*to++ = '%';
+		*to++ = hex[b >> 4];
+		*to++ = hex[b & 15];
+	}
+	*to = '\0';
+	c->lines[1].next = name.n ? &c->lines[2] : NULL;
+}
+
 int auth_http_ask(struct auth_http *h, const struct credential *credential, void *question)
 {
 	struct call *c;
@@ -397,6 +427,7 @@ int auth_http_ask(struct auth_http *h, const struct credential *credential, void
 	c->head = 0;
 	c->over = NULL;
 	write_line(c, credential);
+	write_cert(c, credential->cert);
 	list_del(&c->node);
 	list_add_tail(&h->busy, &c->node);
 	if (curl_multi_add_handle(h->multi, c->easy) != CURLM_OK) {

@@ -25,16 +25,20 @@ struct group {
 void auth_table_digest(const struct auth_table *t, const struct credential *c,
                        uint8_t out[CRYPT_HASH])
 {
-	uint8_t text[CRYPT_HASH + 1 + 8 + CREDENTIAL_MAX];
+	uint8_t text[CRYPT_HASH + 1 + 8 + 1 + VERDICT_CERT_NAME_MAX + CREDENTIAL_MAX];
 	size_t n = CRYPT_HASH;
 
-	MUST(c->key.n <= CREDENTIAL_MAX);
+	MUST(c->key.n <= CREDENTIAL_MAX && c->cert.n <= VERDICT_CERT_NAME_MAX);
 	memcpy(text, t->salt, CRYPT_HASH);
 	text[n++] = c->short_id ? 's' : 'k';
 	for (int i = 0; i < 8; i++)
 		text[n++] = (uint8_t)(c->short_id >> (8 * i));
-	/* The key comes last and everything before it has a fixed size, so the text can be read in
-	 * one way only. */
+	text[n++] = (uint8_t)c->cert.n;
+	if (c->cert.n)
+		memcpy(text + n, c->cert.p, c->cert.n);
+	n += c->cert.n;
+	/* The key comes last and everything before it has a size that is known by then, so the text
+	 * can be read in one way only. */
 	if (c->key.n)
 		memcpy(text + n, c->key.p, c->key.n);
 	n += c->key.n;
@@ -252,7 +256,7 @@ struct known *auth_table_find(const struct auth_table *t, const uint8_t digest[C
 struct known *auth_table_add(struct auth_table *t, const struct credential *c,
                              const uint8_t digest[CRYPT_HASH])
 {
-	struct known *k = mem_zalloc(sizeof(*k) + c->key.n);
+	struct known *k = mem_zalloc(sizeof(*k) + c->key.n + c->cert.n);
 
 	if (!k)
 		return NULL;
@@ -269,6 +273,9 @@ struct known *auth_table_add(struct auth_table *t, const struct credential *c,
 	k->short_id = c->short_id;
 	k->key_size = c->key.n;
 	memcpy(k->key, c->key.p, c->key.n);
+	k->cert_size = c->cert.n;
+	if (c->cert.n)
+		memcpy(k->key + c->key.n, c->cert.p, c->cert.n);
 	if (map_add(&t->all, &k->by_digest, hash_of(digest))) {
 		known_free(k);
 		return NULL;

@@ -1,10 +1,11 @@
 /* auth_table.h - the credentials that are known, being asked about, or failed a moment ago.
  *
- * One object per credential. It is `listed` once it has a verdict: from then on workers find it
- * under RCU (auth_table_look). Its name is SHA-256(random of this process | form | short id | key),
- * compared whole: nobody can make two credentials share an entry (attack A11), and a memory dump of
- * the index shows no key. The key itself is kept in the object for refreshing, and wiped with it.
- * All functions are for the authentication thread unless they say otherwise. */
+ * One object per credential (key and, with auth_certificate, name of a certificate). It is `listed`
+ * once it has a verdict: from then on workers find it under RCU (auth_table_look). Its name is
+ * SHA-256(random of this process | form | short id | name | key), compared whole: nobody can make
+ * two credentials share an entry (attack A11), and a memory dump of the index shows no key. The key
+ * itself is kept in the object for refreshing, and wiped with it. All functions are for the
+ * authentication thread unless they say otherwise. */
 #pragma once
 #include "base/crypt.h"
 #include "base/hash.h"
@@ -60,8 +61,8 @@ struct known {
 	struct place by_token, by_customer;
 	struct map_node by_digest;
 	uint64_t short_id;
-	size_t key_size;
-	char key[];
+	size_t key_size, cert_size;
+	char key[]; /* and the name of the certificate behind it */
 };
 
 struct auth_table {

@@ -85,6 +85,10 @@ static const struct opt table[] = {
 	{ "auth_key_form", OPT_ENUM, AT(auth_key_form), "mbus", 0, 0, key_forms,
 	  "mbus: only keys with our check sum are asked about; any: every alphanumeric key",
 	  false },
+	{ "auth_certificate", OPT_BOOL, AT(auth_certificate), "off", 0, 0, NULL,
+	  "the name in a client's certificate is told to the endpoint; an answer then counts for "
+	  "this key with this name only",
+	  false },
 	{ "auth_connect_timeout", OPT_MSEC, AT(auth_connect_timeout), "1s", 10, SEC(60), NULL,
 	  "to reach the endpoint", false },
 	{ "auth_timeout", OPT_MSEC, AT(auth_timeout), "3s", 10, SEC(60), NULL, "for a whole answer",

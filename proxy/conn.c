@@ -127,6 +127,11 @@ void conn_forget_cert(struct conn *c)
 	c->cert = NULL;
 }
 
+struct str conn_cert_told(const struct conn *c)
+{
+	return c->worker->config->auth_certificate ? str_c(c->cert) : STR_NONE;
+}
+
 int conn_certify(struct conn *c, struct str name)
 {
 	conn_forget_cert(c);

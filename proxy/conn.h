@@ -148,10 +148,10 @@ struct conn {
 	struct auth_ask *reauth; /* AUTH under way (reauth.c) */
 	bool auth_method;        /* CONNECT named "token" */
 	struct sock_addr peer;
-	/* the name of its certificate (token_cert_name_ok), or NULL; owned. cert_told: the one in
+	/* the name of its certificate (token_cert_name_ok), or NULL; owned. cert_front: the one in
 	 * front has ended TLS, and whatever certificate we see is his */
 	char *cert;
-	bool cert_told;
+	bool cert_front;
 	char *client_id;  /* owned, not NUL-terminated */
 	char *will_topic; /* owned, of a Will that may still be sent */
 	uint16_t client_id_size, will_topic_size;
@@ -202,7 +202,9 @@ void conn_forget_brought(struct conn *c); /* harmless without one */
  * -E_NOMEM: then it must not go on */
 int conn_certify(struct conn *c, struct str name) MUST_CHECK;
 void conn_forget_cert(struct conn *c); /* harmless without one */
-void conn_free(struct conn *c);        /* worker.c, when nothing is left to say */
+/* the name as it is told to the endpoint; borrowed. Empty: none, or not to be told */
+struct str conn_cert_told(const struct conn *c);
+void conn_free(struct conn *c); /* worker.c, when nothing is left to say */
 static inline bool conn_is(const struct conn *c, enum conn_state state)
 {
 	return c->state == state;

@@ -222,6 +222,7 @@ static void ask(struct conn *c)
 		greet_refuse(c, RC_BAD_USER_NAME_OR_PASSWORD, NULL);
 		return;
 	}
+	credential.cert = conn_cert_told(c);
 	conn_enter(c, CONN_AUTH);
 	conn_hold(c, HOLD_AUTH);
 	conn_timer_arm(c);

@@ -131,6 +131,7 @@ static void ask_for(struct conn *c, struct str key)
 		conn_close(c, END_REAUTH);
 		return;
 	}
+	credential.cert = conn_cert_told(c);
 	known = auth_look(w->auth, &credential, &c->peer, &token);
 	if (known >= 0) {
 		verdict(c, (unsigned)known, token);

@@ -42,7 +42,7 @@ int tls_certify(struct conn *c, const SSL *ssl)
 {
 	const X509 *cert = SSL_get0_peer_certificate(ssl);
 
-	if (!cert || c->cert_told || SSL_get_verify_result(ssl) != X509_V_OK)
+	if (!cert || c->cert_front || SSL_get_verify_result(ssl) != X509_V_OK)
 		return 0;
 	return certify(c, X509_get_subject_name(cert));
 }

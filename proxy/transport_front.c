@@ -61,7 +61,7 @@ static int take_tls(struct conn *c, const struct proxy_protocol *p)
 	LOG_INFO(conn_name(c), "fronted", "tls=%s cn=%s verified=%d sni=%s",
 	         (p->ssl_client & PROXY_SSL) ? version : "no", cn, proxy_protocol_verified(p),
 	         log_esc(p->authority));
-	c->cert_told = true;
+	c->cert_front = true;
 	return conn_certify(c, proxy_protocol_verified(p) ? p->ssl_cn : STR_NONE);
 }
 

@@ -9,10 +9,13 @@ import doors
 import pytest
 from certs import Authority, run
 from clients import MosquittoSub
+from endpoint import Endpoint, Pair
 from proxy import Proxy
 from rawmqtt import AUTH, CONNACK, DISCONNECT, PUBLISH, Raw, connect, packet, props
 from stack import SLOW, wait_for
 from test_ctl import ctl
+
+pytestmark = pytest.mark.one_door("certificates are shown at the doors with TLS; the others stand beside them in each test")
 
 METHOD, DATA, REASON = 0x15, 0x16, 0x1F
 
@@ -32,7 +35,7 @@ class Names(Authority):
 
 
 @pytest.fixture(scope="module")
-def door(stack, tmp_path_factory):
+def gate(stack, tmp_path_factory):
     """All doors, which ask for certificates and let in who has none; and those that stand behind somebody."""
     folder = tmp_path_factory.mktemp("names")
     server = ["tls_cert = %s/tls/server.pem" % stack.state, "tls_key = %s/tls/server.key" % stack.state]
@@ -41,7 +44,7 @@ def door(stack, tmp_path_factory):
               "[listener behind]", "kind = mqtt", "address = 127.0.0.1:0", "proxy_protocol_from = 127.0.0.1",
               "[listener through]", "kind = mqtts", "address = 127.0.0.1:0", "proxy_protocol_from = 127.0.0.1",
               "[listener site]", "kind = wss", "address = 127.0.0.1:0", "forwarded_from = 127.0.0.1")
-    p.ca = ca
+    p.ca, p.authority = ca, stack.ready["ca"]
     p.lamp, p.other = ca.named("lamp-7"), ca.named("kettle")
     p.start()
     p.at = {d.get("listener", d["kind"]): int(d["port"]) for d in p.listening()}
@@ -49,24 +52,24 @@ def door(stack, tmp_path_factory):
     p.stop()
 
 
-def dial(door, where, cert=None, before=b"", headers=()):
+def dial(gate, where, cert=None, before=b"", headers=()):
     """A connection to this door, with this certificate, as a socket of MQTT."""
-    s = doors.dial(door.at[where])
+    s = doors.dial(gate.at[where])
     s.sendall(before)
     if where in ("tls", "wss", "through", "site"):
-        s = doors.tls(s, door.stack.ready["ca"], cert=cert)
+        s = doors.tls(s, gate.authority, cert=cert)
     return doors.WebSocket(s, headers=headers) if where in ("ws", "wss", "site") else s
 
 
-def come(door, where, token, cert=None, client_id="c", version=5, **more):
+def come(gate, where, token, cert=None, client_id="c", version=5, **more):
     """The connection and its CONNACK."""
-    c = Raw(None, version, sock=dial(door, where, cert, **more))
+    c = Raw(None, version, sock=dial(gate, where, cert, **more))
     c.send(connect(client_id, token, version=version))
     return c, c.expect(CONNACK)
 
 
-def code(door, where, token, cert=None, **more):
-    c, answer = come(door, where, token, cert, **more)
+def code(gate, where, token, cert=None, **more):
+    c, answer = come(gate, where, token, cert, **more)
     c.close()
     return answer.code
 
@@ -86,75 +89,75 @@ def record(log, ending, client_id):
 
 @pytest.mark.parametrize("where", ["tls", "wss"])
 @pytest.mark.parametrize("version", [3, 4, 5])
-def test_the_right_name_is_let_in_and_told(stack, customer, door, where, version):
+def test_the_right_name_is_let_in_and_told(stack, customer, gate, where, version):
     token = customer.token(certs="gateway,lamp-*")
     assert token.object["certs"] == "gateway,lamp-*"
     with MosquittoSub(stack.port, customer.master, "flespi/log/#") as log:
-        c, answer = come(door, where, token, door.lamp, "right", version)
+        c, answer = come(gate, where, token, gate.lamp, "right", version)
         assert answer.code == 0
         assert c.subscribe("a") == [0]
         c.publish("a", "b")
         assert c.expect(PUBLISH).payload == b"b"
         c.close()
         assert record(log, "connected", "right")["cert"] == record(log, "disconnected", "right")["cert"] == "lamp-7"
-    wait_for(lambda: [x for x in door.log().splitlines() if "cid=%d client=right ev=close " % customer.cid in x and " peer=127.0.0.1 cert=lamp-7 " in x], 5)
+    wait_for(lambda: [x for x in gate.log().splitlines() if "cid=%d client=right ev=close " % customer.cid in x and " peer=127.0.0.1 cert=lamp-7 " in x], 5)
 
 
 @pytest.mark.parametrize("where,cert,why", [("tls", "other", "certificate not allowed for this token"), ("wss", "other", "certificate not allowed for this token"),
                                             ("tls", None, "this token needs a client certificate"), ("wss", None, "this token needs a client certificate"),
                                             ("tcp", None, "this token needs a client certificate"), ("ws", None, "this token needs a client certificate")])
-def test_the_wrong_name_and_none_are_refused_and_told(stack, customer, door, where, cert, why):
-    token, shown = customer.token(certs="lamp-?"), getattr(door, cert or "", None)
+def test_the_wrong_name_and_none_are_refused_and_told(stack, customer, gate, where, cert, why):
+    token, shown = customer.token(certs="lamp-?"), getattr(gate, cert or "", None)
     with MosquittoSub(stack.port, customer.master, "flespi/log/#") as log:
-        c, answer = come(door, where, token, shown, "wrong")
+        c, answer = come(gate, where, token, shown, "wrong")
         assert answer.code == 0x87 and answer.properties[REASON] == why.encode()
         assert c.closed() == []
         r = record(log, "blocked", "wrong")
         assert (r["close_code"], r["error_text"], r.get("cert")) == (0x87, why, "kettle" if cert else None)
-    assert code(door, where, token, shown, version=4) == 5
+    assert code(gate, where, token, shown, version=4) == 5
     # its verdict stays a yes for who has the name
-    assert code(door, "tls", token, door.lamp) == 0
-    assert code(door, where, token, shown) == 0x87
+    assert code(gate, "tls", token, gate.lamp) == 0
+    assert code(gate, where, token, shown) == 0x87
 
 
-def test_a_token_without_names_is_good_with_any_certificate_and_without(customer, door):
+def test_a_token_without_names_is_good_with_any_certificate_and_without(customer, gate):
     token = customer.token(certs="")
-    for where, cert in (("tls", door.lamp), ("wss", door.other), ("tls", None), ("tcp", None), ("ws", None)):
-        assert code(door, where, token, cert) == 0
-    assert code(door, "tls", customer.token(certs="*"), door.other) == 0
-    assert code(door, "tls", customer.token(certs="*")) == 0x87
+    for where, cert in (("tls", gate.lamp), ("wss", gate.other), ("tls", None), ("tcp", None), ("ws", None)):
+        assert code(gate, where, token, cert) == 0
+    assert code(gate, "tls", customer.token(certs="*"), gate.other) == 0
+    assert code(gate, "tls", customer.token(certs="*")) == 0x87
 
 
-def test_a_certificate_of_another_authority_opens_nothing(stack, customer, door, tmp_path):
+def test_a_certificate_of_another_authority_opens_nothing(stack, customer, gate, tmp_path):
     token = customer.token(certs="*")
     with pytest.raises((ssl.SSLError, ConnectionResetError, BrokenPipeError, AssertionError)) as e:
-        s = dial(door, "tls", Names(tmp_path, "factory").named("lamp-7"))
+        s = dial(gate, "tls", Names(tmp_path, "factory").named("lamp-7"))
         s.sendall(connect("c", token))
         assert s.recv(4)[:1] == b"\x20"     # TLS 1.3 tells it with the first answer
     assert e.value
 
 
 @pytest.mark.parametrize("name", ["lämp 7", "電灯", "a, b*", "x" * 64], ids=["latin", "kanji", "marks", "64"])
-def test_a_name_may_be_any_text(stack, customer, door, name):
+def test_a_name_may_be_any_text(stack, customer, gate, name):
     mask = name.replace(",", "?")
-    cert = door.ca.named(name)
+    cert = gate.ca.named(name)
     with MosquittoSub(stack.port, customer.master, "flespi/log/#") as log:
-        assert code(door, "tls", customer.token(certs="other," + mask), cert, client_id="text") == 0
+        assert code(gate, "tls", customer.token(certs="other," + mask), cert, client_id="text") == 0
         assert record(log, "connected", "text")["cert"] == name
-    assert code(door, "tls", customer.token(certs=mask + "x"), cert) == 0x87
+    assert code(gate, "tls", customer.token(certs=mask + "x"), cert) == 0x87
 
 
 @pytest.mark.parametrize("subject,why", [("/O=lamp-7", "its subject has no common name"), ("/CN=lamp-7/CN=kettle", "its subject has several common names"),
                                          ("/CN=kettle/O=x/CN=lamp-7", "its subject has several common names"), ("/CN=lamp-7\x01", "holds what is no text"),
                                          ("/CN=lamp-7\x7f", "holds what is no text")],
                          ids=["none", "two", "two apart", "control", "delete"])
-def test_a_certificate_whose_name_is_none_opens_the_door_and_is_nobody(stack, customer, door, subject, why):
-    cert, before = door.ca.subject(subject), door.log().count(why)
+def test_a_certificate_whose_name_is_none_opens_the_door_and_is_nobody(stack, customer, gate, subject, why):
+    cert, before = gate.ca.subject(subject), gate.log().count(why)
     with MosquittoSub(stack.port, customer.master, "flespi/log/#") as log:
-        assert code(door, "tls", customer.token(), cert, client_id="nobody") == 0
+        assert code(gate, "tls", customer.token(), cert, client_id="nobody") == 0
         assert "cert" not in record(log, "connected", "nobody")
-    assert code(door, "tls", customer.token(certs="*"), cert) == 0x87
-    wait_for(lambda: door.log().count(why) > before, 5)
+    assert code(gate, "tls", customer.token(certs="*"), cert) == 0x87
+    wait_for(lambda: gate.log().count(why) > before, 5)
 
 
 # ---- Somebody in front ----
@@ -169,38 +172,38 @@ def v2(cn=None, verify=0, client=7, ssl_field=True, source="192.0.2.7"):
     return b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack(">H", len(body)) + body
 
 
-def test_a_load_balancer_that_ends_tls_tells_the_name(stack, customer, door):
+def test_a_load_balancer_that_ends_tls_tells_the_name(stack, customer, gate):
     token = customer.token(certs="lamp-7")
     with MosquittoSub(stack.port, customer.master, "flespi/log/#") as log:
-        assert code(door, "behind", token, before=v2(b"lamp-7"), client_id="front") == 0
+        assert code(gate, "behind", token, before=v2(b"lamp-7"), client_id="front") == 0
         r = record(log, "connected", "front")
         assert (r["source"], r["cert"]) == ("192.0.2.7", "lamp-7")
     for header in (v2(b"kettle"), v2(b"lamp-7", verify=18), v2(b"lamp-7", client=1), v2(b"lamp-7", client=0), v2(None), v2(ssl_field=False), v2(b"lamp-7\x01"), v2(b"lamp-7" + b"x" * 250),
                    b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 1883\r\n"):
-        assert code(door, "behind", token, before=header) == 0x87, header
-    assert code(door, "behind", customer.token(certs="*"), before=v2(b"y" * 255)) == 0
-    assert code(door, "behind", customer.token(certs="*"), before=v2(b"y" * 256)) == 0x87
+        assert code(gate, "behind", token, before=header) == 0x87, header
+    assert code(gate, "behind", customer.token(certs="*"), before=v2(b"y" * 255)) == 0
+    assert code(gate, "behind", customer.token(certs="*"), before=v2(b"y" * 256)) == 0x87
 
 
-def test_a_load_balancer_that_looks_through_leaves_the_name_of_the_client(customer, door):
+def test_a_load_balancer_that_looks_through_leaves_the_name_of_the_client(customer, gate):
     token = customer.token(certs="lamp-7")
     for header in (b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 1883\r\n", v2(ssl_field=False)):
-        assert code(door, "through", token, door.lamp, before=header) == 0
-        assert code(door, "through", token, door.other, before=header) == 0x87
-        assert code(door, "through", token, before=header) == 0x87
+        assert code(gate, "through", token, gate.lamp, before=header) == 0
+        assert code(gate, "through", token, gate.other, before=header) == 0x87
+        assert code(gate, "through", token, before=header) == 0x87
 
 
-def test_a_load_balancer_that_begins_tls_anew_does_not_lend_its_name(customer, door):
+def test_a_load_balancer_that_begins_tls_anew_does_not_lend_its_name(customer, gate):
     token = customer.token(certs="lamp-7")
     for header, want in ((v2(b"lamp-7"), 0), (v2(b"kettle"), 0x87), (v2(None, client=1), 0x87), (v2(b"lamp-7", verify=1), 0x87)):
-        assert code(door, "through", token, door.lamp, before=header) == want, header
-    assert code(door, "through", token, door.other, before=v2(b"lamp-7")) == 0
+        assert code(gate, "through", token, gate.lamp, before=header) == want, header
+    assert code(gate, "through", token, gate.other, before=v2(b"lamp-7")) == 0
 
 
-def test_an_http_proxy_does_not_lend_its_name(customer, door):
+def test_an_http_proxy_does_not_lend_its_name(customer, gate):
     token = customer.token(certs="lamp-7")
-    assert code(door, "site", token, door.lamp) == 0                                              # it speaks for itself
-    assert code(door, "site", token, door.lamp, headers=[("X-Forwarded-For", "192.0.2.7")]) == 0x87
+    assert code(gate, "site", token, gate.lamp) == 0                                              # it speaks for itself
+    assert code(gate, "site", token, gate.lamp, headers=[("X-Forwarded-For", "192.0.2.7")]) == 0x87
 
 
 # ---- Changes ----
@@ -212,25 +215,25 @@ def ends(c, seconds=5):
     return [(p.kind, p.code, p.properties.get(REASON)) for p in packets]
 
 
-def test_who_has_not_the_name_any_more_is_sent_away(customer, door):
+def test_who_has_not_the_name_any_more_is_sent_away(customer, gate):
     token = customer.token()
-    lamp, other, none = (come(door, "tls", token, cert, name)[0] for name, cert in (("lamp", door.lamp), ("other", door.other), ("none", None)))
+    lamp, other, none = (come(gate, "tls", token, cert, name)[0] for name, cert in (("lamp", gate.lamp), ("other", gate.other), ("none", None)))
     customer.change_token(token, certs="kettle,lamp-*")
     assert ends(none) == [(DISCONNECT, 0x87, b"this token needs a client certificate")]
     other.sync()
     customer.change_token(token, certs="lamp-*")
     assert ends(other) == [(DISCONNECT, 0x87, b"certificate not allowed for this token")]
     lamp.sync()
-    assert code(door, "tls", token, door.other) == 0x87
+    assert code(gate, "tls", token, gate.other) == 0x87
     customer.change_token(token, certs="")
-    wait_for(lambda: code(door, "tls", token, None, client_id="again") == 0, 5, 0.1)
+    wait_for(lambda: code(gate, "tls", token, None, client_id="again") == 0, 5, 0.1)
     lamp.sync()
     lamp.close()
 
 
-def test_who_is_not_at_the_address_any_more_is_sent_away(customer, door):
+def test_who_is_not_at_the_address_any_more_is_sent_away(customer, gate):
     token = customer.token()
-    here, far = come(door, "tls", token, None, "here")[0], come(door, "behind", token, None, "far", before=v2())[0]
+    here, far = come(gate, "tls", token, None, "here")[0], come(gate, "behind", token, None, "far", before=v2())[0]
     customer.change_token(token, ips="192.0.2.*")
     assert ends(here) == [(DISCONNECT, 0x87, b"address not allowed for this token")]
     far.sync()
@@ -238,11 +241,11 @@ def test_who_is_not_at_the_address_any_more_is_sent_away(customer, door):
     assert ends(far) == [(DISCONNECT, 0x87, b"address not allowed for this token")]
 
 
-def test_another_token_for_a_live_connection_must_fit_its_certificate(customer, door):
+def test_another_token_for_a_live_connection_must_fit_its_certificate(customer, gate):
     first, fits, wrong = customer.token(), customer.token(certs="lamp-7"), customer.token(certs="kettle")
 
     def begin():
-        c = Raw(None, 5, sock=dial(door, "tls", door.lamp))
+        c = Raw(None, 5, sock=dial(gate, "tls", gate.lamp))
         c.send(connect("c", version=5, properties=((METHOD, "token"), (DATA, first))))
         assert c.expect(CONNACK).code == 0
         return c
@@ -260,7 +263,7 @@ def test_another_token_for_a_live_connection_must_fit_its_certificate(customer, 
 
 # ---- REST ----
 
-def test_names_are_set_and_shown_by_rest_and_the_command(stack, customer, door):
+def test_names_are_set_and_shown_by_rest_and_the_command(stack, customer, gate):
     def show():
         status, answer = customer.rest("GET", "/platform/tokens/%d" % token.id)
         assert status == 200
@@ -281,7 +284,7 @@ def test_names_are_set_and_shown_by_rest_and_the_command(stack, customer, door):
     assert show() == "lamp-7"
     key = ctl(stack, customer, "token", "create", "--certs", "lamp-*", "--info", "lamps").stdout.strip().split("\n")[-1]
     assert "lamp-*" in ctl(stack, customer, "token", "list").stdout
-    assert code(door, "tls", key, door.lamp) == 0 and code(door, "tls", key) == 0x87
+    assert code(gate, "tls", key, gate.lamp) == 0 and code(gate, "tls", key) == 0x87
 
 
 def test_a_token_for_certificates_is_no_good_at_the_rest_api(customer):
@@ -289,3 +292,65 @@ def test_a_token_for_certificates_is_no_good_at_the_rest_api(customer):
     status, answer = customer.rest("GET", "/platform/tokens/all", token=token)
     assert status == 403 and "certificate" in answer["errors"][0]["reason"]
     assert customer.rest("GET", "/auth/info", token=token)[0] == 200
+
+
+# ---- Another endpoint ----
+
+class Asking(Pair):
+    """A proxy that asks an endpoint of ours. .asked: (key, name) of each question; .judge: name -> is it a yes."""
+
+    def __init__(self, gate, folder, switch):
+        super().__init__(folder, Endpoint(), "auth_certificate = %s\nauth_no = 60s\ntls_client_ca = %s\ntls_client_required = off\n" % (switch, gate.ca.pem))
+        self.asked, self.judge = [], lambda name: True
+        self.endpoint.answer = lambda authorization: self.reply
+
+    def reply(self, handler):
+        name = handler.headers.get("X-MBUS-Certificate")
+        self.asked.append((handler.headers["Authorization"].split()[-1], name))
+        status, headers, body = Endpoint.good() if self.judge(name) else (403, {"Content-Type": "application/json"}, b'{"errors":[]}')
+        handler.send_response(status)
+        for k, v in {**headers, "Content-Length": str(len(body))}.items():
+            handler.send_header(k, v)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    def __enter__(self):
+        self.start()
+        self.authority = self.ready["ca"]
+        self.at = {"tcp": self.ready["mqtt"], "tls": self.ready["mqtts"]}
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self.endpoint.close()
+
+
+def test_the_endpoint_is_told_the_name_and_its_answer_is_of_both(gate, tmp_path):
+    odd = gate.ca.named("lämp 7%")
+    with Asking(gate, tmp_path, "on") as p:
+        p.judge = lambda name: name == "lamp-7"
+        for _ in range(2):      # the second time nobody is asked
+            for cert, want in ((gate.lamp, 0), (gate.other, 0x87), (None, 0x87), (odd, 0x87), (gate.lamp, 0)):
+                assert code(p, "tls", "key1", cert) == want
+            assert code(p, "tcp", "key1") == 0x87
+        assert p.asked == [("key1", "lamp-7"), ("key1", "kettle"), ("key1", None), ("key1", "l%C3%A4mp%207%25")]
+        assert code(p, "tls", "key2", gate.lamp) == 0
+        assert p.asked[4:] == [("key2", "lamp-7")]
+
+
+def test_auth_asks_about_the_name_too(gate, tmp_path):
+    with Asking(gate, tmp_path, "on") as p:
+        p.judge = lambda name: name == "lamp-7"
+        with Raw(None, 5, sock=dial(p, "tls", gate.lamp)) as c:
+            c.send(connect("c", version=5, properties=((METHOD, "token"), (DATA, "key1"))))
+            assert c.expect(CONNACK).code == 0
+            c.send(packet(AUTH, bytes([0x19]) + props((METHOD, "token"), (DATA, "key2"))))
+            assert c.expect(AUTH).code == 0
+        assert p.asked == [("key1", "lamp-7"), ("key2", "lamp-7")]
+
+
+def test_unless_it_is_switched_on_the_endpoint_is_told_no_name(gate, tmp_path):
+    with Asking(gate, tmp_path, "off") as p:
+        for cert in (gate.lamp, gate.other, None):
+            assert code(p, "tls", "key1", cert) == 0
+        assert p.asked == [("key1", None)]

@@ -73,15 +73,25 @@ static void credentials_that_read_alike_are_not_the_same(void) /* A11 */
 {
 	const struct credential a = { .key = STR("0123456789abcdef"), .short_id = 1 };
 	const struct credential b = { .key = STR("0123456789abcdef"), .short_id = 0x3130 };
-	struct credential forms[4] = { a, b, whole("1:0123456789abcdef"),
-		                       whole("0123456789abcdef") };
-	uint8_t digest[4][CRYPT_HASH];
+	struct credential forms[] = {
+		a,
+		b,
+		whole("1:0123456789abcdef"),
+		whole("0123456789abcdef"),
+		{ .key = STR("cdef"), .cert = STR("0123456789ab") },
+		{ .key = STR("bcdef"), .cert = STR("0123456789a") },
+		{ .key = STR("0123456789abcdef"), .cert = STR("a") },
+		{ .key = STR("0123456789abcdef"), .cert = STR("b") },
+		{ .key = STR("0123456789abcdef"), .cert = STR("a"), .short_id = 1 },
+		{ .key = STR("a0123456789abcdef") },
+	};
+	uint8_t digest[ARRAY_LEN(forms)][CRYPT_HASH];
 
 	defaults();
 	begin();
-	for (int i = 0; i < 4; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
 		auth_table_digest(&au->table, &forms[i], digest[i]);
-		for (int k = 0; k < i; k++)
+		for (size_t k = 0; k < i; k++)
 			NO(memcmp(digest[i], digest[k], CRYPT_HASH) == 0);
 	}
 	end();
