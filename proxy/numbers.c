@@ -33,7 +33,7 @@ static void tell_quotas(const struct sum *s)
 	buf_free(&text);
 }
 
-static void tell(const struct sum *s, const char *event)
+static void tell(const struct sum *s, bool end)
 {
 	struct buf text = { 0 };
 
@@ -44,7 +44,12 @@ static void tell(const struct sum *s, const char *event)
 	buf_printf(&text, "%s" #name "=%" PRIu64, buf_len(&text) ? " " : "", s->counters.name);
 	WORKER_COUNTERS(C)
 #undef C
-	LOG_INFO("", event, "%.*s", STR_ARG(buf_str(&text)));
+	/* two places: lines of a place are counted, and who asked often must not cost the last one
+	 */
+	if (end)
+		LOG_INFO("", "end", "%.*s", STR_ARG(buf_str(&text)));
+	else
+		LOG_INFO("", "numbers", "%.*s", STR_ARG(buf_str(&text)));
 	buf_free(&text);
 }
 
@@ -56,7 +61,7 @@ void numbers_end(struct worker *const *worker, unsigned count, int64_t certifica
 		if (worker[i])
 			worker_add_counters(worker[i], &s.counters, s.over);
 	}
-	tell(&s, "end");
+	tell(&s, true);
 }
 
 static void add_mine(struct inbox_item *item) /* worker's thread */
@@ -73,7 +78,7 @@ static void add_mine(struct inbox_item *item) /* worker's thread */
 		inbox_push(s->now->inbox, item);
 		return;
 	}
-	tell(s, "numbers");
+	tell(s, false);
 	mem_free(s);
 }
 
