@@ -11,7 +11,8 @@
 enum cap_kind { CAP_PEER = 1, CAP_TOKEN, CAP_CUSTOMER };
 
 struct cap_name {
-	uint64_t kind, a, b;
+	uint32_t kind, ledger;
+	uint64_t a, b;
 };
 
 struct cap { /* counts itself by its holders; guarded by caps.lock */
@@ -83,10 +84,10 @@ static int enter(struct caps *c, const struct cap_name *name, int64_t limit, str
 	return 0;
 }
 
-int caps_enter_peer(struct caps *c, const struct sock_addr *peer, int64_t all_limit, int64_t limit,
-                    struct cap **out)
+int caps_enter_peer(struct caps *c, const struct sock_addr *peer, uint8_t ledger, int64_t all_limit,
+                    int64_t limit, struct cap **out)
 {
-	struct cap_name name = { .kind = CAP_PEER };
+	struct cap_name name = { .kind = CAP_PEER, .ledger = ledger };
 	int err = -E_LIMIT;
 
 	memcpy(&name.a, peer->bytes, 8);
@@ -114,12 +115,12 @@ static int enter_locked(struct caps *c, const struct cap_name *name, int64_t lim
 int caps_enter_token(struct caps *c, uint64_t customer, uint64_t token, int64_t limit,
                      struct cap **out)
 {
-	return enter_locked(c, &(struct cap_name){ CAP_TOKEN, customer, token }, limit, out);
+	return enter_locked(c, &(struct cap_name){ CAP_TOKEN, 0, customer, token }, limit, out);
 }
 
 int caps_enter_customer(struct caps *c, uint64_t customer, int64_t limit, struct cap **out)
 {
-	return enter_locked(c, &(struct cap_name){ CAP_CUSTOMER, customer, 0 }, limit, out);
+	return enter_locked(c, &(struct cap_name){ CAP_CUSTOMER, 0, customer, 0 }, limit, out);
 }
 
 void caps_leave(struct caps *c, struct cap **slot)

@@ -98,6 +98,7 @@ struct listener_config {
 };
 /* Once all is read: listeners get what their sections do not say. */
 void config_settle(struct proxy_config *c);
+bool listener_says(const struct listener_config *l, const char *key); /* itself; key of [proxy] */
 extern const struct opt_named listener_opts;
 
 extern const struct opt_set proxy_opts; /* .config is set by main and tests */

@@ -98,6 +98,16 @@ const struct opt_named listener_opts = {
 	.end = end,
 };
 
+bool listener_says(const struct listener_config *l, const char *key)
+{
+	for (size_t i = 0; i < proxy_opts.count; i++) {
+		if (strcmp(proxy_opts.table[i].name, key) == 0)
+			return l->seen[ARRAY_LEN(own) + i];
+	}
+	MUST(!"a key of [proxy]");
+	return false;
+}
+
 static size_t size_of(const struct opt *o)
 {
 	switch (o->type) {

@@ -15,6 +15,8 @@
 
 /* of one turn; when descriptors ran out; twice the longest queue of a socket */
 enum { ACCEPTS = 64, PAUSE_MS = 100, EMPTY_MOST = 8192 };
+/* of who speaks for others: whatever doors it uses, its own clients' are not among them */
+enum { LEDGER_OF_FRONTS = UINT8_MAX };
 
 const struct door_kind door_kinds[DOOR_KINDS] = {
 	{ "tcp", "mqtt", offsetof(struct proxy_config, mqtt), &transport_tcp, false, NULL },
@@ -30,8 +32,8 @@ static int admit_rate(const struct door *d, const struct sock_addr *peer)
 
 	if (!config->connect_rate_loopback && rates_loopback(peer))
 		return 0;
-	return rates_take_peer(d->worker->crew->rates, peer, config->connect_rate_per_ip,
-	                       loop_now(d->worker->loop));
+	return rates_take_peer(d->worker->crew->rates, peer, d->listener->rate_ledger,
+	                       config->connect_rate_per_ip, loop_now(d->worker->loop));
 }
 
 static int count_peer(const struct door *d, const struct sock_addr *peer, struct cap **cap)
@@ -43,7 +45,8 @@ static int count_peer(const struct door *d, const struct sock_addr *peer, struct
 	if (err) {
 		w->n.refused_rate++;
 	} else {
-		err = caps_enter_peer(w->crew->caps, peer, w->config->connections_max,
+		err = caps_enter_peer(w->crew->caps, peer, d->listener->count_ledger,
+		                      w->config->connections_max,
 		                      d->listener->config->connections_per_ip, cap);
 		w->n.refused_full += err != 0;
 	}
@@ -71,7 +74,8 @@ static void admit(struct door *d, int fd, const struct sock_addr *peer)
 	int err;
 
 	if (unlikely(speaks_for_others(d, peer)))
-		err = caps_enter_peer(w->crew->caps, peer, w->config->connections_max, 0, &cap);
+		err = caps_enter_peer(w->crew->caps, peer, LEDGER_OF_FRONTS,
+		                      w->config->connections_max, 0, &cap);
 	else
 		err = count_peer(d, peer, &cap);
 	if (err)

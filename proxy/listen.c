@@ -125,6 +125,10 @@ int listen_read(struct listen *l, const struct proxy_config *config, const char 
 		const struct listener_config *c = &config->listener[i];
 
 		of = begin(l, c->name, &c->config);
+		of->count_ledger =
+		    listener_says(c, "connections_per_ip") ? (uint8_t)l->listeners : 0;
+		of->rate_ledger =
+		    listener_says(c, "connect_rate_per_ip") ? (uint8_t)l->listeners : 0;
 		err = front_read(&of->front, &c->config, what, why);
 		if (err)
 			break;

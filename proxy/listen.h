@@ -15,6 +15,9 @@ struct listener {
 	const struct proxy_config *config;
 	struct front front;
 	int tls; /* which of a worker's contexts; -1: none of its doors has TLS */
+	/* where its connections of an address are counted (caps.h), and how often they come: 0 is
+	 * that of [proxy]; its own when it has said the limit itself */
+	uint8_t count_ledger, rate_ledger;
 };
 
 struct listen_at { /* one address: a socket for each worker, or one that they share */

@@ -13,7 +13,8 @@ enum rate_kind { RATE_PEER = 1, RATE_TOKEN, RATE_CUSTOMER, RATE_CLIENT };
 enum { FORGET_AT_ONCE = 2, BURST_US = RATES_BURST_S * 1000000 };
 
 struct rate_name {
-	uint64_t kind, a, b;
+	uint32_t kind, ledger;
+	uint64_t a, b;
 };
 
 struct rate { /* guarded by rates.lock */
@@ -148,9 +149,10 @@ static bool is_ipv4(const struct sock_addr *peer)
 	return memcmp(peer->bytes, mapped, sizeof(mapped)) == 0;
 }
 
-int rates_take_peer(struct rates *r, const struct sock_addr *peer, int64_t per_second, int64_t now)
+int rates_take_peer(struct rates *r, const struct sock_addr *peer, uint8_t ledger,
+                    int64_t per_second, int64_t now)
 {
-	struct rate_name name = { .kind = RATE_PEER };
+	struct rate_name name = { .kind = RATE_PEER, .ledger = ledger };
 
 	memcpy(&name.a, peer->bytes, 8);
 	if (is_ipv4(peer))
@@ -161,7 +163,7 @@ int rates_take_peer(struct rates *r, const struct sock_addr *peer, int64_t per_s
 int rates_take_token(struct rates *r, uint64_t customer, uint64_t token, int64_t per_second,
                      int64_t now)
 {
-	return take(r, &(struct rate_name){ RATE_TOKEN, customer, token }, per_second, now);
+	return take(r, &(struct rate_name){ RATE_TOKEN, 0, customer, token }, per_second, now);
 }
 
 bool rates_take_client(struct rates *r, uint64_t customer, struct str client_id, int64_t per_second,
@@ -169,13 +171,13 @@ bool rates_take_client(struct rates *r, uint64_t customer, struct str client_id,
 {
 	uint64_t id = hash_bytes(client_id.p, client_id.n);
 
-	return take(r, &(struct rate_name){ RATE_CLIENT, customer, id }, per_second, now) ==
+	return take(r, &(struct rate_name){ RATE_CLIENT, 0, customer, id }, per_second, now) ==
 	       -E_LIMIT;
 }
 
 int rates_take_customer(struct rates *r, uint64_t customer, int64_t per_second, int64_t now)
 {
-	return take(r, &(struct rate_name){ RATE_CUSTOMER, customer, 0 }, per_second, now);
+	return take(r, &(struct rate_name){ RATE_CUSTOMER, 0, customer, 0 }, per_second, now);
 }
 
 size_t rates_count(struct rates *r)

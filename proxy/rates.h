@@ -16,9 +16,9 @@ int rates_new(struct rates **out) MUST_CHECK;
 void rates_free(struct rates **r);
 /* One more, at `now` (monotonic ms). per_second INT64_MAX = any number, 0 = none. 0, -E_LIMIT, or
  * -E_NOMEM. An IPv6 address counts as its /64: whoever has one of them has them all; and of an
- * address 0 is any number. */
-int rates_take_peer(struct rates *r, const struct sock_addr *peer, int64_t per_second,
-                    int64_t now) MUST_CHECK;
+ * address 0 is any number. ledger: as of caps_enter_peer. */
+int rates_take_peer(struct rates *r, const struct sock_addr *peer, uint8_t ledger,
+                    int64_t per_second, int64_t now) MUST_CHECK;
 int rates_take_customer(struct rates *r, uint64_t customer, int64_t per_second,
                         int64_t now) MUST_CHECK;
 int rates_take_token(struct rates *r, uint64_t customer, uint64_t token, int64_t per_second,

@@ -33,7 +33,7 @@ static void come(struct client *c)
 	int pair[2];
 
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-	MUST(caps_enter_peer(crew.caps, &peer, config.connections_max, config.connections_per_ip,
+	MUST(caps_enter_peer(crew.caps, &peer, 0, config.connections_max, config.connections_per_ip,
 	                     &cap) == 0);
 	*c = (struct client){ .fd = pair[0], .serial = worker->conn_serial + 1 };
 	conn_new(&door, pair[1], &peer, cap);

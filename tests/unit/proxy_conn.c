@@ -62,11 +62,30 @@ static void an_address_is_counted_apart_from_others(void)
 	struct cap *one = NULL, *two = NULL, *three = NULL;
 
 	IS(caps_new(&caps), 0);
-	IS(caps_enter_peer(caps, &a, 10, 1, &one), 0);
-	IS(caps_enter_peer(caps, &a, 10, 1, &two), -E_LIMIT);
-	IS(caps_enter_peer(caps, &b, 10, 1, &three), 0);
+	IS(caps_enter_peer(caps, &a, 0, 10, 1, &one), 0);
+	IS(caps_enter_peer(caps, &a, 0, 10, 1, &two), -E_LIMIT);
+	IS(caps_enter_peer(caps, &b, 0, 10, 1, &three), 0);
 	caps_leave(caps, &one);
-	IS(caps_enter_peer(caps, &a, 10, 1, &two), 0);
+	IS(caps_enter_peer(caps, &a, 0, 10, 1, &two), 0);
+	caps_leave(caps, &two);
+	caps_leave(caps, &three);
+	caps_free(&caps);
+}
+
+static void an_address_is_counted_in_each_ledger_and_all_connections_over_them(void)
+{
+	struct sock_addr a = { .bytes = { 1 } };
+	struct caps *caps = NULL;
+	struct cap *one = NULL, *two = NULL, *three = NULL;
+
+	IS(caps_new(&caps), 0);
+	IS(caps_enter_peer(caps, &a, 0, 2, 1, &one), 0);
+	IS(caps_enter_peer(caps, &a, 0, 2, 1, &three), -E_LIMIT);
+	IS(caps_enter_peer(caps, &a, 1, 2, 1, &two), 0);
+	IS(caps_enter_peer(caps, &a, 2, 2, 1, &three), -E_LIMIT);
+	caps_leave(caps, &one);
+	IS(caps_enter_peer(caps, &a, 1, 2, 1, &three), -E_LIMIT);
+	IS(caps_enter_peer(caps, &a, 0, 2, 1, &three), 0);
 	caps_leave(caps, &two);
 	caps_leave(caps, &three);
 	caps_free(&caps);
@@ -79,10 +98,10 @@ static void all_addresses_together_have_a_limit(void)
 	struct cap *one = NULL, *two = NULL;
 
 	IS(caps_new(&caps), 0);
-	IS(caps_enter_peer(caps, &a, 1, 0, &one), 0);
-	IS(caps_enter_peer(caps, &b, 1, 0, &two), -E_LIMIT);
+	IS(caps_enter_peer(caps, &a, 0, 1, 0, &one), 0);
+	IS(caps_enter_peer(caps, &b, 0, 1, 0, &two), -E_LIMIT);
 	caps_leave(caps, &one);
-	IS(caps_enter_peer(caps, &b, 1, 0, &two), 0);
+	IS(caps_enter_peer(caps, &b, 0, 1, 0, &two), 0);
 	caps_leave(caps, &two);
 	caps_free(&caps);
 }
@@ -132,7 +151,7 @@ static void counting_survives_missing_memory(void)
 
 		if (err)
 			continue;
-		err = caps_enter_peer(caps, &a, 10, 1, &one);
+		err = caps_enter_peer(caps, &a, 0, 10, 1, &one);
 		IS(err != 0, one == NULL);
 		caps_leave(caps, &one);
 		caps_free(&caps);
@@ -179,6 +198,7 @@ static void the_defaults_agree_with_each_other(void)
 RUN(states_lead_to_open_only_through_auth, every_state_can_end_and_the_end_is_the_end,
     every_end_has_its_own_word, a_broken_rule_finds_its_end,
     a_broken_rule_sends_the_will_and_a_goodbye_does_not, an_address_is_counted_apart_from_others,
+    an_address_is_counted_in_each_ledger_and_all_connections_over_them,
     all_addresses_together_have_a_limit, a_token_is_counted_by_customer_and_id,
     a_customer_is_counted_over_its_tokens_and_0_lets_nobody_in, counting_survives_missing_memory,
     addresses_are_read_and_doubtful_ones_refused, the_defaults_agree_with_each_other)

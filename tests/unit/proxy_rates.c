@@ -25,7 +25,7 @@ static unsigned taken(struct sock_addr peer, int64_t per_second, int64_t now, un
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < tries; i++)
-		n += rates_take_peer(rates, &peer, per_second, now) == 0;
+		n += rates_take_peer(rates, &peer, 0, per_second, now) == 0;
 	return n;
 }
 
@@ -45,6 +45,17 @@ static void addresses_have_buckets_of_their_own(void)
 	IS(rates_new(&rates), 0);
 	IS(taken(v4(1), 1, 0, 100), RATES_BURST_S);
 	IS(taken(v4(2), 1, 0, 100), RATES_BURST_S);
+	rates_free(&rates);
+}
+
+static void an_address_has_a_bucket_in_each_ledger(void)
+{
+	struct sock_addr peer = v4(1);
+
+	IS(rates_new(&rates), 0);
+	IS(taken(peer, 1, 0, 100), RATES_BURST_S);
+	IS(rates_take_peer(rates, &peer, 0, 1, 0), -E_LIMIT);
+	IS(rates_take_peer(rates, &peer, 1, 1, 0), 0);
 	rates_free(&rates);
 }
 
@@ -147,7 +158,7 @@ static void rates_survive_missing_memory(void)
 	{
 		rates = NULL;
 		if (rates_new(&rates) == 0)
-			YES(rates_take_peer(rates, &peer, 1, 0) != -E_LIMIT);
+			YES(rates_take_peer(rates, &peer, 0, 1, 0) != -E_LIMIT);
 		rates_free(&rates);
 	}
 }
@@ -201,8 +212,8 @@ static void being_over_it_begins_with_the_first_pause_and_ends_with_a_rest(void)
 }
 
 RUN(an_address_has_a_burst_and_then_its_rate, addresses_have_buckets_of_their_own,
-    an_ipv6_address_counts_as_its_64, customers_are_no_addresses,
-    tokens_customers_and_clients_have_buckets_of_their_own,
+    an_address_has_a_bucket_in_each_ledger, an_ipv6_address_counts_as_its_64,
+    customers_are_no_addresses, tokens_customers_and_clients_have_buckets_of_their_own,
     client_ids_leave_room_for_others_and_pass_when_there_is_none,
     no_rate_is_no_limit_and_costs_nothing, names_are_forgotten_when_their_buckets_are_full_again,
     this_machine_is_known, rates_survive_missing_memory, a_burst_is_free_and_then_there_is_a_pause,
