@@ -207,6 +207,20 @@ int sock_peer_uid(int fd, uid_t *uid)
 	return 0;
 }
 
+bool sock_is_ipv4(const struct sock_addr *a)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	return memcmp(a->bytes, mapped, sizeof(mapped)) == 0;
+}
+
+void sock_subscriber(const struct sock_addr *a, uint64_t out[2])
+{
+	memcpy(out, a->bytes, sizeof(a->bytes));
+	if (!sock_is_ipv4(a))
+		out[1] = 0;
+}
+
 void sock_text(const struct sock_addr *a, char out[SOCK_TEXT])
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };

@@ -31,4 +31,8 @@ int sock_peer_uid(int fd, uid_t *uid) MUST_CHECK; /* SO_PEERCRED; never the pid 
 uint16_t sock_port(int fd);                       /* bound port, 0 if none */
 /* "192.0.2.7", "2001:db8::1", "local": no port */
 void sock_text(const struct sock_addr *a, char out[SOCK_TEXT]);
+/* Who it is when connections are counted: an IPv4 address, but of IPv6 the /64, for whoever has one
+ * address of that has them all. */
+void sock_subscriber(const struct sock_addr *a, uint64_t out[2]);
+bool sock_is_ipv4(const struct sock_addr *a);
 void sock_close(int *fd); /* closes if >= 0, sets -1 */

@@ -88,10 +88,12 @@ int caps_enter_peer(struct caps *c, const struct sock_addr *peer, uint8_t ledger
                     int64_t limit, struct cap **out)
 {
 	struct cap_name name = { .kind = CAP_PEER, .ledger = ledger };
+	uint64_t who[2];
 	int err = -E_LIMIT;
 
-	memcpy(&name.a, peer->bytes, 8);
-	memcpy(&name.b, peer->bytes + 8, 8);
+	sock_subscriber(peer, who);
+	name.a = who[0];
+	name.b = who[1];
 	MUST(pthread_mutex_lock(&c->lock) == 0);
 	if (c->peers < all_limit)
 		err = enter(c, &name, limit ? limit : INT64_MAX, out);

@@ -149,7 +149,7 @@ static const struct opt table[] = {
 	{ "connections_max", OPT_INT, AT(connections_max), "200000", 1, 10000000, NULL,
 	  "connections in all", false },
 	{ "connections_per_ip", OPT_INT, AT(connections_per_ip), "20000", 0, 10000000, NULL,
-	  "of one address; 0 = no limit", false },
+	  "of one address (IPv6: /64); 0 = no limit", false },
 	{ "connections_per_token", OPT_INT, AT(connections_per_token), "100000", 0, 10000000, NULL,
 	  "with one token; 0 = no limit", false },
 	{ "connections_per_customer", OPT_INT, AT(connections_per_customer), "100000", 0, 10000000,

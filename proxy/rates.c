@@ -142,21 +142,15 @@ static int take(struct rates *r, const struct rate_name *name, int64_t per_secon
 	return err;
 }
 
-static bool is_ipv4(const struct sock_addr *peer)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	return memcmp(peer->bytes, mapped, sizeof(mapped)) == 0;
-}
-
 int rates_take_peer(struct rates *r, const struct sock_addr *peer, uint8_t ledger,
                     int64_t per_second, int64_t now)
 {
 	struct rate_name name = { .kind = RATE_PEER, .ledger = ledger };
+	uint64_t who[2];
 
-	memcpy(&name.a, peer->bytes, 8);
-	if (is_ipv4(peer))
-		memcpy(&name.b, peer->bytes + 8, 8);
+	sock_subscriber(peer, who);
+	name.a = who[0];
+	name.b = who[1];
 	return take(r, &name, per_second ? per_second : INT64_MAX, now);
 }
 
@@ -195,5 +189,5 @@ bool rates_loopback(const struct sock_addr *peer)
 	static const uint8_t one[16] = { [15] = 1 };
 
 	return peer->local || memcmp(peer->bytes, one, sizeof(one)) == 0 ||
-	       (is_ipv4(peer) && peer->bytes[12] == 127);
+	       (sock_is_ipv4(peer) && peer->bytes[12] == 127);
 }

@@ -72,6 +72,29 @@ static void an_address_is_counted_apart_from_others(void)
 	caps_free(&caps);
 }
 
+static void an_ipv6_address_is_counted_as_its_64_and_an_ipv4_address_whole(void)
+{
+	struct sock_addr a = { .bytes = { 0x20, 1, [7] = 1, [15] = 1 } }, b = a, c = a;
+	struct sock_addr d = { .bytes = { [10] = 0xff, [11] = 0xff, [15] = 1 } }, e = d;
+	struct caps *caps = NULL;
+	struct cap *one = NULL, *two = NULL, *three = NULL, *four = NULL, *none = NULL;
+
+	b.bytes[15] = 2;
+	c.bytes[7] = 2;
+	e.bytes[15] = 2;
+	IS(caps_new(&caps), 0);
+	IS(caps_enter_peer(caps, &a, 0, 10, 1, &one), 0);
+	IS(caps_enter_peer(caps, &b, 0, 10, 1, &none), -E_LIMIT);
+	IS(caps_enter_peer(caps, &c, 0, 10, 1, &two), 0);
+	IS(caps_enter_peer(caps, &d, 0, 10, 1, &three), 0);
+	IS(caps_enter_peer(caps, &e, 0, 10, 1, &four), 0);
+	caps_leave(caps, &one);
+	caps_leave(caps, &two);
+	caps_leave(caps, &three);
+	caps_leave(caps, &four);
+	caps_free(&caps);
+}
+
 static void an_address_is_counted_in_each_ledger_and_all_connections_over_them(void)
 {
 	struct sock_addr a = { .bytes = { 1 } };
@@ -198,6 +221,7 @@ static void the_defaults_agree_with_each_other(void)
 RUN(states_lead_to_open_only_through_auth, every_state_can_end_and_the_end_is_the_end,
     every_end_has_its_own_word, a_broken_rule_finds_its_end,
     a_broken_rule_sends_the_will_and_a_goodbye_does_not, an_address_is_counted_apart_from_others,
+    an_ipv6_address_is_counted_as_its_64_and_an_ipv4_address_whole,
     an_address_is_counted_in_each_ledger_and_all_connections_over_them,
     all_addresses_together_have_a_limit, a_token_is_counted_by_customer_and_id,
     a_customer_is_counted_over_its_tokens_and_0_lets_nobody_in, counting_survives_missing_memory,
