@@ -105,9 +105,10 @@ static unsigned find_peer(struct web *w, const struct front *f, const struct upg
 	if (!upgrade_client(u, f->source, &c->peer, trusted, (void *)(uintptr_t)&f->forwarded,
 	                    &real))
 		return 400;
+	if (u->forwarded_count || u->real_ip.p)
+		conn_forget_cert(c); /* who speaks for others lends them no name */
 	if (memcmp(real.bytes, c->peer.bytes, sizeof(real.bytes)) == 0)
 		return 0;
-	conn_forget_cert(c); /* if there is one, it is the peer's */
 	return door_came_from(c, &real) ? 429 : 0;
 }
 

@@ -203,7 +203,8 @@ def test_a_load_balancer_that_begins_tls_anew_does_not_lend_its_name(customer, g
 def test_an_http_proxy_does_not_lend_its_name(customer, gate):
     token = customer.token(certs="lamp-7")
     assert code(gate, "site", token, gate.lamp) == 0                                              # it speaks for itself
-    assert code(gate, "site", token, gate.lamp, headers=[("X-Forwarded-For", "192.0.2.7")]) == 0x87
+    for header in (("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-For", "127.0.0.1"), ("X-Real-IP", "127.0.0.1")):
+        assert code(gate, "site", token, gate.lamp, headers=[header]) == 0x87, header
 
 
 # ---- Changes ----
