@@ -214,10 +214,12 @@ class Raw:
         self.data = b""
 
     def send(self, data):
+        """A server that closes in the middle of much data (over TLS: between two records) may have said why: that is read next, and no error here."""
         try:
             self.sock.sendall(data)
-        except ssl.SSLError as e:
-            raise BrokenPipeError(str(e)) from e
+        except (ConnectionError, ssl.SSLError) as e:
+            if len(data) <= 16384:
+                raise BrokenPipeError(str(e)) from e
         return self
 
     def _fill(self, timeout):
