@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -264,12 +265,15 @@ int tls_files_check_times(const struct tls_files *f, char why[TLS_WHY])
 	return 0;
 }
 
+/* By our clock, as everything else that tells of it. */
 static int64_t seconds_left(const X509 *cert)
 {
+	ASN1_TIME *now = ASN1_TIME_set(NULL, (time_t)(clock_wall_ms() / 1000));
 	int days = 0, seconds = 0;
 
-	if (!ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)))
-		return 0;
+	if (!now || !ASN1_TIME_diff(&days, &seconds, now, X509_get0_notAfter(cert)))
+		days = seconds = 0; /* and be told of it */
+	ASN1_TIME_free(now);
 	return (int64_t)days * 86400 + seconds;
 }
 
