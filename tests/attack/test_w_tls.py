@@ -332,9 +332,10 @@ def test_W09_only_the_protocol_of_the_door_is_spoken(stack):
 
 def test_W10_tickets_allow_no_early_data_and_a_resumed_session_is_judged_again(stack, customer, tmp_path):
     p, token = port(stack.ready, "tls"), customer.token()
-    ticket = str(tmp_path / "ticket")
+    path = tmp_path / "ticket"
+    ticket = str(path)
     c = s_client(p, "-tls1_3", "-sess_out", ticket, "-ign_eof")
-    wait_for(lambda: os.path.exists(ticket), 10)
+    wait_for(lambda: path.exists() and path.read_text().rstrip().endswith("-----END SSL SESSION PARAMETERS-----"), 10)     # it is there before it is whole
     c.kill()
     c.communicate()
     said = subprocess.run(["openssl", "sess_id", "-in", ticket, "-noout", "-text"], capture_output=True, text=True).stdout
