@@ -1,4 +1,4 @@
-/* tls_client.c - whose certificate a client has shown (tls_parts.h).
+/* tls_client.c - whose certificate a client has shown, and whether it is still good (tls_parts.h).
  *
  * The identity is the subject's common name, in UTF-8, and nothing else: it is what load balancers
  * tell too (PROXY protocol, version 2), so that one list of names in a token means the same at
@@ -45,4 +45,40 @@ int tls_certify(struct conn *c, const SSL *ssl)
 	if (!cert || c->cert_front || SSL_get_verify_result(ssl) != X509_V_OK)
 		return 0;
 	return certify(c, X509_get_subject_name(cert));
+}
+
+/* ---- After a reload ---- */
+
+static const char *judge(X509_STORE_CTX *x)
+{
+	int error = X509_verify_cert(x) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(x);
+
+	switch (error) {
+	case X509_V_OK:
+	case X509_V_ERR_UNABLE_TO_GET_CRL: /* nobody new comes in, and nobody was revoked */
+	case X509_V_ERR_OUT_OF_MEM:
+	case X509_V_ERR_UNSPECIFIED:
+		return NULL;
+	default:
+		return X509_verify_cert_error_string(error);
+	}
+}
+
+const char *tls_revoked(const SSL *ssl, SSL_CTX *now)
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	X509_STORE_CTX *x = cert ? X509_STORE_CTX_new() : NULL;
+	const char *why = NULL;
+
+	if (x &&
+	    X509_STORE_CTX_init(x, SSL_CTX_get_cert_store(now), cert,
+	                        SSL_get_peer_cert_chain(ssl)) == 1 &&
+	    X509_STORE_CTX_set_default(x, "ssl_client") == 1) {
+		X509_STORE_CTX_set_flags(x, X509_V_FLAG_NO_CHECK_TIME);
+		X509_STORE_CTX_set_depth(x, SSL_CTX_get_verify_depth(now));
+		why = judge(x);
+	}
+	X509_STORE_CTX_free(x);
+	ERR_clear_error();
+	return why;
 }

@@ -29,3 +29,7 @@ struct conn;
 /* What the certificate of this connection says of the client, when one was asked for, shown and
  * verified: conn_certify. The handshake is over. 0 or -E_NOMEM. */
 int tls_certify(struct conn *c, const SSL *ssl) MUST_CHECK;
+/* May who has shown this certificate go on under the authorities and revocations of another
+ * context? NULL, or why not. What has only grown old is no reason: neither a certificate nor a list
+ * of revocations. */
+const char *tls_revoked(const SSL *ssl, SSL_CTX *now);

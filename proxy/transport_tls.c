@@ -24,6 +24,7 @@ enum {
 	 * where we ask for one (attack W03) */
 	HELLO_MAX = 16 << 10,
 	HELLO_CERTS_MAX = 64 << 10,
+	LOOK_PAUSE_MS = TURN_US / 1000,
 	/* attack W02 */
 	KEY_UPDATES = 32,
 	KEY_UPDATES_MS = 60000,
@@ -42,6 +43,11 @@ struct tls_side { /* worker's thread */
 	struct buf scratch; /* what is being sent */
 	int64_t spent_us;   /* on handshakes in this turn */
 	struct hook end_of_turn;
+	/* connections that have shown a certificate; those that were looked at since the last
+	 * reload at the end */
+	struct list shown;
+	uint32_t reloads;
+	struct timer look;
 };
 
 struct tls { /* one connection */
@@ -53,7 +59,9 @@ struct tls { /* one connection */
 	uint32_t hello;  /* bytes that came during the handshake */
 	uint32_t key_updates;
 	int64_t key_updates_since;
-	bool broken; /* nothing can be said any more, but what is kept */
+	struct list shown; /* side->shown, or in no list */
+	uint32_t reloads;  /* side->reloads when its certificate was looked at */
+	bool broken;       /* nothing can be said any more, but what is kept */
 	bool said_bye;
 };
 
@@ -151,6 +159,60 @@ static void turn_ended(struct hook *h)
 	container_of(h, struct tls_side, end_of_turn)->spent_us = 0;
 }
 
+static int64_t now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* ---- Certificates that were shown, after a reload ---- */
+
+/* As many a turn as handshakes, and then as long a pause: what it costs is checking signatures. */
+static void look_at_shown(struct timer *t)
+{
+	struct tls_side *side = container_of(t, struct tls_side, look);
+	int64_t since = now_us();
+	struct tls *l;
+
+	while ((l = list_first(&side->shown, struct tls, shown)) && l->reloads != side->reloads) {
+		const char *why = tls_revoked(
+		    l->ssl, tls_context_raw(side->context[l->conn->door->listener->tls]));
+
+		list_del(&l->shown);
+		list_add_tail(&side->shown, &l->shown);
+		l->reloads = side->reloads;
+		if (why && l->conn->state != CONN_CLOSING) {
+			LOG_INFO(conn_name(l->conn), "certificate-revoked", "cert=%s why=\"%s\"",
+			         l->conn->cert ? log_esc(str_c(l->conn->cert)) : "-", why);
+			conn_close_with(l->conn, END_REVOKED, RC_NOT_AUTHORIZED,
+			                "certificate is not valid any more");
+		}
+		if (now_us() - since >= TURN_US) {
+			timer_set(side->loop, &side->look, LOOK_PAUSE_MS);
+			return;
+		}
+	}
+}
+
+/* Who began before a reload and is done after it was held against what is not in force any more. */
+static void shows(struct tls_side *side, struct tls *l)
+{
+	SSL_CTX *now = tls_context_raw(side->context[l->conn->door->listener->tls]);
+
+	if (!SSL_get0_peer_certificate(l->ssl))
+		return;
+	if (SSL_get_SSL_CTX(l->ssl) == now) {
+		l->reloads = side->reloads;
+		list_add_tail(&side->shown, &l->shown);
+	} else {
+		l->reloads = side->reloads - 1;
+		list_add_head(&side->shown, &l->shown);
+		timer_set(side->loop, &side->look, 0);
+	}
+}
+
 int tls_side_new(struct tls_side **out, struct loop *loop, const struct tls_seed *seed)
 {
 	struct tls_side *side = mem_zalloc(sizeof(*side));
@@ -159,6 +221,8 @@ int tls_side_new(struct tls_side **out, struct loop *loop, const struct tls_seed
 		return -E_NOMEM;
 	side->loop = loop;
 	hook_init(&side->end_of_turn, turn_ended);
+	list_init(&side->shown);
+	timer_init(&side->look, look_at_shown);
 	tls_ring_start(&side->ring, seed, seed->since);
 	side->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "turn");
 	if (!side->method || BIO_meth_set_read(side->method, bio_read) != 1 ||
@@ -179,6 +243,7 @@ void tls_side_free(struct tls_side **slot)
 	if (!side)
 		return;
 	hook_cancel(&side->end_of_turn);
+	timer_stop(&side->look);
 	for (unsigned i = 0; i < TLS_SIDE_MAX; i++)
 		tls_context_free(&side->context[i]);
 	tls_ring_wipe(&side->ring);
@@ -200,6 +265,9 @@ void tls_side_take(struct tls_side *side, unsigned listener, struct tls_context 
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 	tls_context_free(&side->context[listener]);
 	side->context[listener] = x;
+	side->reloads++;
+	if (!list_empty(&side->shown))
+		timer_set(side->loop, &side->look, 0);
 }
 
 /* ---- A connection begins and ends ---- */
@@ -213,6 +281,7 @@ static int tls_open(struct transport *t, struct conn *c)
 	t->layer = l;
 	l->side = c->worker->tls;
 	l->conn = c;
+	list_init(&l->shown);
 	l->under.ops = door_base(c);
 	return l->under.ops->open(&l->under, c);
 }
@@ -224,6 +293,7 @@ static void tls_end(struct transport *t)
 	t->layer = NULL;
 	if (!l)
 		return;
+	list_del(&l->shown);
 	SSL_free(l->ssl);
 	buf_free(&l->kept);
 	l->under.ops->end(&l->under);
@@ -271,14 +341,6 @@ static int answer_of(struct tls *l, int result)
 	}
 }
 
-static int64_t now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static int settle(struct transport *t, struct tls *l)
 {
 	t->settled = true;
@@ -287,6 +349,7 @@ static int settle(struct transport *t, struct tls *l)
 		l->conn->worker->n.handshakes_resumed++;
 	LOG_DEBUG(conn_name(l->conn), "tls", "version=%s suite=%s resumed=%d",
 	          SSL_get_version(l->ssl), SSL_get_cipher_name(l->ssl), SSL_session_reused(l->ssl));
+	shows(l->side, l);
 	return tls_certify(l->conn, l->ssl);
 }
 

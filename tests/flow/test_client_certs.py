@@ -1,5 +1,7 @@
 """What a client's certificate grants: the name in it is told in logs, and a token may be for certain names only (`certs`)."""
 import json
+import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -11,7 +13,7 @@ from certs import Authority, run
 from clients import MosquittoSub
 from endpoint import Endpoint, Pair
 from proxy import Proxy
-from rawmqtt import AUTH, CONNACK, DISCONNECT, PUBLISH, Raw, connect, packet, props
+from rawmqtt import AUTH, CONNACK, DISCONNECT, PUBLISH, Closed, Raw, connect, packet, props
 from stack import SLOW, wait_for
 from test_ctl import ctl
 
@@ -260,6 +262,70 @@ def test_another_token_for_a_live_connection_must_fit_its_certificate(customer, 
         c.sync()
     with begin() as c:
         assert ends(present(c, wrong)) == [(DISCONNECT, 0x87, b"certificate not allowed for this token")]
+
+
+# ---- Revocations ----
+
+@pytest.fixture
+def strict(stack, tmp_path):
+    """A proxy that reads its authority and revocations from files of the test: .reload(authority) takes others."""
+    server = ["tls_cert = %s/tls/server.pem" % stack.state, "tls_key = %s/tls/server.key" % stack.state]
+    p = Proxy(stack, tmp_path / "p", "mqtts = 127.0.0.1:0", "wss = 127.0.0.1:0", "tls_client_ca = %s/ca.pem" % tmp_path, "tls_client_crl = %s/crl.pem" % tmp_path, *server)
+    p.ca, p.authority = Names(tmp_path, "strict"), stack.ready["ca"]
+
+    def put(authority):
+        for source, name in ((authority.pem, "ca.pem"), (authority.crl, "crl.pem")):
+            shutil.copy(source, tmp_path / (name + ".new"))
+            (tmp_path / (name + ".new")).rename(tmp_path / name)
+
+    def reload(authority):
+        before = p.log().count("ev=certificates-reloaded")
+        put(authority)
+        p.signal(signal.SIGHUP)
+        wait_for(lambda: p.log().count("ev=certificates-reloaded") > before, 10)
+
+    p.reload = reload
+    put(p.ca)
+    with p:
+        p.at = {d["kind"]: int(d["port"]) for d in p.listening()}
+        yield p
+
+
+GONE = [(DISCONNECT, 0x87, b"certificate is not valid any more")]
+
+
+@pytest.mark.parametrize("where", ["tls", "wss"])
+def test_a_certificate_that_is_revoked_ends_its_connections_and_no_others(customer, strict, where):
+    token, kettle = customer.token(), strict.ca.issue("kettle")
+    lamps = [come(strict, where, token, strict.ca.issue("lamp-%d" % i), "lamp-%d" % i)[0] for i in range(3)]
+    lost = [come(strict, where, token, kettle, "kettle-%d" % i)[0] for i in range(3)]
+    strict.ca.revoke(kettle[0])
+    strict.reload(strict.ca)
+    for c in lost:
+        assert ends(c) == GONE
+    for c in lamps:
+        c.sync()
+        c.close()
+    wait_for(lambda: strict.log().count("ev=certificate-revoked cert=kettle why=\"certificate revoked\"") == 3, 5)
+
+
+def test_when_an_authority_is_taken_away_its_clients_go(customer, strict, tmp_path):
+    c, _ = come(strict, "tls", customer.token(), strict.ca.issue("lamp"))
+    strict.reload(Names(tmp_path, "another"))
+    assert ends(c) == GONE
+
+
+def test_a_list_of_revocations_that_is_out_of_date_lets_nobody_in_and_sends_nobody_away(customer, strict):
+    token, lamp, kettle = customer.token(), strict.ca.issue("lamp"), strict.ca.issue("kettle")
+    stays, lost = come(strict, "tls", token, lamp, "stays")[0], come(strict, "tls", token, kettle, "lost")[0]
+    strict.ca.revoke(kettle[0])
+    run("ca", "-config", strict.ca.config, "-gencrl", "-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200201000000Z", "-out", strict.ca.crl)
+    strict.reload(strict.ca)
+    assert ends(lost) == GONE       # what it says counts all the same
+    with pytest.raises((ssl.SSLError, ConnectionError, Closed)):
+        come(strict, "tls", token, lamp, "new")
+    stays.sync()
+    stays.close()
 
 
 # ---- REST ----
