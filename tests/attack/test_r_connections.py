@@ -22,7 +22,7 @@ def test_R01_who_connects_and_says_nothing_is_closed(small):
     begin = time.monotonic()
     for c in silent:
         assert c.closed(3) == []
-    assert 0.5 < time.monotonic() - begin < 2 * SLOW
+    assert 0.5 < time.monotonic() - begin < 4 * SLOW    # as shipped it is 5
     alive(small, small.new_customer())
 
 
@@ -92,7 +92,7 @@ def test_R04_a_long_keep_alive_is_lowered_for_both_versions(small):
         if c.version == 5:
             assert c.connack.properties[0x13] == 3
         ends(c, 0x8D)
-        assert 4 < time.monotonic() - begin < 6 * SLOW
+        assert 4 < time.monotonic() - begin < 12 * SLOW
 
 
 # ---- Too many, too often ----

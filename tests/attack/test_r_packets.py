@@ -4,7 +4,7 @@ import time
 import pytest
 from rawmqtt import DISCONNECT, PUBACK, PUBLISH, PUBREC, SUBACK, UNSUBACK, open_client, packet, props, publish, subscribe, unsubscribe
 from resources import MIB, cpu, ends, memory, refused
-from stack import SLOW
+from stack import SLOW, Stopwatch
 
 V = pytest.mark.parametrize("version", [4, 5])
 
@@ -22,10 +22,10 @@ def test_R08_user_properties_are_bounded_in_every_packet(small, properties, code
     for data in (publish("a", "x", version=5, properties=properties), subscribe("a", version=5, properties=properties),
                  unsubscribe("a", version=5, properties=properties), packet(DISCONNECT, b"\0" + props(*properties))):
         c = open_client(small.port, token, version=5)
-        begin = time.monotonic()
+        watch = Stopwatch(small)
         c.send(data)
         ends(c, code)
-        assert time.monotonic() - begin < 0.5 * SLOW
+        assert watch.seconds() < 0.5 * SLOW
     assert refused(small.port, token, "", 5, properties=properties) == code
     assert refused(small.port, token, "", 5, will=("w", "x", 0, False, properties)) == code
 
@@ -40,10 +40,10 @@ def test_R08_what_is_inside_the_bounds_comes_through_whole(small):
 @V
 def test_R09_only_so_many_filters_of_a_subscribe_are_judged(small, version):
     with open_client(small.port, small.new_customer().token(), version=version) as c:
-        begin = time.monotonic()
-        codes = c.subscribe(*["f/%d" % i for i in range(20000)])
-        assert time.monotonic() - begin < 2 * SLOW
-        assert codes == [0] * 8 + [0x97 if version == 5 else 0x80] * 19992
+        watch = Stopwatch(small)
+        codes = c.send(subscribe(*["f/%d" % i for i in range(10000)], version=version)).expect(SUBACK, 20).codes
+        assert watch.seconds() < 2 * SLOW
+        assert codes == [0] * 8 + [0x97 if version == 5 else 0x80] * 9992
         c.publish("f/7", "x").publish("f/8", "x")
         assert [p.topic for p in c.sync()] == ["f/7"]
 
@@ -101,9 +101,9 @@ def test_R11_a_sender_that_never_releases_is_stopped(small, version):
 
 def test_R11_ids_of_a_session_add_up_over_its_connections_and_time_out(small):
     """MQTT 5, which is told: the core counts the same for MQTT 3."""
-    token = small.new_customer().token()
+    customer = small.new_customer()
 
-    def send(first, count):
+    def send(token, first, count):
         with open_client(small.port, token, "c", 5, clean=False, properties=((0x11, 60),)) as c:
             for i in range(first, first + count):
                 c.publish("t", "x", qos=2, pid=i)
@@ -111,11 +111,14 @@ def test_R11_ids_of_a_session_add_up_over_its_connections_and_time_out(small):
             c.send(packet(DISCONNECT)).closed()
             return codes
 
-    assert send(1, 10) == [0x10] * 10
-    assert send(11, 9) == [0x10] * 9
-    assert send(21, 3) == [0x10, 0x97, 0x97]
+    for _ in range(20):
+        token, begin = customer.token(), time.monotonic()
+        codes = [send(token, 1, 10), send(token, 11, 9), send(token, 21, 3)]
+        if time.monotonic() - begin < 1:
+            break    # none of them can have timed out meanwhile
+    assert codes == [[0x10] * 10, [0x10] * 9, [0x10, 0x97, 0x97]]
     time.sleep(2.1)
-    assert send(31, 9) == [0x10] * 9
+    assert send(token, 31, 9) == [0x10] * 9
 
 
 @V

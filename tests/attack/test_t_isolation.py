@@ -1,9 +1,9 @@
 """Attacks T01 to T18: tenant isolation. One test per id."""
 import random
-import time
 
 import pytest
 from rawmqtt import CONNACK, DISCONNECT, PUBACK, PUBLISH, Raw, ack, connect, open_client, publish, unsubscribe, UNSUBACK
+from stack import Stopwatch
 
 V = pytest.mark.parametrize("version", [4, 5])
 
@@ -251,10 +251,10 @@ def test_T17_a_client_that_does_not_read_does_not_stall_the_others_of_its_link(s
         for i in range(1500):
             flood.send(publish("f", b"x" * 2000))
             if i % 100 == 0:
-                start = time.monotonic()
+                watch = Stopwatch(stack)
                 c.publish("p", "ping")
                 c.expect(PUBLISH)
-                assert time.monotonic() - start < 2
+                assert watch.seconds() < 2
         flood.sync(20)
     slow.close()
     flood.close()

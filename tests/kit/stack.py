@@ -28,6 +28,29 @@ def wait_for(what, timeout=10.0, step=0.02):
         time.sleep(step)
 
 
+class Stopwatch:
+    """Seconds since it was made, less those that this process and the stack's programs stood in line for a CPU: what others do on the machine is
+    no fault of theirs."""
+
+    def __init__(self, stack):
+        self.pids = [os.getpid(), *stack.ready["pids"].values()]
+        self.begin, self.stood = time.monotonic(), self._in_line()
+
+    def _in_line(self):
+        total = 0
+        for pid in self.pids:
+            for task in os.listdir("/proc/%d/task" % pid):
+                try:
+                    with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
+                        total += int(f.read().split()[1])
+                except FileNotFoundError:
+                    pass    # a thread has ended
+        return total / 1e9
+
+    def seconds(self):
+        return time.monotonic() - self.begin - (self._in_line() - self.stood)
+
+
 def port_is_free(port):
     for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
         try:
