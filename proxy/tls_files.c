@@ -204,6 +204,17 @@ static int read_clients(struct tls_files *f, const struct proxy_config *config, 
 	return f->client_crl ? 0 : -E_INVALID;
 }
 
+/* OpenSSL works some things out when it needs them first, and keeps them in the object: here, while
+ * it is ours alone, and not in the threads that share it. */
+static void work_out(const struct tls_files *f)
+{
+	for (int i = 0; i < sk_X509_num(f->client_ca); i++)
+		(void)X509_check_purpose(sk_X509_value(f->client_ca, i), -1, 0);
+	for (int i = 0; i < sk_X509_CRL_num(f->client_crl); i++)
+		(void)X509_CRL_sort(sk_X509_CRL_value(f->client_crl, i));
+	ERR_clear_error();
+}
+
 /* ---- All of them ---- */
 
 int tls_files_read(struct tls_files **out, const struct proxy_config *config, char why[TLS_WHY])
@@ -218,10 +229,12 @@ int tls_files_read(struct tls_files **out, const struct proxy_config *config, ch
 	err = read_pairs(f, config, why);
 	if (!err)
 		err = read_clients(f, config, why);
-	if (!err)
+	if (!err) {
+		work_out(f);
 		*out = f;
-	else
+	} else {
 		tls_files_put(&f);
+	}
 	return err;
 }
 
