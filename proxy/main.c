@@ -89,7 +89,7 @@ static unsigned count_workers(void)
 
 static void ready(struct crew *c)
 {
-	LOG_INFO("", "ready", "workers=%u pid=%d", c->workers, (int)getpid());
+	(void)c;
 	(void)eventfd_write(ready_fd, 1);
 }
 
@@ -301,6 +301,13 @@ static enum leaving heed(int signals, enum leaving was)
 	}
 }
 
+/* Said last: whoever starts a successor once we are ready must find the path. */
+static void serving(void)
+{
+	takeover_serve(&takeover);
+	LOG_INFO("", "ready", "workers=%u pid=%d", crew.workers, (int)getpid());
+}
+
 static void serve(int signals)
 {
 	enum leaving how = STAY;
@@ -314,8 +321,8 @@ static void serve(int signals)
 
 		takeover_wait(&takeover, at + 2);
 		n = poll(at, ARRAY_LEN(at), how == STAY ? CERTS_TICK_MS : LOOK_MS);
-		if (n > 0 && at[1].revents && eventfd_read(ready_fd, &count) == 0)
-			takeover_serve(&takeover);
+		if (n > 0 && at[1].revents && eventfd_read(ready_fd, &count) == 0 && how == STAY)
+			serving();
 		if (n > 0 && at[0].revents)
 			how = heed(signals, how);
 		if (n > 0 && takeover_look(&takeover, at + 2, &listeners))
