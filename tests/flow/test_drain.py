@@ -119,7 +119,8 @@ def test_sigusr1_accepts_nobody_and_waits_until_the_last_has_gone_by_himself(sta
 def test_clients_in_the_queue_of_a_socket_that_closes_are_served(stack, customer, tmp_path):
     """They had a connection before we were told to stop."""
     token = customer.token()
-    with Proxy(stack, tmp_path, "workers = 1", "drain_rate = 1000", "drain_deadline = 20s") as p:
+    # two hundred handshakes, one after the other, take as long as they take
+    with Proxy(stack, tmp_path, "workers = 1", "drain_rate = 1000", "drain_deadline = 10m", "connect_deadline = 10m") as p:
         port = p.port
         open_client(port, token, "warm").close()
         p.signal(signal.SIGSTOP)
@@ -256,6 +257,7 @@ def test_a_successor_that_dies_before_it_is_ready_changes_nothing(stack, custome
             second.stop()
 
 
+@pytest.mark.one_door("the path of the takeover is no door")
 def test_descriptors_that_nobody_asked_for_are_closed(stack, tmp_path):
     """Who speaks on the path of the takeover sends two in one message, again and again."""
     path = tmp_path / "next.sock"
