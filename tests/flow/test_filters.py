@@ -40,6 +40,7 @@ def test_without_the_switch_a_comma_and_a_dollar_filter_are_plain_mqtt(stack, cu
         assert topics(c.sync()) == ["a/1,2/b", "x,", ","]
 
 
+@pytest.mark.one_door("REST")
 def test_the_switch_is_seen_set_and_told_to_proxies(stack, customer):
     assert customer.rest("GET", "/platform/customer")[1]["result"][0]["flespi_extensions"] is False
     assert customer.rest("GET", "/auth/info")[1]["result"][0]["flespi_extensions"] is False
@@ -52,6 +53,7 @@ def test_the_switch_is_seen_set_and_told_to_proxies(stack, customer):
     assert customer.rest("GET", "/auth/info")[1]["result"][0]["flespi_extensions"] is False
 
 
+@pytest.mark.one_door("REST")
 def test_a_parent_switches_it_for_its_subaccounts_one_by_one(stack, customer):
     made = customer.rest("POST", "/platform/subaccounts", [{"name": "a", "flespi_extensions": True}, {"name": "b"}])[1]["result"]
     assert [c["flespi_extensions"] for c in made] == [True, False]

@@ -401,6 +401,7 @@ def test_an_operator_gives_a_customer_more_than_the_setting_and_nobody_else_can(
     assert most(customer.token()) == 255 << 20                                    # as much as there can be
 
 
+@pytest.mark.one_door("REST")
 def test_a_limit_out_of_its_range_is_refused(stack, customer):
     for limits in ({"mqtt_packet_size": 5}, {"mqtt_sessions": -2}, {"mqtt_keep_alive": 0}, {"mqtt_nope": 1}, {"mqtt_sessions": "3"}, {"mqtt_egress": 5}):
         status, answer = customer.rest("POST", "/platform/tokens", [{"limits": limits}])
