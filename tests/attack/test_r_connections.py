@@ -84,10 +84,10 @@ def test_R03_a_publish_that_trickles_is_cut_off_and_one_that_is_only_slow_is_not
     assert len(slow.expect(PUBLISH).payload) == 30000
 
 
-def test_R04_a_long_keep_alive_is_lowered_for_both_versions(small):
-    token = small.new_customer().token()
+def test_R04_a_long_keep_alive_is_lowered_for_both_versions(brief):
+    token = brief.new_customer().token()
     begin = time.monotonic()
-    clients = [open_client(small.port, token, "c%d-%d" % (version, asked), version, keepalive=asked) for version in (3, 4, 5) for asked in (0, 65535)]
+    clients = [open_client(brief.port, token, "c%d-%d" % (version, asked), version, keepalive=asked) for version in (3, 4, 5) for asked in (0, 65535)]
     for c in clients:
         if c.version == 5:
             assert c.connack.properties[0x13] == 3
