@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "proxy/listen.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -52,10 +53,21 @@ static int read_path(struct listen_at *at, struct str path, const char **why)
 	return 0;
 }
 
+/* As the system spells it: a socket that was there before us is found by its name. */
+static void spell(char *host, socklen_t size)
+{
+	uint8_t bytes[16];
+	int family = strchr(host, ':') ? AF_INET6 : AF_INET;
+
+	if (inet_pton(family, host, bytes) == 1)
+		MUST(inet_ntop(family, bytes, host, size));
+}
+
 static int read_text(struct listen_at *at, struct str text, const char **why)
 {
 	const struct str local = STR("unix:");
 	char address[80];
+	int err;
 
 	if (str_starts(text, local))
 		return read_path(at, str_skip(text, local.n), why);
@@ -65,7 +77,10 @@ static int read_text(struct listen_at *at, struct str text, const char **why)
 		return -E_INVALID;
 	memcpy(address, text.n ? text.p : "", text.n);
 	address[text.n] = 0;
-	return config_address(address, at->host, sizeof(at->host), &at->port);
+	err = config_address(address, at->host, sizeof(at->host), &at->port);
+	if (!err)
+		spell(at->host, sizeof(at->host));
+	return err;
 }
 
 static struct listen_at *add(struct listen *l, const struct door_kind *kind, struct listener *of,

@@ -72,6 +72,20 @@ def test_sockets_without_a_known_name_are_found_by_their_address(stack, customer
         open_client(p.port, customer.token()).close()
 
 
+@pytest.mark.parametrize("spelt", ["[0:0:0:0:0:0:0:1]", "[0::1]", "[::FFFF:127.0.0.1]"])
+def test_an_address_may_be_spelt_in_any_way(stack, customer, tmp_path, spelt):
+    """The system says ::1 of a socket, whatever the configuration says."""
+    a = socket.socket(socket.AF_INET6)
+    a.bind((spelt[1:-1], 0))
+    a.listen()
+    address, lines = "%s:%d" % (spelt, a.getsockname()[1]), ["takeover = %s" % (tmp_path / "next.sock")]
+    with a, Given([a], ["what"]).proxy(stack, tmp_path / "0", "mqtt = " + address, *lines) as old:
+        with Proxy(stack, tmp_path / "1", "mqtt = " + address, *lines) as new:
+            assert old.ended() == 0
+            with Raw(new.port, host=spelt[1:-1]) as c:
+                assert c.connect("c", customer.token()).code == 0
+
+
 def test_a_socket_that_no_door_has_stops_the_start_and_is_named(stack, tmp_path):
     a, pa = listening()
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
