@@ -114,16 +114,12 @@ static unsigned find_peer(struct web *w, const struct front *f, const struct upg
 
 static bool bring_token(struct web *w, const struct front *f, const struct upgrade *u)
 {
-	const struct str bearer = STR("Bearer ");
 	struct str token = STR_NONE;
 
-	if (f->token_header && u->authorization.p) {
-		token = u->authorization;
-		if (str_starts(token, bearer))
-			token = str_skip(token, bearer.n);
-	} else if (f->token_query) {
+	if (f->token_header && u->authorization.p)
+		token = upgrade_credential(u->authorization);
+	else if (f->token_query)
 		(void)upgrade_query_find(u->query, STR("token"), &token);
-	}
 	return token.n == 0 || conn_bring(w->conn, token) == 0;
 }
 

@@ -154,6 +154,20 @@ bool upgrade_query_find(struct str query, struct str name, struct str *value)
 	return true;
 }
 
+struct str upgrade_credential(struct str authorization)
+{
+	static const struct str schemes[] = { STR_INIT("Bearer"), STR_INIT("FlespiToken") };
+
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+		size_t n = schemes[i].n;
+
+		if (authorization.n > n && authorization.p[n] == ' ' &&
+		    upgrade_same(str_make(authorization.p, n), schemes[i]))
+			return upgrade_trim(str_skip(authorization, n));
+	}
+	return authorization;
+}
+
 /* ---- Answers ---- */
 const char *upgrade_protocol_name(enum upgrade_protocol p)
 {

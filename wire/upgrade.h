@@ -74,6 +74,10 @@ bool upgrade_client(const struct upgrade *u, enum upgrade_source source,
  * is not there, or there twice. */
 bool upgrade_query_find(struct str query, struct str name, struct str *value);
 
+/* The token in the value of Authorization: what stands behind Bearer or FlespiToken (a scheme has
+ * no case, RFC 9110 11.1), or all of it. */
+struct str upgrade_credential(struct str authorization);
+
 /* ---- Answers ---- */
 const char *upgrade_protocol_name(enum upgrade_protocol p); /* "" for none */
 enum { UPGRADE_ACCEPT = 28 };

@@ -125,7 +125,8 @@ def test_W12_a_foreign_origin_is_refused(strict):
 
 def test_a_token_may_come_with_the_request_where_that_is_configured(strict, stack):
     for fields in (dict(path="/mqtt?token=" + strict.master), dict(headers=[("Authorization", "FlespiToken " + strict.master)]),
-                   dict(headers=[("Authorization", "Bearer " + strict.master)]), dict(headers=[("Authorization", strict.master)])):
+                   dict(headers=[("Authorization", "Bearer " + strict.master)]), dict(headers=[("Authorization", strict.master)]),
+                   dict(headers=[("Authorization", "bearer  " + strict.master)]), dict(headers=[("Authorization", "FLESPITOKEN " + strict.master)])):
         with Raw(0, sock=connect_door(port(strict.ready, "ws"), **fields)) as c:
             c.send(connect("c"))
             assert c.expect(CONNACK).code == 0

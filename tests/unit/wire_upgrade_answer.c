@@ -178,6 +178,20 @@ static void a_value_of_the_query_is_found_once(void)
 }
 
 /* ---- Answers ---- */
+static void a_token_stands_behind_its_scheme_in_any_case(void)
+{
+#define TOKEN(authorization) upgrade_credential(guard_str(STR(authorization)))
+	IS_STR(TOKEN("Bearer k"), "k");
+	IS_STR(TOKEN("bEARER k"), "k");
+	IS_STR(TOKEN("flespitoken   k"), "k");
+	IS_STR(TOKEN("k"), "k");
+	IS_STR(TOKEN("Bearerk"), "Bearerk");
+	IS_STR(TOKEN("Bearer"), "Bearer");
+	IS_STR(TOKEN("Basic k"), "Basic k");
+	IS_STR(TOKEN(""), "");
+#undef TOKEN
+}
+
 static void W18_extensions_are_not_agreed_to(void)
 {
 	struct upgrade u = facts_of(
@@ -282,7 +296,8 @@ static void an_answer_that_finds_no_memory_leaves_the_buf_broken(void)
 RUN(A23_what_an_untrusted_peer_says_about_itself_is_ignored,
     A23_the_last_address_that_is_not_trusted_is_the_client, A23_only_the_configured_header_counts,
     nonsense_of_a_trusted_peer_is_refused, addresses_have_one_form, addresses_with_ports_are_read,
-    a_value_of_the_query_is_found_once, W18_extensions_are_not_agreed_to,
-    a_refusal_says_why_and_closes, refusals_say_what_would_be_right,
-    a_page_has_its_length_and_for_head_no_body, a_redirect_names_a_location_without_line_ends,
+    a_value_of_the_query_is_found_once, a_token_stands_behind_its_scheme_in_any_case,
+    W18_extensions_are_not_agreed_to, a_refusal_says_why_and_closes,
+    refusals_say_what_would_be_right, a_page_has_its_length_and_for_head_no_body,
+    a_redirect_names_a_location_without_line_ends,
     an_answer_that_finds_no_memory_leaves_the_buf_broken)
