@@ -338,8 +338,8 @@ static bool frame_out(struct web *w, struct buf *out)
 	buf_commit(out, heads);
 	for (size_t size; n; n -= size, from += size) {
 		size = packet_size(from, n);
-		to +=
-		    ws_head_size(size); /* never beyond from: the heads of the others are between */
+		/* never beyond from: the heads of the others are between */
+		to += ws_head_size(size);
 		memmove(to, from, size);
 		(void)ws_head_before(to, size);
 		to += size;
