@@ -10,7 +10,7 @@ import doors
 import pytest
 from rawmqtt import DISCONNECT, PUBACK, PUBLISH, Closed, Raw, connect, open_client, packet, publish, subscribe
 from resources import MIB, alive, cpu, ends, memory, refused, try_connect
-from stack import SLOW, wait_for
+from stack import SLOW, Stopwatch, wait_for
 
 V = pytest.mark.parametrize("version", [4, 5])
 
@@ -19,10 +19,10 @@ V = pytest.mark.parametrize("version", [4, 5])
 
 def test_R01_who_connects_and_says_nothing_is_closed(small):
     silent = [Raw(small.port) for _ in range(20)]
-    begin = time.monotonic()
+    begin, watch = time.monotonic(), Stopwatch(small)
     for c in silent:
         assert c.closed(3) == []
-    assert 0.5 < time.monotonic() - begin < 4 * SLOW    # as shipped it is 5
+    assert 0.5 < time.monotonic() - begin and watch.seconds() < 2 * SLOW
     alive(small, small.new_customer())
 
 
@@ -86,13 +86,13 @@ def test_R03_a_publish_that_trickles_is_cut_off_and_one_that_is_only_slow_is_not
 
 def test_R04_a_long_keep_alive_is_lowered_for_both_versions(brief):
     token = brief.new_customer().token()
-    begin = time.monotonic()
+    begin, watch = time.monotonic(), Stopwatch(brief)
     clients = [open_client(brief.port, token, "c%d-%d" % (version, asked), version, keepalive=asked) for version in (3, 4, 5) for asked in (0, 65535)]
     for c in clients:
         if c.version == 5:
             assert c.connack.properties[0x13] == 3
         ends(c, 0x8D)
-        assert 4 < time.monotonic() - begin < 12 * SLOW
+        assert 4 < time.monotonic() - begin and watch.seconds() < 6 * SLOW
 
 
 # ---- Too many, too often ----

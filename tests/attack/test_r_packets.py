@@ -38,14 +38,14 @@ def test_R08_what_is_inside_the_bounds_comes_through_whole(small):
 
 
 @V
-def test_R09_only_so_many_filters_of_a_subscribe_are_judged(small, version):
-    with open_client(small.port, small.new_customer().token(), version=version) as c:
-        watch = Stopwatch(small)
-        codes = c.send(subscribe(*["f/%d" % i for i in range(10000)], version=version)).expect(SUBACK, 20).codes
+def test_R09_only_so_many_filters_of_a_subscribe_are_judged(flat, version):
+    with open_client(flat.port, flat.new_customer().token(), version=version) as c:
+        watch = Stopwatch(flat)
+        codes = c.send(subscribe(*["f/%d" % i for i in range(20000)], version=version)).expect(SUBACK, 20).codes
         assert watch.seconds() < 2 * SLOW
-        assert codes == [0] * 8 + [0x97 if version == 5 else 0x80] * 9992
-        c.publish("f/7", "x").publish("f/8", "x")
-        assert [p.topic for p in c.sync()] == ["f/7"]
+        assert codes == [0] * 200 + [0x97 if version == 5 else 0x80] * 19800
+        c.publish("f/199", "x").publish("f/200", "x")
+        assert [p.topic for p in c.sync()] == ["f/199"]
 
 
 @V
