@@ -212,10 +212,18 @@ static int on_head(struct conn *c, const char *path, size_t path_size)
 	return 0;
 }
 
+/* Refused by its head, and the body comes all the same. The connection ends here, with its answer:
+ * this version of the library, told to go on, gives the same bytes again for ever. */
+static int end_refused(struct conn *c)
+{
+	(void)conn_writable(c);
+	return -1;
+}
+
 static int on_body(struct conn *c, const void *p, size_t n)
 {
 	if (!c->live || c->answered)
-		return 0; /* refused already; the connection ends with the answer */
+		return end_refused(c);
 	if (n > c->body_size - buf_len(&c->body))
 		return -1;
 	buf_bytes(&c->body, p, n);
@@ -225,7 +233,7 @@ static int on_body(struct conn *c, const void *p, size_t n)
 static int on_body_end(struct conn *c)
 {
 	if (!c->live || c->answered)
-		return 0;
+		return end_refused(c);
 	if (buf_len(&c->body) != c->body_size)
 		return -1;
 	return run_handler(c);

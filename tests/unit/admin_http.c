@@ -300,6 +300,28 @@ static void upgrades_and_nonsense_get_no_answer_from_us(void)
 	stop();
 }
 
+/* The answer is on its way when the body begins: the library hands it over without an end. */
+static void a_body_behind_a_refused_head_blocks_nobody(void)
+{
+	static const char *const texts[] = {
+		"GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\n"
+		"Content-Length: 20\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n0123456789",
+	};
+
+	start();
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		int fd = dial();
+
+		MUST(send(fd, texts[i], strlen(texts[i]), MSG_NOSIGNAL) > 0);
+		(void)usleep(100000);
+		IS(say(make("GET /auth/info", "\r\n")), 1);
+		CONTAINS(heard, "HTTP/1.1 200");
+		(void)close(fd);
+	}
+	stop();
+}
+
 static void a_head_over_the_limit_is_closed(void)
 {
 	static char text[20000];
@@ -522,7 +544,8 @@ RUN(requests_on_one_connection_are_answered_in_order,
     a_transfer_encoding_is_411_with_or_without_a_length, a_strange_length_is_refused,
     a_body_is_taken_whole_however_it_comes, a_body_without_a_token_is_refused_before_it_comes,
     a_request_that_takes_too_long_is_closed, upgrades_and_nonsense_get_no_answer_from_us,
-    a_head_over_the_limit_is_closed, every_answer_has_the_headers_of_security,
+    a_body_behind_a_refused_head_blocks_nobody, a_head_over_the_limit_is_closed,
+    every_answer_has_the_headers_of_security,
     connections_have_a_most_and_the_place_of_one_that_left_is_free,
     a_follower_sees_its_branch_and_nobody_else, the_mqtt_log_shows_only_what_is_mqtts,
     a_record_with_line_breaks_stays_one_event, a_stream_ends_when_its_token_is_disabled,
