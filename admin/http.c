@@ -240,16 +240,6 @@ static int on_body_end(struct conn *c)
 }
 
 /* ---- The library's callback ---- */
-static int on_new_connection(struct http *h)
-{
-	if (h->sockets - h->sockets_idle < (size_t)h->config.connections_max)
-		return 0;
-	h->refused++;
-	LOG_WARN("", "connection-refused", "why=connections_max count=%llu",
-	         (unsigned long long)h->refused);
-	return -1;
-}
-
 static void on_woken(struct http *h)
 {
 	if (atomic_exchange(&h->woken, false) && h->handler.woken)
@@ -263,8 +253,9 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	struct conn *c = user;
 
 	switch (reason) {
-	case LWS_CALLBACK_FILTER_NETWORK_CONNECTION:
-		return on_new_connection(h);
+	case LWS_CALLBACK_RAW_RX_FILE: /* the listening socket */
+		http_accept(h);
+		return 0;
 	case LWS_CALLBACK_WSI_CREATE:
 		h->sockets++;
 		return 0;
@@ -327,17 +318,14 @@ static int make_context(struct http *h)
 	h->protocols[0] = (struct lws_protocols){ .name = "http",
 		                                  .callback = callback,
 		                                  .per_session_data_size = sizeof(struct conn) };
-	info.port = h->config.port;
-	info.iface = h->config.host;
+	h->protocols[1] = (struct lws_protocols){ .name = HTTP_LISTENER, .callback = callback };
+	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
 	info.protocols = h->protocols;
 	info.gid = (gid_t)-1;
 	info.uid = (uid_t)-1;
 	info.user = h;
 	info.alpn = "http/1.1";
-	info.options =
-	    LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
-	if (!strchr(h->config.host, ':'))
-		info.options |= LWS_SERVER_OPTION_DISABLE_IPV6;
+	info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
 	info.max_http_header_data = (unsigned short)h->config.header_max;
 	info.max_http_header_pool = (unsigned short)h->config.connections_max;
 	info.fd_limit_per_thread = (unsigned)h->config.connections_max + 16;
@@ -349,7 +337,7 @@ static int make_context(struct http *h)
 	if (!h->context)
 		return -E_NOMEM;
 	h->vhost = lws_create_vhost(h->context, &info);
-	return h->vhost ? 0 : -E_BUSY;
+	return h->vhost ? http_listen_watch(h) : -E_NOMEM;
 }
 
 int http_open(struct http **out, const struct http_config *config,
@@ -357,21 +345,19 @@ int http_open(struct http **out, const struct http_config *config,
 {
 	struct http *h = mem_zalloc(sizeof(*h));
 	const char *cause = "out of memory";
-	int fd = -1, err = -E_NOMEM;
+	int err = -E_NOMEM;
 
 	if (!h)
 		goto fail;
+	h->listener = -1;
 	h->config = *config;
 	h->handler = *handler;
 	list_init(&h->sending);
-	/* The library says "error" whatever happened; a socket of our own finds out what is wrong
-	 * with the address. */
-	err = sock_listen_tcp(&fd, config->host, config->port, false, &cause);
+	err = http_listen(h, &cause);
 	if (err)
 		goto fail;
-	sock_close(&fd);
 	err = make_context(h);
-	cause = "the HTTP library could not listen";
+	cause = "the HTTP library does not start";
 	if (err)
 		goto fail;
 	h->sockets_idle = h->sockets;
@@ -383,11 +369,6 @@ fail:
 	               cause);
 	http_close(&h);
 	return err;
-}
-
-uint16_t http_port(const struct http *h)
-{
-	return (uint16_t)lws_get_vhost_listen_port(h->vhost);
 }
 
 void http_run(struct http *h)
@@ -418,6 +399,8 @@ void http_close(struct http **slot)
 	*slot = NULL;
 	if (!h)
 		return;
+	if (!h->listener_wsi)
+		sock_close(&h->listener);
 	if (h->context)
 		lws_context_destroy(h->context);
 	mem_free(h);

@@ -72,7 +72,8 @@ struct http_config {
 };
 
 struct http;
-/* why: a sentence. The listening socket is open on return. Main thread. */
+/* why: a sentence. The socket listens on return, at the configured address and at no other. Main
+ * thread. */
 int http_open(struct http **out, const struct http_config *config,
               const struct http_handler *handler, char *why, size_t why_size) MUST_CHECK;
 uint16_t http_port(const struct http *h);

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG = 4096, ACCEPT_TRIES = 16 };
@@ -16,6 +17,7 @@ union any_addr {
 	struct sockaddr base;
 	struct sockaddr_in v4;
 	struct sockaddr_in6 v6;
+	struct sockaddr_un local;
 	struct sockaddr_storage room;
 };
 
@@ -96,6 +98,29 @@ static int listen_options(int fd, int family, bool reuse_port)
 	return set_on(fd, IPPROTO_TCP, TCP_NODELAY);
 }
 
+bool sock_is_at(int fd, const char *host, uint16_t port)
+{
+	union any_addr is, wanted;
+	socklen_t n = sizeof(is), unused;
+
+	memset(&is, 0, sizeof(is));
+	if (getsockname(fd, &is.base, &n) < 0)
+		return false;
+	if (is.base.sa_family == AF_UNIX) {
+		bool abstract = !is.local.sun_path[0] && host[0] == '@';
+
+		return strncmp(is.local.sun_path + abstract, host + abstract,
+		               sizeof(is.local.sun_path) - abstract) == 0;
+	}
+	if (!addr_from(host, port, &wanted, &unused) || is.base.sa_family != wanted.base.sa_family)
+		return false;
+	if (is.base.sa_family == AF_INET)
+		return is.v4.sin_addr.s_addr == wanted.v4.sin_addr.s_addr &&
+		       (port == 0 || is.v4.sin_port == wanted.v4.sin_port);
+	return memcmp(&is.v6.sin6_addr, &wanted.v6.sin6_addr, sizeof(is.v6.sin6_addr)) == 0 &&
+	       (port == 0 || is.v6.sin6_port == wanted.v6.sin6_port);
+}
+
 int sock_listen_tcp(int *out, const char *host, uint16_t port, bool reuse_port, const char **why)
 {
 	union any_addr a;
@@ -114,6 +139,11 @@ int sock_listen_tcp(int *out, const char *host, uint16_t port, bool reuse_port, 
 		err = listen_error(errno, why);
 		sock_close(&fd);
 		return err;
+	}
+	if (!sock_is_at(fd, host, port)) {
+		*why = "the system bound another address than this one";
+		sock_close(&fd);
+		return -E_INVALID;
 	}
 	*out = fd;
 	return 0;

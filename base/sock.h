@@ -17,7 +17,8 @@ enum { SOCK_TEXT = 64 }; /* room for sock_text */
  * reuse_port: one socket per worker. The kernel lets every process of the same user join such a
  * port: open it once without reuse_port first, and close that again, or a second start would
  * silently take half of the clients. On error *why is a static sentence that names the cause and
- * the way out ("port in use ...", "ports below 1024 need ..."). */
+ * the way out ("port in use ...", "ports below 1024 need ..."). The bound address is read back and
+ * compared: -E_INVALID when the system bound another one. */
 int sock_listen_tcp(int *fd, const char *host, uint16_t port, bool reuse_port,
                     const char **why) MUST_CHECK;
 /* Binds path with mode; refuses a path somebody listens on (-E_BUSY), replaces a stale socket that
@@ -27,6 +28,10 @@ int sock_listen_unix(int *fd, const char *path, mode_t mode, const char **why) M
 int sock_dial_unix(int *fd, const char *path) MUST_CHECK;
 /* 0, -E_AGAIN, -E_LIMIT (no descriptors), -E_IO; TCP_NODELAY set */
 int sock_accept(int listener, int *fd, struct sock_addr *peer) MUST_CHECK;
+/* Is it bound to this address? port 0: any port. host: an IP address, or the path of a Unix socket,
+ * "@name" without one.
+ */
+bool sock_is_at(int fd, const char *host, uint16_t port);
 int sock_peer_uid(int fd, uid_t *uid) MUST_CHECK; /* SO_PEERCRED; never the pid (attack B03) */
 uint16_t sock_port(int fd);                       /* bound port, 0 if none */
 /* "192.0.2.7", "2001:db8::1", "local": no port */

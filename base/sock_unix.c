@@ -167,6 +167,11 @@ int sock_listen_unix(int *out, const char *path, mode_t mode, const char **why)
 	err = bind_and_listen(fd, &a, mode, why);
 	if (err)
 		goto done;
+	err = -E_INVALID;
+	*why = "the system bound another path than this one";
+	if (!sock_is_at(fd, path, 0))
+		goto done;
+	err = 0;
 	*out = fd;
 	fd = -1;
 done:

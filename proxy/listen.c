@@ -303,6 +303,18 @@ static int open_local(struct listen_at *at, unsigned workers, const char **why)
 	return share_out(at, workers, why);
 }
 
+/* Whoever opened it: where it is bound is what the configuration says, and what is logged. */
+static int check_bound(const struct listen_at *at, const char **why)
+{
+	for (unsigned i = 0; i < at->fds; i++) {
+		if (!sock_is_at(at->fd[i], at->host, at->port)) {
+			*why = "the socket is bound to another address than this one";
+			return -E_INVALID;
+		}
+	}
+	return 0;
+}
+
 static int open_at(struct listen *l, struct listen_at *at, unsigned workers, struct inherited *in,
                    const char **why)
 {
@@ -336,6 +348,8 @@ int listen_open(struct listen *l, unsigned workers, struct inherited *in, const 
 	for (unsigned i = 0; i < l->count; i++) {
 		int err = open_at(l, &l->at[i], workers, in, why);
 
+		if (!err)
+			err = check_bound(&l->at[i], why);
 		if (err) {
 			*what = name_of(&l->at[i]);
 			return err;

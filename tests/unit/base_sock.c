@@ -60,6 +60,30 @@ static void a_client_is_accepted_with_its_address(void)
 	sock_close(&listener);
 }
 
+static void a_socket_is_at_its_address_and_at_no_other(void)
+{
+	const char *path = temp_file("s", NULL);
+	int fd;
+
+	IS(sock_listen_tcp(&fd, "127.0.0.1", 0, false, &why), 0);
+	YES(sock_is_at(fd, "127.0.0.1", sock_port(fd)));
+	YES(sock_is_at(fd, "127.0.0.1", 0));
+	NO(sock_is_at(fd, "127.0.0.1", (uint16_t)(sock_port(fd) ^ 1)));
+	NO(sock_is_at(fd, "127.0.0.2", 0));
+	NO(sock_is_at(fd, "0.0.0.0", 0));
+	NO(sock_is_at(fd, "::1", 0));
+	NO(sock_is_at(fd, path, 0));
+	sock_close(&fd);
+	IS(sock_listen_tcp(&fd, "0.0.0.0", 0, false, &why), 0);
+	NO(sock_is_at(fd, "127.0.0.1", 0));
+	sock_close(&fd);
+	IS(sock_listen_unix(&fd, path, 0600, &why), 0);
+	YES(sock_is_at(fd, path, 0));
+	NO(sock_is_at(fd, "127.0.0.1", 0));
+	NO(sock_is_at(fd, "/tmp/another", 0));
+	sock_close(&fd);
+}
+
 static void the_double_colon_listens_to_both_families(void)
 {
 	int listener, client, fd;
@@ -318,9 +342,10 @@ static void only_unix_sockets_tell_who_is_there(void)
 	sock_close(&listener);
 }
 
-RUN(a_client_is_accepted_with_its_address, the_double_colon_listens_to_both_families,
-    a_port_in_use_names_the_way_out, workers_share_a_port_that_a_stranger_probes_as_taken,
-    an_address_that_is_none_is_refused, a_low_port_without_rights_names_the_way_out,
+RUN(a_client_is_accepted_with_its_address, a_socket_is_at_its_address_and_at_no_other,
+    the_double_colon_listens_to_both_families, a_port_in_use_names_the_way_out,
+    workers_share_a_port_that_a_stranger_probes_as_taken, an_address_that_is_none_is_refused,
+    a_low_port_without_rights_names_the_way_out,
     without_descriptors_the_client_waits_and_nobody_spins, addresses_print_as_people_write_them,
     a_unix_socket_has_its_mode_and_knows_who_dials, the_mode_holds_whatever_the_umask_says,
     a_path_somebody_listens_on_is_refused, a_stale_socket_is_replaced,
