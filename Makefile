@@ -146,6 +146,7 @@ bench: ## load scenarios against mosquitto in the same run; writes docs/performa
 	@$(MAKE) --no-print-directory -j$$(nproc) programs bench-tool
 	@tests/bench/run --build "$(BUILD)" $(BENCH_ARGS)
 	@tests/bench/doors --build "$(BUILD)" $(DOORS_ARGS)
+	@tests/bench/neighbours --build "$(BUILD)" $(NEIGHBOURS_ARGS)
 
 deps: ## install what building and running need
 	@scripts/deps run

@@ -17,15 +17,16 @@ enum bench_scenario {
 	BENCH_TELEMATICS,
 	BENCH_HANDSHAKES,
 	BENCH_LINK,
+	BENCH_ABUSE,
 };
 
 struct bench_options {
-	const char *host, *user;
+	const char *host, *user, *name, *load;
 	int port, version, qos, payload, inflight, connections, subscribers, rate, seconds, warmup;
 	enum bench_scenario scenario;
 	enum bench_door door;
 	const char *key; /* TLS: which certificate: "ecdsa", "rsa" or NULL */
-	bool resume;
+	bool resume, count_losses;
 	int pid[BENCH_PIDS], pids;
 };
 
@@ -79,6 +80,9 @@ int bench_run(const struct bench_options *o);
 
 /* link.c */
 int bench_link(const struct bench_options *o); /* as bench_run */
+
+/* abuse.c: 0, or 2 could not run */
+int bench_abuse(const struct bench_options *o);
 
 /* handshakes.c: the same codes */
 int bench_handshakes(const struct bench_options *o);

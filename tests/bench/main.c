@@ -11,12 +11,15 @@
 static const char help[] =
     "mbus-bench: load on an MQTT server, every message verified; prints one JSON line\n"
     "  --host ADDR (127.0.0.1)  --port N (1883)  --user TOKEN  --version 3|4|5 (4)\n"
-    "  --scenario pairs|fan-in|fan-out|telematics|handshakes|link\n"
+    "  --scenario pairs|fan-in|fan-out|telematics|handshakes|link|abuse\n"
     "  --door tcp|tls|ws|wss (tcp)  --key ecdsa|rsa (which certificate)  --resume (handshakes)\n"
     "  --connections N (100)    publishers (pairs: as many subscribers)\n"
     "  --subscribers N (500)    of fan-out and telematics\n"
     "  --qos 0|1  --payload BYTES (100)  --inflight N (1)  per publisher\n"
     "  --rate N                 messages a second over all publishers, instead of a window\n"
+    "  --name WORD (bench)      begins client ids and topics: two runs on one customer\n"
+    "  --count-losses           lost messages are counted and do not end the run\n"
+    "  --load WORD              of abuse; one that is not known prints them all\n"
     "  --seconds N (5)  --warmup N (1)\n"
     "  --pid N                  a server process whose CPU counts; may be repeated\n";
 
@@ -33,7 +36,7 @@ static int number(const char *text, const char *option)
 }
 
 static const char *const scenarios[] = { "pairs",      "fan-in", "fan-out", "telematics",
-	                                 "handshakes", "link",   NULL };
+	                                 "handshakes", "link",   "abuse",   NULL };
 static const char *const keys[] = { "ecdsa", "rsa", NULL };
 const char *const bench_doors[] = { "tcp", "tls", "ws", "wss", NULL };
 
@@ -57,7 +60,8 @@ static const struct option options[] = {
 	{ "warmup", 1, NULL, 'w' },   { "pid", 1, NULL, 'P' },
 	{ "door", 1, NULL, 'd' },     { "key", 1, NULL, 'k' },
 	{ "resume", 0, NULL, 'R' },   { "help", 0, NULL, 'H' },
-	{ NULL, 0, NULL, 0 },
+	{ "name", 1, NULL, 'n' },     { "count-losses", 0, NULL, 'L' },
+	{ "load", 1, NULL, 'a' },     { NULL, 0, NULL, 0 },
 };
 
 /* The field that an option with a number fills, or NULL. */
@@ -108,6 +112,12 @@ static void parse(struct bench_options *o, int argc, char **argv)
 			o->key = keys[word(keys, optarg, "key")];
 		} else if (c == 'R') {
 			o->resume = true;
+		} else if (c == 'n') {
+			o->name = optarg;
+		} else if (c == 'L') {
+			o->count_losses = true;
+		} else if (c == 'a') {
+			o->load = optarg;
 		} else if (c == 'P' && o->pids < BENCH_PIDS) {
 			o->pid[o->pids++] = number(optarg, "pid");
 		} else {
@@ -120,6 +130,8 @@ static void parse(struct bench_options *o, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct bench_options o = { .host = "127.0.0.1",
+		                   .name = "bench",
+		                   .load = "",
 		                   .port = 1883,
 		                   .version = 4,
 		                   .payload = 100,
@@ -148,6 +160,8 @@ int main(int argc, char **argv)
 		return bench_handshakes(&o);
 	case BENCH_LINK:
 		return bench_link(&o);
+	case BENCH_ABUSE:
+		return bench_abuse(&o);
 	default:
 		return bench_run(&o);
 	}
