@@ -12,11 +12,19 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rcu.h"
 #include "base/timer.h"
 
-enum { LOOP_EVENTS = 256 };
+enum { LOOP_EVENTS = 256, LONG_TURN_US = 50000, LONG_TURN_EVERY_MS = 1000 };
+
+/* What the turn that is under way does now, and what took longest in it: in ticks, which are
+ * compared only. */
+struct steps {
+	const char *now, *longest;
+	uint64_t began, most;
+};
 
 struct loop {
 	/* The loop's thread */
@@ -25,14 +33,98 @@ struct loop {
 	int fetched, at;       /* events[at] is being handled, those up to fetched will be */
 	struct watch *handled; /* of events[at], while it is watched */
 	unsigned pause_us;     /* before the next wait */
+	int64_t began_us;      /* this turn */
+	struct steps steps;
+	struct loop_longest ever, since;
+	const char *name;
+	int64_t told_long; /* loop time of the last line about a long turn */
+	uint64_t long_turns;
 	struct epoll_event events[LOOP_EVENTS];
-	struct list hooks;
+	struct list hooks, next; /* of this turn; of the next one, which does not wait then */
 	struct wheel wheel;
 	struct watch woken;
 	/* Any thread and signal handlers: loop_stop() */
 	int wake; /* eventfd; never changes */
 	int stop; /* atomic */
 };
+
+/* ---- How long a turn takes, and why ---- */
+static inline uint64_t ticks(void)
+{
+#if defined(__x86_64__)
+	return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+	uint64_t t;
+
+	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(t));
+	return t;
+#else
+	return (uint64_t)clock_mono_us();
+#endif
+}
+
+/* The step that went on until now is over. */
+static inline void step_over(struct steps *s, const char *next)
+{
+	uint64_t now = ticks(), took = now - s->began;
+
+	if (took > s->most) {
+		s->most = took;
+		s->longest = s->now;
+	}
+	s->now = next;
+	s->began = now;
+}
+
+void loop_step(struct loop *l, const char *step)
+{
+	step_over(&l->steps, step);
+}
+
+static void long_turn(struct loop *l, uint64_t us)
+{
+	l->long_turns++;
+	if (l->told_long && l->now - l->told_long < LONG_TURN_EVERY_MS)
+		return;
+	l->told_long = l->now;
+	LOG_WARN(l->name ? l->name : "", "long-turn", "ms=%u step=%s turns=%u",
+	         (unsigned)(us / 1000), l->steps.longest, (unsigned)l->long_turns);
+	l->long_turns = 0;
+}
+
+static void turn_over(struct loop *l)
+{
+	uint64_t us = (uint64_t)(clock_mono_us() - l->began_us);
+
+	if (likely(us <= l->since.us && us < LONG_TURN_US))
+		return;
+	step_over(&l->steps, "idle");
+	if (us >= LONG_TURN_US)
+		long_turn(l, us);
+	if (us <= l->since.us)
+		return;
+	l->since = (struct loop_longest){ us, l->steps.longest };
+	if (us > l->ever.us)
+		l->ever = l->since;
+}
+
+struct loop_longest loop_longest(const struct loop *l)
+{
+	return l->ever;
+}
+
+struct loop_longest loop_longest_since(struct loop *l)
+{
+	struct loop_longest longest = l->since;
+
+	l->since = (struct loop_longest){ 0, "none" };
+	return longest;
+}
+
+void loop_name(struct loop *l, const char *name)
+{
+	l->name = name;
+}
 
 /* ---- File descriptors ---- */
 static uint32_t to_epoll(unsigned events)
@@ -129,6 +221,7 @@ static void handle_event(struct loop *l, const struct epoll_event *e)
 		return;
 	l->handled = w;
 	w->ready(w, events);
+	step_over(&l->steps, "event");
 	if ((e->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && l->handled == w &&
 	    (w->events & LOOP_EDGE))
 		loop_again(l, w);
@@ -161,6 +254,7 @@ static void fire_timers(struct loop *l)
 		while ((t = list_first(&l->wheel.due, struct timer, node))) {
 			timer_stop(t);
 			t->fire(t); /* may free t, set it, stop others */
+			step_over(&l->steps, "timer");
 		}
 	} while (more);
 }
@@ -196,9 +290,26 @@ void loop_at_end(struct loop *l, struct hook *h)
 		list_add_tail(&l->hooks, &h->node);
 }
 
+void loop_at_next_end(struct loop *l, struct hook *h)
+{
+	if (list_empty(&h->node))
+		list_add_tail(&l->next, &h->node);
+}
+
 void hook_cancel(struct hook *h)
 {
 	list_del(&h->node);
+}
+
+/* What was left for this turn comes first. */
+static void next_is_now(struct loop *l)
+{
+	struct hook *h;
+
+	while ((h = list_first(&l->next, struct hook, node))) {
+		list_del(&h->node);
+		list_add_tail(&l->hooks, &h->node);
+	}
 }
 
 static void run_hooks(struct loop *l)
@@ -208,13 +319,15 @@ static void run_hooks(struct loop *l)
 	while ((h = list_first(&l->hooks, struct hook, node))) {
 		list_del(&h->node);
 		h->run(h); /* may free h */
+		step_over(&l->steps, "end");
 	}
 }
 
 /* ---- Turns ---- */
 static void read_clocks(struct loop *l)
 {
-	l->now = clock_mono_ms();
+	l->began_us = clock_mono_us();
+	l->now = l->began_us / 1000;
 	l->wall = clock_wall_ms();
 }
 
@@ -236,10 +349,10 @@ static int wait_events(struct loop *l, int64_t most_ms)
 
 	/* A reader that sleeps online would stop all freeing in the process. */
 	rcu_sleep();
-	if (l->pause_us)
+	if (l->pause_us && list_empty(&l->next))
 		sleep_us(l->pause_us);
 	l->pause_us = 0;
-	timeout = wait_ms(l, most_ms);
+	timeout = list_empty(&l->next) ? wait_ms(l, most_ms) : 0;
 	n = epoll_wait(l->epoll, l->events, LOOP_EVENTS, timeout);
 	rcu_wake();
 	MUST(n >= 0 || errno == EINTR);
@@ -250,12 +363,18 @@ void loop_turn(struct loop *l, int64_t most_ms)
 {
 	l->fetched = wait_events(l, most_ms);
 	read_clocks(l);
+	next_is_now(l);
+	l->steps = (struct steps){ .now = "event", .longest = "none", .began = ticks() };
 	for (l->at = 0; l->at < l->fetched; l->at++)
 		handle_event(l, &l->events[l->at]);
 	l->fetched = 0;
+	l->steps.now = "timer";
 	fire_timers(l);
+	l->steps.now = "end";
 	run_hooks(l);
+	l->steps.now = "rcu";
 	rcu_turn_done();
+	turn_over(l);
 }
 
 void loop_run(struct loop *l)
@@ -295,6 +414,8 @@ int loop_open(struct loop **out)
 	if (!l)
 		return err;
 	list_init(&l->hooks);
+	list_init(&l->next);
+	l->ever = l->since = (struct loop_longest){ 0, "none" };
 	read_clocks(l);
 	wheel_init(&l->wheel, l->now);
 	l->wake = -1;

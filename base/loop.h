@@ -58,11 +58,27 @@ struct hook {
 void hook_init(struct hook *h, void (*run)(struct hook *));
 /* from a hook: runs in this same turn, after the others */
 void loop_at_end(struct loop *l, struct hook *h);
+/* At the end of the next turn, which does not wait for events: work that was cut into slices. */
+void loop_at_next_end(struct loop *l, struct hook *h);
 void hook_cancel(struct hook *h);
 
 /* Before it looks for events again, the loop sleeps so long (less than a second), once: what comes
  * meanwhile gathers, and is served by one waking. */
 void loop_pause(struct loop *l, unsigned us);
+
+/* ---- How long turns take ----
+ * From the moment events are there until the next look for them. The longest is kept with the step
+ * that took longest in it; a turn over 50 ms is a log line (ev=long-turn), one a second at most.
+ * Callbacks say what they do; what they do not say is "event", "timer" or "end" (of the turn). */
+/* from here on; static text. Costs a few nanoseconds */
+void loop_step(struct loop *l, const char *step);
+struct loop_longest {
+	uint64_t us;
+	const char *step;
+};
+struct loop_longest loop_longest(const struct loop *l); /* ever */
+struct loop_longest loop_longest_since(struct loop *l); /* since this was asked the last time */
+void loop_name(struct loop *l, const char *name);       /* for its log lines; borrowed */
 
 /* ---- Life ---- */
 int loop_open(struct loop **out) MUST_CHECK;

@@ -3,6 +3,7 @@
  * (attack T15: what comes back under the same id starts empty). */
 #include "base/base.h"
 #include "core/session.h"
+#include "core/work.h"
 
 #include "base/mem.h"
 
@@ -31,6 +32,7 @@ static void customer_free(struct customer **slot)
 		return;
 	timer_stop(&c->settle_again);
 	timer_stop(&c->egress_timer);
+	work_customer_end(c);
 	if (c->tree)
 		tree_free(&c->tree);
 	retained_free(&c->retained);
@@ -55,6 +57,7 @@ static struct customer *customer_new(struct home *h, uint64_t id)
 	c->id = id;
 	list_init(&c->idle);
 	egress_init(c);
+	work_customer_init(c);
 	timer_init(&c->settle_again, settle_again);
 	if (id)
 		space_make(&c->space, id);
@@ -83,6 +86,8 @@ void customer_settle(struct customer *c)
 
 	if (c->id == 0 || c->sessions.count || c->groups.count || retained_count(c->retained))
 		return;
+	if (work_waits(c) || h->serving == c) /* work.c asks again */
+		return;
 	if (c->wills_due && bucket_ms > 0) { /* attack R19: or each Will would begin a new one */
 		timer_set(h->loop, &c->settle_again, bucket_ms);
 		return;
@@ -96,6 +101,7 @@ void customers_free(struct home *h)
 	map_each(n, &h->customers) {
 		struct customer *c = container_of(n, struct customer, node);
 
+		work_customer_end(c);
 		session_free_all(c);
 		map_del(&h->customers, &c->node);
 		customer_free(&c);

@@ -5,6 +5,7 @@
  * on disk) the next turns fill the same buffers behind the seal. */
 #include "base/base.h"
 #include "core/session.h"
+#include "core/work.h"
 
 #include <stdio.h>
 
@@ -72,6 +73,7 @@ static void turn_ended(struct hook *k)
 {
 	struct home *h = container_of(k, struct home, turn_end);
 
+	loop_step(h->loop, "commit");
 	if (h->committing)
 		return; /* commit_done looks again */
 	seal_all(h);
@@ -151,6 +153,8 @@ static void end_begins(struct inbox_item *item)
 	timer_set(h->loop, &h->end_timer, END_MS);
 }
 
+static void tell_numbers(struct inbox_item *item);
+
 static void home_init(struct home *h, const struct core_config *config, unsigned index)
 {
 	h->config = config;
@@ -158,6 +162,7 @@ static void home_init(struct home *h, const struct core_config *config, unsigned
 	h->count = 1;
 	(void)snprintf(h->name, sizeof(h->name), "home=%u", index);
 	route_init(h);
+	work_init(h);
 	list_init(&h->replays);
 	list_init(&h->fars);
 	list_init(&h->spare_outs);
@@ -166,6 +171,7 @@ static void home_init(struct home *h, const struct core_config *config, unsigned
 	h->commit.done = commit_done;
 	h->replay_item.run = replay_run;
 	h->end_item.run = end_begins;
+	h->numbers_item.run = tell_numbers;
 	hook_init(&h->turn_end, turn_ended);
 	timer_init(&h->end_timer, end_waited);
 }
@@ -180,6 +186,8 @@ int home_new(struct home **out, const struct core_config *config, unsigned index
 		return err;
 	home_init(h, config, index);
 	err = loop_open(&h->loop);
+	if (!err)
+		loop_name(h->loop, h->name);
 	if (!err)
 		err = inbox_open(&h->inbox, h->loop);
 	if (err) {
@@ -223,18 +231,44 @@ int home_run(struct home *h)
 	return thread_start(&h->thread, name, home_main, h);
 }
 
-static void log_counters(struct home *h)
+static void counters_text(const struct home *h, struct loop_longest longest, struct buf *line)
 {
-	struct buf line = { 0 };
 
 #define C(name) \
 	if (h->counters.name) \
-		buf_printf(&line, " " #name "=%" PRIu64, h->counters.name);
+		buf_printf(line, " " #name "=%" PRIu64, h->counters.name);
 	HOME_COUNTERS(C)
 #undef C
+	buf_printf(line, " longest_turn_us=%" PRIu64 " longest_turn_step=%s", longest.us,
+	           longest.step);
+}
+
+static void log_counters(const struct home *h)
+{
+	struct buf line = { 0 };
+
+	counters_text(h, loop_longest(h->loop), &line);
 	LOG_INFO(h->name, "end", "customers=%zu%.*s", h->customers.count - 1,
 	         STR_ARG(buf_str(&line)));
 	buf_free(&line);
+}
+
+static void tell_numbers(struct inbox_item *item)
+{
+	struct home *h = container_of(item, struct home, numbers_item);
+	struct buf line = { 0 };
+
+	atomic_store(&h->numbers_asked, false);
+	counters_text(h, loop_longest_since(h->loop), &line);
+	LOG_INFO(h->name, "numbers", "customers=%zu%.*s", h->customers.count - 1,
+	         STR_ARG(buf_str(&line)));
+	buf_free(&line);
+}
+
+void home_numbers(struct home *h)
+{
+	if (h->thread && !h->end_asked && !atomic_exchange(&h->numbers_asked, true))
+		inbox_push(h->inbox, &h->numbers_item);
 }
 
 void home_end_begin(struct home *h)

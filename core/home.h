@@ -80,6 +80,8 @@ void home_know(struct home *h, struct home *const *all, unsigned count);
 int home_run(struct home *h) MUST_CHECK; /* starts the thread */
 /* attached clients get 0x8B, the thread ends soon. Harmless if it never ran */
 void home_end_begin(struct home *h);
+/* a line with the counters, and the longest turn since the last one (ev=numbers), soon */
+void home_numbers(struct home *h);
 void home_end(struct home *h);   /* and waits for that */
 void home_free(struct home **h); /* doors and uplinks MUST be closed, all threads ended; home 0 goes
                                   * first: its sessions still tell the others. NULL is fine */

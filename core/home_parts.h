@@ -37,6 +37,11 @@ struct customer {
 	struct timer egress_timer;
 	size_t subscriptions, queue_bytes;
 	uint64_t queue_dropped;
+	/* work.c: jobs that go on; in home->busy while there are any; what it may spend in this
+	 * turn, or owes; the turn in which it was served last */
+	struct list works, busy;
+	int64_t credit;
+	uint64_t served;
 	/* microseconds of loop time: the bucket of Wills is full again; it is kept until then */
 	int64_t wills_due;
 	struct timer settle_again;
@@ -63,6 +68,12 @@ struct home {
 	uint64_t stamp;
 	/* counts choices of shared groups: who had its turn when */
 	uint64_t chosen;
+	/* work.h: units spent since the start; at which count the slice under way is over;
+	 * customers that wait; whose slice it is */
+	uint64_t spent, slice_end, work_turn;
+	struct list busy;
+	struct customer *serving;
+	struct hook work_hook;
 	struct list replays; /* struct replay under way; replay.c */
 	struct list fars;    /* struct far that wait; far.c */
 	struct inbox_item replay_item;
@@ -80,7 +91,8 @@ struct home {
 	/* any thread: on their way to this home; trusted.c */
 	_Atomic size_t letters;
 	struct hook turn_end;
-	struct inbox_item end_item;
+	struct inbox_item end_item, numbers_item;
+	atomic_bool numbers_asked; /* numbers_item is on its way */
 	struct timer end_timer;
 	bool ending;
 	bool end_asked; /* main thread */

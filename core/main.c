@@ -1,5 +1,5 @@
 /* main.c - mbus-core: the program. Makes the homes and their doors, waits for SIGTERM or SIGINT,
- * ends everything in order. */
+ * ends everything in order. SIGUSR2: each home logs its counters. */
 #include "base/base.h"
 
 #include <errno.h>
@@ -133,10 +133,17 @@ static void block_signals(sigset_t *ends)
 	(void)sigemptyset(ends);
 	(void)sigaddset(ends, SIGTERM);
 	(void)sigaddset(ends, SIGINT);
+	(void)sigaddset(ends, SIGUSR2);
 	(void)pthread_sigmask(SIG_BLOCK, ends, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGHUP,
 	             SIG_IGN); /* nothing to read anew; a closed terminal is no reason to end */
+}
+
+static void tell_numbers(struct core *core, int signal)
+{
+	for (unsigned i = 0; signal == SIGUSR2 && i < core->count; i++)
+		home_numbers(core->homes[i]);
 }
 
 static int serve(struct core *core)
@@ -156,8 +163,8 @@ static int serve(struct core *core)
 		LOG_INFO("", "ready", "version=%s dir=%s homes=%u store=%s pid=%ld", mbus_version(),
 		         log_esc(str_c(core->config.dir)), core->count,
 		         store_name(home_store(core->homes[0])), (long)getpid());
-		while (sigwait(&ends, &got) != 0)
-			;
+		while (sigwait(&ends, &got) != 0 || got == SIGUSR2)
+			tell_numbers(core, got);
 		LOG_INFO("", "ending", "signal=%d", got);
 	}
 	return err;

@@ -203,6 +203,7 @@ static void link_ready(struct watch *w, unsigned events)
 
 	if (l->broken)
 		return;
+	loop_step(l->home->loop, "link-read");
 	if (events & LOOP_WRITE)
 		link_write(l);
 	if ((events & LOOP_READ) && !l->broken)

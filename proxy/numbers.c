@@ -16,6 +16,7 @@ struct sum {
 	struct worker *now; /* worker[at], also when it is being freed already */
 	int64_t certificate_s;
 	struct worker_counters counters;
+	struct loop_longest longest;
 	uint64_t over[LIMIT_COUNT];
 };
 
@@ -44,6 +45,8 @@ static void tell(const struct sum *s, bool end)
 	buf_printf(&text, "%s" #name "=%" PRIu64, buf_len(&text) ? " " : "", s->counters.name);
 	WORKER_COUNTERS(C)
 #undef C
+	buf_printf(&text, " longest_turn_us=%" PRIu64 " longest_turn_step=%s", s->longest.us,
+	           s->longest.step);
 	/* two places: lines of a place are counted, and who asked often must not cost the last one
 	 */
 	if (end)
@@ -53,13 +56,21 @@ static void tell(const struct sum *s, bool end)
 	buf_free(&text);
 }
 
+static void add_longest(struct sum *s, struct loop_longest longest)
+{
+	if (!s->longest.step || longest.us > s->longest.us)
+		s->longest = longest;
+}
+
 void numbers_end(struct worker *const *worker, unsigned count, int64_t certificate_s)
 {
-	struct sum s = { .certificate_s = certificate_s };
+	struct sum s = { .certificate_s = certificate_s, .longest = { 0, "none" } };
 
 	for (unsigned i = 0; i < count; i++) {
-		if (worker[i])
-			worker_add_counters(worker[i], &s.counters, s.over);
+		if (!worker[i])
+			continue;
+		worker_add_counters(worker[i], &s.counters, s.over);
+		add_longest(&s, loop_longest(worker[i]->loop));
 	}
 	tell(&s, true);
 }
@@ -73,6 +84,7 @@ static void add_mine(struct inbox_item *item) /* worker's thread */
 		return;
 	}
 	worker_add_counters(s->now, &s->counters, s->over);
+	add_longest(s, loop_longest_since(s->now->loop));
 	if (++s->at < s->count) {
 		s->now = s->worker[s->at];
 		inbox_push(s->now->inbox, item);

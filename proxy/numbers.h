@@ -1,6 +1,7 @@
 /* numbers.h - what mbus-proxy has counted, as one line of its log: when it ends (ev=end), and
  * whenever somebody asks by SIGUSR2 (ev=numbers), with the same words. Quotas that were exceeded
- * are a line of their own (ev=over-quota). */
+ * are a line of their own (ev=over-quota). longest_turn_us: the longest turn of a worker's loop
+ * since the line before (ev=end: ever), and the step that took longest in it. */
 #pragma once
 #include "base/base.h"
 

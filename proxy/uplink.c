@@ -223,6 +223,7 @@ static void ready(struct watch *w, unsigned events)
 
 	if (u->failed)
 		return;
+	loop_step(u->worker->loop, "link-read");
 	if (events & LOOP_WRITE)
 		touch(u);
 	if (events & (LOOP_READ | LOOP_HANGUP))

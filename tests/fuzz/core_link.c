@@ -38,6 +38,11 @@ int64_t clock_mono_ms(void)
 	return now;
 }
 
+int64_t clock_mono_us(void)
+{
+	return now * 1000;
+}
+
 int64_t clock_wall_ms(void)
 {
 	return INT64_C(1700000000000) + now;

@@ -20,6 +20,11 @@ int64_t clock_mono_ms(void)
 	return stage_now;
 }
 
+int64_t clock_mono_us(void)
+{
+	return stage_now * 1000;
+}
+
 int64_t clock_wall_ms(void)
 {
 	return INT64_C(1700000000000) + stage_now;

@@ -355,6 +355,37 @@ static void a_pause_comes_before_the_next_look_for_events_and_only_once(void)
 	close_loop();
 }
 
+static unsigned runs;
+
+static void run_again(struct hook *h)
+{
+	if (++runs < 3)
+		loop_at_next_end(loop, h);
+}
+
+static void a_hook_for_the_next_turn_runs_once_a_turn_and_the_turn_does_not_wait(void)
+{
+	struct hook hook;
+	int64_t before;
+
+	open_loop();
+	hook_init(&hook, run_again);
+	loop_at_end(loop, &hook);
+	runs = 0;
+	loop_turn(loop, 0);
+	IS(runs, 1);
+	before = clock_mono_ms();
+	loop_turn(loop, 10000);
+	IS(runs, 2);
+	loop_pause(loop, 900000);
+	loop_turn(loop, 10000);
+	IS(runs, 3);
+	YES(clock_mono_ms() - before < 500);
+	loop_turn(loop, 0);
+	IS(runs, 3);
+	close_loop();
+}
+
 static void the_loop_reads_both_clocks_once_a_turn(void)
 {
 	int64_t mono, wall;
@@ -515,6 +546,8 @@ RUN(bytes_left_unread_are_reported_again, only_what_is_asked_for_is_reported,
     a_hook_runs_once_a_turn_however_often_it_is_asked_for,
     a_hook_asked_for_by_a_hook_runs_in_the_same_turn_after_the_others,
     a_pause_comes_before_the_next_look_for_events_and_only_once,
+    a_hook_for_the_next_turn_runs_once_a_turn_and_the_turn_does_not_wait,
+
     the_loop_reads_both_clocks_once_a_turn, another_thread_stops_a_loop_that_sleeps,
     a_signal_handler_stops_a_loop, an_edge_is_told_once_and_again_when_asked_for,
     what_came_while_an_edge_was_paused_is_told_afterwards,
