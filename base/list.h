@@ -37,6 +37,18 @@ static inline void list_del(struct list *node) /* harmless on a node that is in 
 	list_init(node);
 }
 
+/* All of `from` to the end of `to`, in their order; `from` is empty then. */
+static inline void list_splice_tail(struct list *to, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	list_init(from);
+}
+
 #define list_entry(node, type, member) container_of(node, type, member)
 #define list_first(head, type, member) \
 	(list_empty(head) ? NULL : list_entry((head)->next, type, member))

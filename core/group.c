@@ -12,8 +12,6 @@
 
 #include "base/mem.h"
 
-enum rank { RANK_NOW, RANK_CONNECTED, RANK_WAITING, RANK_NONE };
-
 static struct group *group_find(const struct customer *c, struct str key, uint64_t hash)
 {
 	for (struct map_node *n = map_first(&c->groups, hash); n; n = map_next(n)) {
@@ -30,6 +28,9 @@ static size_t name_size(struct str key) /* the name ends there; share_split foun
 	return (size_t)((const char *)memchr(key.p, '/', key.n) - key.p);
 }
 
+static bool move_step(struct work *w);
+static void move_drop(struct work *w);
+
 static struct group *group_new(struct customer *c, struct str key, uint64_t hash)
 {
 	struct group *g = mem_zalloc(sizeof(*g) + key.n);
@@ -38,6 +39,10 @@ static struct group *group_new(struct customer *c, struct str key, uint64_t hash
 		return NULL;
 	g->customer = c;
 	list_init(&g->members);
+	list_init(&g->loose);
+	list_init(&g->move.node);
+	g->move.step = move_step;
+	g->move.drop = move_drop;
 	g->key_len = (uint16_t)key.n;
 	memcpy(g->key, key.p, key.n);
 	if (map_add(&c->groups, &g->node, hash)) {
@@ -93,12 +98,6 @@ static enum rank rank_of(const struct subscription *sub, const struct msg *m)
 	return s->port ? RANK_CONNECTED : RANK_WAITING;
 }
 
-struct choice {
-	struct subscription *best;
-	enum rank rank;
-	uint64_t key, weight; /* in a sticky group */
-};
-
 static struct choice choice_begin(const struct group *g, const struct msg *m)
 {
 	struct choice choice = { .rank = RANK_NONE };
@@ -137,18 +136,26 @@ static void consider(struct choice *choice, struct subscription *sub, const stru
 	choice->rank = rank;
 }
 
+/* Who looks through the members may stand at this one. */
+static void member_out(struct group *g, struct subscription *sub)
+{
+	if (g->looking == &sub->member)
+		g->looking = sub->member.next;
+	if (g->choice.best == sub)
+		g->looking = NULL; /* from the beginning */
+	list_del(&sub->member);
+}
+
 static bool give(struct group *g, struct subscription *sub, struct msg *m)
 {
 	struct home *h = g->customer->home;
-	struct out_how how = { .subscription_id = sub->id, .qos = qos_for(sub, m) };
+	struct out_how how = { .qos = qos_for(sub, m) };
 
 	sub->chosen = ++h->chosen;
-	list_del(&sub->member); /* members are in the order of their last turn */
+	member_out(g, sub);
 	list_add_tail(&g->members, &sub->member);
 	how.retain = m->retain && (sub->opts & SUB_AS_PUBLISHED);
-	if (how.qos)
-		how.group = g;
-	return out_add(sub->session, m, &how);
+	return out_add(sub, m, &how);
 }
 
 bool group_give(struct group *g, struct msg *m)
@@ -156,6 +163,7 @@ bool group_give(struct group *g, struct msg *m)
 	struct choice choice = choice_begin(g, m);
 
 	for (struct subscription *sub = g->hits; sub; sub = sub->next_hit) {
+		work_spend(g->customer->home, 1);
 		if (unlikely(g->sticky.count))
 			consider_sticky(&choice, sub, m);
 		else
@@ -170,38 +178,116 @@ bool group_give(struct group *g, struct msg *m)
 	return false;
 }
 
-/* To whoever is left; the first that takes it at once is the one to take. */
-static bool give_again(struct group *g, struct msg *m)
+/* ---- What members that left did not get ---- */
+static void group_settle(struct group *g)
 {
-	struct choice choice = choice_begin(g, m);
-	struct subscription *sub;
-
-	list_each(sub, &g->members, struct subscription, member) {
-		if (!sub_wants(sub, m))
-			continue;
-		if (g->sticky.count) {
-			consider_sticky(&choice, sub, m);
-			continue;
-		}
-		consider(&choice, sub, m);
-		if (choice.best && choice.rank == RANK_NOW)
-			break;
-	}
-	return choice.best && give(g, choice.best, m);
+	if (!list_empty(&g->members) || !list_empty(&g->loose))
+		return;
+	map_del(&g->customer->groups, &g->node);
+	mem_free(g);
 }
 
-void group_take_back(struct session *s, struct out *o)
+/* Looks through the members, from where it stood, for the one to take m; the first that takes it
+ * at once is it. False: goes on in the next slice. */
+static bool look_on(struct group *g, struct msg *m)
 {
-	struct home *h = session_home(s);
-	struct msg *m = msg_get(o->msg);
-	struct group *g = o->group;
+	struct choice *choice = &g->choice;
 
-	out_drop(s, o);
-	if (give_again(g, m))
-		h->counters.moved_in_group++;
+	if (!g->looking) {
+		*choice = choice_begin(g, m);
+		g->looking = g->members.next;
+	}
+	while (g->looking != &g->members) {
+		struct subscription *sub = list_entry(g->looking, struct subscription, member);
+
+		g->looking = g->looking->next;
+		if (sub_wants(sub, m)) {
+			if (g->sticky.count)
+				consider_sticky(choice, sub, m);
+			else
+				consider(choice, sub, m);
+			if (!g->sticky.count && choice->best && choice->rank == RANK_NOW)
+				return true;
+		}
+		if (work_over(g->customer->home) && g->looking != &g->members)
+			return false;
+	}
+	return true;
+}
+
+/* The first of those that are loose. False: goes on in the next slice. */
+static bool move_first(struct group *g)
+{
+	struct customer *c = g->customer;
+	struct out *o = list_first(&g->loose, struct out, node);
+	struct msg *m = o->msg;
+	struct subscription *best;
+	bool found;
+
+	c->queue_bytes -= m->size; /* it takes its own room again */
+	found = look_on(g, m);
+	c->queue_bytes += m->size;
+	if (!found)
+		return false;
+	best = g->choice.best;
+	g->looking = NULL;
+	g->choice.best = NULL;
+	m = msg_get(m);
+	list_del(&o->node);
+	out_free(c, &o);
+	if (best && give(g, best, m))
+		c->home->counters.moved_in_group++;
 	else
-		h->counters.dropped_ended++;
+		c->home->counters.dropped_ended++;
 	msg_put(&m);
+	return true;
+}
+
+static bool move_step(struct work *w)
+{
+	struct group *g = container_of(w, struct group, move);
+	struct home *h = g->customer->home;
+
+	home_changed(h);
+	while (!list_empty(&g->loose) && move_first(g)) {
+		if (work_over(h))
+			break;
+	}
+	conditions_forget(h);
+	return !list_empty(&g->loose);
+}
+
+/* The group goes with it, if it has no members any more. */
+static void move_drop(struct work *w)
+{
+	struct group *g = container_of(w, struct group, move);
+	struct out *o;
+
+	list_each(o, &g->loose, struct out, node) {
+		list_del(&o->node);
+		out_free(g->customer, &o);
+	}
+	group_settle(g);
+}
+
+/* At once, as far as it goes. May free g. */
+static void move_on(struct group *g)
+{
+	if (!list_empty(&g->move.node))
+		return;
+	if (work_over(g->customer->home) || move_step(&g->move))
+		work_add(g->customer, &g->move);
+	else
+		group_settle(g);
+}
+
+void group_take_back(struct subscription *sub, struct out *o)
+{
+	struct group *g = sub->group;
+
+	out_loosen(sub->session, o);
+	list_add_tail(&g->loose, &o->node);
+	move_on(g);
 }
 
 /* ---- Leaving ---- */
@@ -210,32 +296,20 @@ static bool moves(const struct out *o, bool sent_too)
 	return o->state == OUT_QUEUED || (sent_too && (o->flags & LINK_QOS) == 1);
 }
 
-static void move_list(struct session *s, struct list *list, struct group *g, bool sent_too)
-{
-	struct out *o;
-
-	list_each(o, list, struct out, node) {
-		if (o->group != g)
-			continue;
-		if (moves(o, sent_too))
-			group_take_back(s, o);
-		else
-			o->group = NULL;
-	}
-}
-
 void group_leave(struct subscription *sub, bool sent_too)
 {
 	struct group *g = sub->group;
 	struct session *s = sub->session;
+	struct out *o;
 
 	sub->group = NULL;
-	list_del(&sub->member);
-	move_list(s, &s->flight, g, sent_too);
-	move_list(s, &s->queue, g, sent_too);
-	conditions_forget(session_home(s));
-	if (!list_empty(&g->members))
-		return;
-	map_del(&g->customer->groups, &g->node);
-	mem_free(g);
+	member_out(g, sub);
+	list_each(o, &sub->outs, struct out, peer) {
+		work_spend(session_home(s), 1);
+		if (!moves(o, sent_too))
+			continue;
+		out_loosen(s, o);
+		list_add_tail(&g->loose, &o->node);
+	}
+	move_on(g);
 }

@@ -150,7 +150,7 @@ static bool shown(const struct replay *r, const struct msg *m)
 void replay_show(struct subscription *sub, struct msg *m)
 {
 	struct session *s = sub->session;
-	struct out_how how = { .retain = true, .subscription_id = sub->id }; /* [MQTT-3.3.1-8] */
+	struct out_how how = { .retain = true }; /* [MQTT-3.3.1-8] */
 
 	how.qos = sub->opts & SUB_QOS;
 	if (how.qos > m->qos)
@@ -158,7 +158,7 @@ void replay_show(struct subscription *sub, struct msg *m)
 	if (how.qos > s->qos_max)
 		how.qos = s->qos_max;
 	session_home(s)->counters.retained_sent++;
-	(void)out_add(s, m, &how);
+	(void)out_add(sub, m, &how);
 }
 
 static void visit(void *arg, struct msg *m)

@@ -35,7 +35,7 @@ static void give(struct match *match, struct subscription *sub)
 {
 	struct session *s = sub->session;
 	struct msg *m = match->m;
-	struct out_how how = { .subscription_id = sub->id };
+	struct out_how how;
 
 	if ((sub->opts & SUB_NO_LOCAL) && m->from == s) /* MQTT5 [MQTT-3.8.3-3] */
 		return;
@@ -49,7 +49,7 @@ static void give(struct match *match, struct subscription *sub)
 	/* [MQTT-3.3.1-12], [MQTT-3.3.1-13] */
 	how.retain = m->retain && (sub->opts & SUB_AS_PUBLISHED);
 	match->given++;
-	(void)out_add(s, m, &how);
+	(void)out_add(sub, m, &how);
 }
 
 static void hit_group(struct match *match, struct subscription *sub)

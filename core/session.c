@@ -82,7 +82,7 @@ void session_empty(struct session *s)
 	subs_clear(s);
 	out_clear(s);
 	inbound_clear(s);
-	s->redeliver = s->sweep = false;
+	s->redeliver = false;
 	if (s->durable)
 		store_session_del(session_home(s)->store, s->customer->id, session_id(s));
 	s->durable = false;
@@ -228,7 +228,7 @@ static void session_away(struct session *s, int64_t grace_ms)
 		will_fire(s);
 	session_rearm(s);
 	if (s->state == SESSION_AWAY && list_empty(&s->queue) && list_empty(&s->flight) &&
-	    s->inbound_count == 0)
+	    !inbound_any(s))
 		list_add_tail(&s->customer->idle, &s->place);
 }
 

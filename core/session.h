@@ -6,6 +6,7 @@
 #pragma once
 #include "core/home_parts.h"
 #include "core/sticky.h"
+#include "core/work.h"
 
 struct subscription;
 struct group;
@@ -31,26 +32,25 @@ enum out_state {
 	OUT_SENT,     /* waits for PUBACK or PUBREC */
 	OUT_RELEASED, /* PUBREL sent, waits for PUBCOMP */
 };
-/* Its subscription was given up by UNSUBSCRIBE: no set of filters here speaks for it any more, so a
- * change of rights leaves it alone and the proxy's gate, which has the rights, judges it. */
-enum { OUT_KEPT = 0x80 };
 
 struct out {              /* one QoS 1 or 2 message owed to one session */
-	struct list node; /* queue or flight; or spare_outs */
+	struct list node; /* queue or flight; spare_outs; or loose in a group */
+	/* Of the same subscription: in sub->outs or its sweep's. After UNSUBSCRIBE the ring has no
+	 * head any more: no set of filters speaks for it, so a change of rights leaves it alone,
+	 * and the proxy's gate, which has the rights, judges it. Released: in no list. */
+	struct list peer;
+	struct out *next; /* in its chain of the flight's index */
 	struct msg *msg;  /* NULL once released */
-	/* shared group it was chosen for, while the session is a member */
-	struct group *group;
-	uint64_t number; /* in the store */
+	uint64_t number;  /* in the store */
 	uint32_t subscription_id;
 	uint16_t packet_id;
-	uint8_t flags; /* LINK_QOS | LINK_RETAIN | OUT_KEPT */
+	uint8_t flags; /* LINK_QOS | LINK_RETAIN */
 	uint8_t state; /* enum out_state */
 };
 
-struct inbound {
-	uint16_t packet_id;
-	uint32_t at; /* loop time in seconds */
-};
+struct flight_index; /* out_ack.c */
+struct inbound;      /* session_in.c */
+struct sweep;        /* sweep.c */
 
 struct session {
 	struct map_node node; /* in customer->sessions */
@@ -63,22 +63,22 @@ struct session {
 	uint8_t qos_max; /* 0 for the links' own sessions */
 	bool durable;    /* expiry > 0: the store knows it */
 	bool redeliver;  /* resumed, flight not looked at yet */
-	/* rights changed while paused: look through what waits before anything is sent */
-	bool sweep;
 	/* out */
 	/* the client's receive maximum, at most window_max */
 	uint16_t next_id, window;
 	uint32_t live, again; /* of flight: SENT + RELEASED, AGAIN */
 	uint32_t queue_count;
+	/* subscriptions with a sweep: rights have changed, nothing that waits is sent meanwhile */
+	uint32_t sweeps;
 	struct list queue, flight;
+	struct flight_index *index; /* NULL: the flight is short */
 	size_t queue_bytes, flight_bytes;
 	uint64_t out_number;
 	uint64_t dropped; /* QoS 1 and 2 for want of room */
 	/* quota.c; 0 = nothing */
 	uint32_t queue_messages_max, queue_bytes_max, subscriptions_max;
 	/* in */
-	uint16_t inbound_count, inbound_cap;
-	struct inbound *inbound; /* QoS 2 ids waiting for PUBREL, no order */
+	struct inbound *inbound; /* QoS 2 ids waiting for PUBREL; NULL: none */
 	/* subscriptions */
 	struct map subs;  /* struct subscription, by the client's filter */
 	unsigned replays; /* under way */
@@ -128,6 +128,8 @@ struct subscription {
 	uint64_t chosen;               /* when the group last chose it */
 	struct condition *condition;   /* NULL: takes whatever its set matches */
 	struct replay *replay;         /* retained messages on their way */
+	struct list outs;              /* struct out, by peer: what its set was found to match */
+	struct sweep *sweep;           /* the others of them */
 	uint32_t id;
 	uint16_t filter_len;
 	uint8_t opts;  /* MQTT's options byte, and LINK_EXTENDED */
@@ -142,12 +144,27 @@ enum {
 };
 enum { INNER_MAX = 1024 }; /* filters in one set */
 
+enum rank { RANK_NOW, RANK_CONNECTED, RANK_WAITING, RANK_NONE };
+
+struct choice { /* among the members of a group, for one message */
+	struct subscription *best;
+	enum rank rank;
+	uint64_t key, weight; /* in a sticky group */
+};
+
 /* $share/<group>/<filter> of one customer: the key is what stands behind "$share/" */
 struct group {
 	struct map_node node; /* in customer->groups */
 	struct customer *customer;
-	struct list members; /* struct subscription */
+	struct list members; /* struct subscription, in the order of their last turn */
 	struct sticky sticky;
+	/* What members that left did not get, on its way to others: struct out that no session has,
+	 * charged to the customer; the job that goes on with it, in no list while `loose` is empty;
+	 * for the first of them, which member is looked at next and the best one so far */
+	struct list loose;
+	struct work move;
+	struct list *looking; /* NULL: not begun */
+	struct choice choice;
 	/* while one message is matched: do the members' conditions, which are one, hold? */
 	uint64_t asked;
 	bool passes;
@@ -215,27 +232,39 @@ void egress_hold(struct session *s);
 struct out_how {
 	uint8_t qos;
 	bool retain;
-	uint32_t subscription_id;
-	struct group *group;
 };
-/* borrows m; false: dropped, and counted */
-bool out_add(struct session *s, struct msg *m, const struct out_how *how);
+/* To the session of sub. Borrows m; false: dropped, and counted. */
+bool out_add(struct subscription *sub, struct msg *m, const struct out_how *how);
 bool out_ready(const struct session *s, uint8_t qos); /* would be sent at once */
 /* would at least be queued */
 bool out_room(const struct session *s, size_t size);
 void out_pump(struct session *s); /* sends what may be sent */
 /* what was sent on the last connection will be sent again */
 void out_connected(struct session *s);
-/* drops what no subscription wants any more */
-void out_keep(struct session *s, const struct subscription *given_up); /* see OUT_KEPT */
-void out_sweep(struct session *s);
-/* takes it out of its list and frees it */
+/* takes it out of its lists and frees it */
 void out_drop(struct session *s, struct out *o);
 void out_clear(struct session *s);
-bool out_ack(struct session *s, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
+/* QoS 2 in flight: what is left to keep is the id */
+void out_release(struct session *s, struct out *o);
+/* It leaves the session, but stays charged to the customer; node is in no list. */
+void out_loosen(struct session *s, struct out *o);
+/* such a one; the customer is no longer charged */
+void out_free(struct customer *c, struct out **o);
 void outs_free(struct home *h); /* the spare ones */
 
+/* ---- out_ack.c: the flight by packet id ---- */
+void flight_enter(struct session *s, struct out *o); /* it has its id, and is in s->flight */
+void flight_leave(struct session *s, struct out *o);
+void out_ack(struct session *s, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
+
+/* ---- sweep.c: rights have changed (attack C05) ---- */
+/* The set of sub is another one: what waits by the old one is judged before it is sent. */
+void sweep_start(struct subscription *sub);
+void sweep_finish(struct subscription *sub); /* now, all of it; harmless without one */
+void sweep_stop(struct subscription *sub);   /* the session ends: no more judging */
+
 /* ---- session_in.c ---- */
+bool inbound_any(const struct session *s);
 void inbound_clear(struct session *s);
 
 /* ---- subscription.c ---- */
@@ -257,8 +286,9 @@ int group_join(struct subscription *sub, struct str key) MUST_CHECK; /* 0 or -E_
 void group_read(struct group *g, bool extended);
 /* what waits for it goes to others; sent_too: what was sent with QoS 1 as well */
 void group_leave(struct subscription *sub, bool sent_too);
-/* What s is not to have any more, and has not begun to take with QoS 2, goes to another member. */
-void group_take_back(struct session *s, struct out *o);
+/* What the member sub is not to have any more, and has not begun to take with QoS 2, goes to
+ * another member. */
+void group_take_back(struct subscription *sub, struct out *o);
 bool group_give(struct group *g, struct msg *m); /* to one of hits */
 
 /* ---- replay.c ---- */

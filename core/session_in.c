@@ -10,16 +10,47 @@
 
 #include "base/mem.h"
 
-enum { INBOUND_FIRST = 8 };
+enum { BITS_FIRST = 3 };
 
-/* ---- QoS 2 ids ---- */
-static struct inbound *inbound_find(const struct session *s, uint16_t packet_id)
+/* ---- QoS 2 ids. The client says them, and asks for them: a table with open addressing, half of it
+ * empty at least, whose places depend on a key that nobody outside knows. ---- */
+struct inbound_id {
+	uint16_t packet_id; /* 0: nobody is here */
+	uint32_t at;        /* loop time in seconds */
+};
+
+struct inbound {
+	uint32_t key, count;
+	unsigned bits;
+	uint32_t oldest; /* none is older */
+	struct inbound_id id[];
+};
+
+static uint32_t inbound_mask(const struct inbound *in)
 {
-	for (uint16_t i = 0; i < s->inbound_count; i++) {
-		if (s->inbound[i].packet_id == packet_id)
-			return &s->inbound[i];
-	}
-	return NULL;
+	return ((uint32_t)1 << in->bits) - 1;
+}
+
+static uint32_t inbound_home(const struct inbound *in, uint16_t packet_id)
+{
+	return packet_id * in->key >> (32 - in->bits);
+}
+
+/* Where it is, or the free place where it belongs. */
+static struct inbound_id *inbound_place(struct inbound *in, uint16_t packet_id)
+{
+	uint32_t i = inbound_home(in, packet_id);
+
+	while (in->id[i].packet_id && in->id[i].packet_id != packet_id)
+		i = (i + 1) & inbound_mask(in);
+	return &in->id[i];
+}
+
+static struct inbound_id *inbound_find(const struct session *s, uint16_t packet_id)
+{
+	struct inbound_id *at = s->inbound ? inbound_place(s->inbound, packet_id) : NULL;
+
+	return at && at->packet_id ? at : NULL;
 }
 
 static uint32_t seconds_now(const struct session *s)
@@ -27,54 +58,114 @@ static uint32_t seconds_now(const struct session *s)
 	return (uint32_t)(home_now(session_home(s)) / 1000);
 }
 
-static void inbound_drop(struct session *s, struct inbound *at)
+bool inbound_any(const struct session *s)
 {
+	return s->inbound && s->inbound->count;
+}
+
+void inbound_clear(struct session *s)
+{
+	mem_free(s->inbound);
+	s->inbound = NULL;
+}
+
+/* Those behind it that are there because its place was taken move up. */
+static void close_gap(struct inbound *in, uint32_t gap)
+{
+	uint32_t mask = inbound_mask(in);
+
+	in->id[gap].packet_id = 0;
+	for (uint32_t i = (gap + 1) & mask; in->id[i].packet_id; i = (i + 1) & mask) {
+		uint32_t from = inbound_home(in, in->id[i].packet_id);
+
+		if (((i - from) & mask) < ((i - gap) & mask))
+			continue; /* between the gap and here is where it belongs */
+		in->id[gap] = in->id[i];
+		in->id[i].packet_id = 0;
+		gap = i;
+	}
+}
+
+static void inbound_drop(struct session *s, struct inbound_id *at)
+{
+	struct inbound *in = s->inbound;
+
 	if (s->durable)
 		store_inbound_del(session_home(s)->store, s->customer->id, session_id(s),
 		                  at->packet_id);
-	*at = s->inbound[--s->inbound_count];
+	close_gap(in, (uint32_t)(at - in->id));
+	if (--in->count == 0 && in->bits > BITS_FIRST)
+		inbound_clear(s);
 }
 
+/* Looks through them no more often than one of them can have ended. */
 static void inbound_expire(struct session *s)
 {
-	uint32_t now = seconds_now(s),
+	struct inbound *in = s->inbound;
+	uint32_t now = seconds_now(s), oldest = now,
 		 most = (uint32_t)(session_home(s)->config->inbound_expiry / 1000);
 
-	for (uint16_t i = s->inbound_count; i-- > 0;) {
-		if (now - s->inbound[i].at < most)
+	if (now - in->oldest < most)
+		return;
+	work_spend(session_home(s), inbound_mask(in) / 8 + 1);
+	for (uint32_t i = 0; i <= inbound_mask(in);) {
+		struct inbound_id *at = &in->id[i];
+
+		if (!at->packet_id || now - at->at < most) {
+			if (at->packet_id && now - at->at > now - oldest)
+				oldest = at->at;
+			i++;
 			continue;
-		inbound_drop(s, &s->inbound[i]);
+		}
 		session_home(s)->counters.inbound_expired++;
+		inbound_drop(s, at); /* another one may stand here now */
+		if (!s->inbound)
+			return;
 	}
+	in->oldest = oldest;
+}
+
+static int inbound_grow(struct session *s)
+{
+	struct inbound *old = s->inbound, *in;
+	unsigned bits = old ? old->bits + 1 : BITS_FIRST;
+
+	in = mem_zalloc(sizeof(*in) + ((size_t)1 << bits) * sizeof(in->id[0]));
+	if (!in)
+		return -E_NOMEM;
+	in->key = (uint32_t)hash_mix((uint64_t)(uintptr_t)s, bits) | 1;
+	in->bits = bits;
+	in->oldest = old ? old->oldest : seconds_now(s);
+	for (uint32_t i = 0; old && i <= inbound_mask(old); i++) {
+		if (!old->id[i].packet_id)
+			continue;
+		*inbound_place(in, old->id[i].packet_id) = old->id[i];
+		in->count++;
+	}
+	mem_free(old);
+	s->inbound = in;
+	return 0;
 }
 
 /* Room for one more id: asked for before the message has any effect. */
 static int inbound_room(struct session *s)
 {
-	int64_t most = session_home(s)->config->inbound_max;
-	struct inbound *ids;
-	uint16_t cap;
+	uint32_t most = (uint32_t)session_home(s)->config->inbound_max;
 
-	if (s->inbound_count >= most || s->inbound_count == s->inbound_cap)
+	if (s->inbound &&
+	    (s->inbound->count >= most || s->inbound->count * 2 >= inbound_mask(s->inbound)))
 		inbound_expire(s);
-	if (s->inbound_count >= most)
+	if (s->inbound && s->inbound->count >= most)
 		return -E_LIMIT;
-	if (s->inbound_count < s->inbound_cap)
+	if (s->inbound && s->inbound->count * 2 < inbound_mask(s->inbound))
 		return 0;
-	cap = s->inbound_cap == 0               ? INBOUND_FIRST
-	      : s->inbound_cap > UINT16_MAX / 2 ? UINT16_MAX
-	                                        : (uint16_t)(s->inbound_cap * 2);
-	ids = mem_realloc(s->inbound, cap * sizeof(*ids));
-	if (!ids)
-		return -E_NOMEM;
-	s->inbound = ids;
-	s->inbound_cap = cap;
-	return 0;
+	return inbound_grow(s);
 }
 
 static void inbound_add(struct session *s, uint16_t packet_id)
 {
-	s->inbound[s->inbound_count++] = (struct inbound){ packet_id, seconds_now(s) };
+	*inbound_place(s->inbound, packet_id) = (struct inbound_id){ packet_id, seconds_now(s) };
+	s->inbound->count++;
 	if (s->durable)
 		store_inbound_put(session_home(s)->store, s->customer->id, session_id(s),
 		                  packet_id);
@@ -82,18 +173,11 @@ static void inbound_add(struct session *s, uint16_t packet_id)
 
 static bool inbound_del(struct session *s, uint16_t packet_id)
 {
-	struct inbound *at = inbound_find(s, packet_id);
+	struct inbound_id *at = inbound_find(s, packet_id);
 
 	if (at)
 		inbound_drop(s, at);
 	return at;
-}
-
-void inbound_clear(struct session *s)
-{
-	mem_free(s->inbound);
-	s->inbound = NULL;
-	s->inbound_count = s->inbound_cap = 0;
 }
 
 /* ---- PUBLISH ---- */
@@ -186,7 +270,7 @@ bool session_ack(struct port *p, enum mqtt_type type, uint16_t packet_id, uint8_
 	case MQTT_PUBACK:
 	case MQTT_PUBREC:
 	case MQTT_PUBCOMP:
-		(void)out_ack(s, type, packet_id, reason);
+		out_ack(s, type, packet_id, reason);
 		return true;
 	default:
 		return false;

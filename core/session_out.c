@@ -15,9 +15,9 @@
 #include "base/mem.h"
 
 /* ---- Entries; the home keeps freed ones for reuse ---- */
-static struct out *out_new(struct session *s, struct msg *m, const struct out_how *how)
+static struct out *out_new(struct subscription *sub, struct msg *m, const struct out_how *how)
 {
-	struct home *h = session_home(s);
+	struct home *h = session_home(sub->session);
 	struct out *o = list_first(&h->spare_outs, struct out, node);
 
 	if (o) {
@@ -29,16 +29,17 @@ static struct out *out_new(struct session *s, struct msg *m, const struct out_ho
 			return NULL;
 	}
 	*o = (struct out){ .msg = msg_get(m),
-		           .group = how->group,
-		           .number = ++s->out_number,
-		           .subscription_id = how->subscription_id,
+		           .number = ++sub->session->out_number,
+		           .subscription_id = sub->id,
 		           .flags = (uint8_t)(how->qos | (how->retain ? LINK_RETAIN : 0)),
 		           .state = OUT_QUEUED };
 	list_init(&o->node);
+	list_init(&o->peer);
+	list_add_tail(&sub->outs, &o->peer);
 	return o;
 }
 
-static void out_free(struct home *h, struct out **slot)
+static void recycle(struct home *h, struct out **slot)
 {
 	struct out *o = *slot;
 
@@ -93,15 +94,35 @@ static void set_state(struct session *s, struct out *o, enum out_state to)
 	s->again += o->state == OUT_AGAIN;
 }
 
-void out_drop(struct session *s, struct out *o)
+static void leave(struct session *s, struct out *o)
 {
 	if (s->durable)
 		store_queue_del(session_home(s)->store, s->customer->id, session_id(s), o->number);
 	if (o->msg)
 		discharge(s, o, o->state != OUT_QUEUED);
-	set_state(s, o, OUT_QUEUED);
 	list_del(&o->node);
-	out_free(session_home(s), &o);
+	list_del(&o->peer);
+	if (o->state != OUT_QUEUED)
+		flight_leave(s, o);
+	set_state(s, o, OUT_QUEUED);
+}
+
+void out_drop(struct session *s, struct out *o)
+{
+	leave(s, o);
+	recycle(session_home(s), &o);
+}
+
+void out_loosen(struct session *s, struct out *o)
+{
+	leave(s, o);
+	s->customer->queue_bytes += o->msg->size;
+}
+
+void out_free(struct customer *c, struct out **o)
+{
+	c->queue_bytes -= (*o)->msg->size;
+	recycle(c->home, o);
 }
 
 void out_clear(struct session *s)
@@ -127,8 +148,8 @@ bool out_ready(const struct session *s, uint8_t qos)
 {
 	if (!session_flowing(s))
 		return false;
-	return qos == 0 ||
-	       (!s->redeliver && s->again == 0 && s->queue_count == 0 && window_open(s));
+	return qos == 0 || (!s->redeliver && !s->sweeps && s->again == 0 && s->queue_count == 0 &&
+	                    window_open(s));
 }
 
 bool out_room(const struct session *s, size_t size)
@@ -145,8 +166,8 @@ bool out_room(const struct session *s, size_t size)
 static void say(struct session *s, struct out *o, bool again)
 {
 	struct home *h = session_home(s);
-	struct port_send how = { (uint8_t)((o->flags & ~OUT_KEPT) | (again ? LINK_DUP : 0)),
-		                 o->packet_id, o->subscription_id };
+	struct port_send how = { (uint8_t)(o->flags | (again ? LINK_DUP : 0)), o->packet_id,
+		                 o->subscription_id };
 
 	set_state(s, o, OUT_SENT);
 	if (again)
@@ -163,6 +184,7 @@ static void take_off(struct session *s, struct out *o)
 	o->packet_id = s->next_id;
 	s->next_id = s->next_id == UINT16_MAX ? 1 : (uint16_t)(s->next_id + 1);
 	list_add_tail(&s->flight, &o->node);
+	flight_enter(s, o);
 	if (s->durable)
 		store_queue_sent(session_home(s)->store, s->customer->id, session_id(s), o->number,
 		                 o->packet_id, MQTT_PUBLISH);
@@ -187,10 +209,11 @@ static bool overflow(struct session *s, struct msg *m)
 	return false;
 }
 
-static bool say_qos0(struct session *s, struct msg *m, const struct out_how *how)
+static bool say_qos0(struct subscription *sub, struct msg *m, const struct out_how *how)
 {
+	struct session *s = sub->session;
 	struct home *h = session_home(s);
-	struct port_send send = { how->retain ? LINK_RETAIN : 0, 0, how->subscription_id };
+	struct port_send send = { how->retain ? LINK_RETAIN : 0, 0, sub->id };
 
 	if (!session_flowing(s)) {
 		if (s->customer->egress_over)
@@ -205,24 +228,25 @@ static bool say_qos0(struct session *s, struct msg *m, const struct out_how *how
 	return true;
 }
 
-bool out_add(struct session *s, struct msg *m, const struct out_how *how)
+bool out_add(struct subscription *sub, struct msg *m, const struct out_how *how)
 {
+	struct session *s = sub->session;
 	struct home *h = session_home(s);
 	bool now = out_ready(s, how->qos);
 	struct out *o;
 
 	if (how->qos == 0)
-		return say_qos0(s, m, how);
+		return say_qos0(sub, m, how);
 	if (!now && !out_room(s, m->size))
 		return overflow(s, m);
-	o = out_new(s, m, how);
+	o = out_new(sub, m, how);
 	if (!o) {
 		h->counters.dropped_memory++;
 		return false;
 	}
 	if (s->durable)
 		store_queue_put(h->store, s->customer->id, session_id(s), o->number, m, how->qos,
-		                how->subscription_id);
+		                sub->id);
 	charge(s, o, now);
 	if (now) {
 		take_off(s, o);
@@ -245,6 +269,7 @@ static void pump_again(struct session *s)
 	if (s->redeliver) {
 		s->redeliver = false;
 		list_each(o, &s->flight, struct out, node) {
+			work_spend(session_home(s), 1);
 			if (o->state == OUT_RELEASED)
 				s->port->ops->ack(s->port, MQTT_PUBREL, o->packet_id, RC_SUCCESS);
 			else if (s->live < s->window && session_flowing(s))
@@ -281,9 +306,7 @@ static void pump_queue(struct session *s)
 
 void out_pump(struct session *s)
 {
-	if (session_flowing(s)) {
-		if (s->sweep)
-			out_sweep(s);
+	if (session_flowing(s) && !s->sweeps) {
 		if (s->redeliver || s->again)
 			pump_again(s);
 		if (s->again == 0)
@@ -300,137 +323,19 @@ void out_connected(struct session *s)
 
 	s->redeliver = !list_empty(&s->flight);
 	list_each(o, &s->flight, struct out, node) {
+		work_spend(session_home(s), 1);
 		if (o->state == OUT_SENT)
 			set_state(s, o, OUT_AGAIN);
 	}
 }
 
-/* Of a QoS 2 message in flight: what is left to keep is the id. */
-static void release(struct session *s, struct out *o)
+void out_release(struct session *s, struct out *o)
 {
 	discharge(s, o, true);
 	msg_put(&o->msg);
-	o->group = NULL;
+	list_del(&o->peer);
 	set_state(s, o, OUT_RELEASED);
 	if (s->durable)
 		store_queue_sent(session_home(s)->store, s->customer->id, session_id(s), o->number,
 		                 o->packet_id, MQTT_PUBREL);
-}
-
-/* ---- Rights changed (attack C05) ---- */
-static bool still_wanted(const struct session *s, struct msg *m)
-{
-	map_each(n, &s->subs) {
-		if (sub_wants(container_of(n, struct subscription, node), m))
-			return true;
-	}
-	return false;
-}
-
-static void keep_list(struct list *list, const struct subscription *given_up)
-{
-	struct out *o;
-
-	list_each(o, list, struct out, node) {
-		if (o->state != OUT_RELEASED && sub_wants(given_up, o->msg))
-			o->flags |= OUT_KEPT;
-	}
-}
-
-void out_keep(struct session *s, const struct subscription *given_up)
-{
-	keep_list(&s->flight, given_up);
-	keep_list(&s->queue, given_up);
-	conditions_forget(session_home(s));
-}
-
-/* A QoS 2 message that was sent is not sent again, but the client may have it: then it waits for
- * PUBREL, and would take the next message under that id for this one. If its PUBREC is still to
- * come, that is the answer; else it is told now, or by pump_again(). */
-static void give_up(struct session *s, struct out *o)
-{
-	bool again = o->state == OUT_AGAIN;
-
-	if ((o->flags & LINK_QOS) != 2 || o->state == OUT_QUEUED) {
-		if (o->group) { /* others of the group may have the right */
-			group_take_back(s, o);
-			return;
-		}
-		session_home(s)->counters.dropped_rights++;
-		out_drop(s, o);
-		return;
-	}
-	session_home(s)->counters.dropped_rights++;
-	release(s, o);
-	if (again && !s->redeliver)
-		s->port->ops->ack(s->port, MQTT_PUBREL, o->packet_id, RC_SUCCESS);
-}
-
-static void sweep_list(struct session *s, struct list *list)
-{
-	struct out *o;
-
-	list_each(o, list, struct out, node) {
-		if (o->state == OUT_RELEASED || (o->flags & OUT_KEPT) || still_wanted(s, o->msg))
-			continue;
-		give_up(s, o);
-	}
-}
-
-void out_sweep(struct session *s)
-{
-	s->sweep = false;
-	sweep_list(s, &s->flight);
-	sweep_list(s, &s->queue);
-	conditions_forget(session_home(s));
-}
-
-/* ---- Answers of the client ---- */
-static struct out *flight_find(struct session *s, uint16_t packet_id)
-{
-	struct out *o;
-
-	list_each(o, &s->flight, struct out, node) {
-		if (o->packet_id == packet_id)
-			return o;
-	}
-	return NULL;
-}
-
-static bool ack_received(struct session *s, struct out *o, uint8_t reason) /* PUBREC */
-{
-	if ((o->flags & LINK_QOS) != 2 || o->state == OUT_AGAIN)
-		return false;
-	/* MQTT5 4.3.3: the id is free, nothing follows */
-	if (reason >= 0x80) {
-		out_drop(s, o);
-		return true;
-	}
-	if (o->state == OUT_SENT) /* the client has it */
-		release(s, o);
-	s->port->ops->ack(s->port, MQTT_PUBREL, o->packet_id, RC_SUCCESS);
-	return true;
-}
-
-/* Unknown ids and answers of the wrong kind change nothing (attack P28). */
-bool out_ack(struct session *s, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
-{
-	struct home *h = session_home(s);
-	struct out *o = flight_find(s, packet_id);
-	bool known = false;
-
-	if (o && type == MQTT_PUBREC) {
-		known = ack_received(s, o, reason);
-	} else if (o &&
-	           ((type == MQTT_PUBACK && (o->flags & LINK_QOS) == 1 && o->state == OUT_SENT) ||
-	            (type == MQTT_PUBCOMP && o->state == OUT_RELEASED))) {
-		out_drop(s, o);
-		known = true;
-	}
-	if (known)
-		h->counters.acked++;
-	else
-		h->counters.unknown_acks++;
-	out_pump(s);
-	return known;
 }

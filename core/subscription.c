@@ -131,17 +131,23 @@ static int set_change(struct subscription *sub, struct link_item item, size_t by
 	replay_stop(sub); /* it walks by the old set */
 	set_free(c, &sub->set);
 	sub->set = set;
+	sweep_start(sub);
 	if (replayed) /* from its beginning: what has come may come again */
 		replay_start(sub);
 	return 0;
 }
 
 /* ---- Subscriptions ---- */
+enum { MATCHED = 64 }; /* bytes of a filter that are compared for one unit of work */
+
 static bool set_matches(const struct subscription *sub, const struct msg *m)
 {
-	struct str name = sub->session->customer->id ? msg_name(m) : m->m.topic;
+	struct customer *c = sub->session->customer;
+	struct str name = c->id ? msg_name(m) : m->m.topic;
 
+	work_spend(c->home, 1);
 	for (unsigned i = 0; sub->set && i < sub->set->count; i++) {
+		work_spend(c->home, 1 + sub->set->at[i].text.n / MATCHED);
 		if (topic_match(
 			(struct filter){ sub->set->at[i].text, sub->set->at[i].leaf.system }, name))
 			return true;
@@ -192,10 +198,16 @@ static void sub_free(struct subscription *sub, bool in_session)
 	mem_free(sub);
 }
 
+/* What has begun is completed [MQTT-3.10.4-3]: what came by it and waits stays with the session. */
 static void sub_drop(struct subscription *sub, bool session_ends)
 {
+	if (session_ends)
+		sweep_stop(sub);
+	else
+		sweep_finish(sub);
 	if (sub->group)
 		group_leave(sub, session_ends);
+	list_del(&sub->outs);
 	sub_free(sub, true);
 }
 
@@ -250,6 +262,7 @@ static int sub_new(struct subscription **out, struct session *s, const struct li
 	sub->filter_len = (uint16_t)item->filter.n;
 	memcpy(sub->filter, item->filter.p, item->filter.n);
 	list_init(&sub->member);
+	list_init(&sub->outs);
 	err = sub_read(sub, item->filter, item->opts & LINK_EXTENDED);
 	if (!err)
 		err = set_change(sub, *item, bytes);
@@ -373,7 +386,6 @@ bool session_unsubscribe(struct port *p, struct link_unsubscribe *u)
 		if (!sub)
 			continue;
 		h->counters.unsubscribed++;
-		out_keep(s, sub); /* what has begun is completed [MQTT-3.10.4-3] */
 		sub_drop(sub, false);
 	}
 	map_trim(&s->subs);
@@ -407,11 +419,14 @@ bool session_regrant(struct port *p, struct link_subscribe *r)
 	struct subscription *sub;
 	size_t bytes;
 
+	s->sweeps++; /* nothing goes before all of it is judged */
 	while (link_subscribe_next(r, &item)) {
 		bool readable;
 
-		if (!set_measure(s->customer, item, &bytes))
+		if (!set_measure(s->customer, item, &bytes)) {
+			s->sweeps--;
 			return false;
+		}
 		sub = sub_find(s, item.filter);
 		if (!sub)
 			continue; /* unsubscribed meanwhile */
@@ -419,16 +434,16 @@ bool session_regrant(struct port *p, struct link_subscribe *r)
 		if (readable && set_same(sub, item))
 			continue;
 		h->counters.regranted++;
-		s->sweep = true;
 		if (!readable || item.count > INNER_MAX || set_change(sub, item, bytes)) {
 			LOG_ERROR(home_name(h), "regrant-failed",
 			          "cid=%" PRIu64 " client=%s filters=%u", s->customer->id,
 			          log_esc(session_id(s)), item.count);
 			replay_stop(sub);
 			set_free(s->customer, &sub->set);
+			sweep_start(sub);
 		}
 	}
-	/* paused: what waits is looked through before it is sent */
+	s->sweeps--;
 	out_pump(s);
 	return true;
 }

@@ -282,16 +282,18 @@ static void an_exchange_past_pubrec_is_finished(void)
 	end();
 }
 
-static void another_subscription_that_still_wants_it_keeps_a_message(void)
+/* Each subscription has its own copy of it. */
+static void a_message_is_judged_by_the_subscription_that_it_came_by(void)
 {
 	begin();
-	SUBBED(&a, "#", .opts = 1);
+	SUBBED(&a, "#", .opts = 1, .id = 1);
+	SUBBED(&a, "a/1", .opts = 1, .id = 2);
 	session_pause(&a.port);
 	PUB(&p, "a/1", "1", 1, 1);
-	SUBBED(&a, "a/1", .opts = 1);
+	IS(a.port.session->queue_count, 2);
 	REGRANT(&a, "#", .inner = { "b/#" });
 	session_resume(&a.port);
-	SAID(&a, "a/1=1 q1 #1");
+	SAID(&a, "a/1=1 q1 #1 s2");
 	end();
 }
 
@@ -367,5 +369,5 @@ RUN(a_subscription_is_granted_what_it_asked_for, what_the_proxy_refused_is_repea
     queued_messages_that_are_no_longer_allowed_are_dropped,
     messages_under_way_that_are_no_longer_allowed_free_their_place,
     a_qos_2_message_that_was_sent_ends_with_pubrel_whatever_became_of_the_right,
-    an_exchange_past_pubrec_is_finished, another_subscription_that_still_wants_it_keeps_a_message,
+    an_exchange_past_pubrec_is_finished, a_message_is_judged_by_the_subscription_that_it_came_by,
     running_out_of_memory_refuses_a_subscription_whole, a_regrant_without_memory_matches_nothing)
