@@ -3,8 +3,6 @@
 #include "base/base.h"
 #include "core/config.h"
 
-#include <unistd.h>
-
 #include "base/log.h"
 
 #define AT(field) offsetof(struct core_config, field)
@@ -107,35 +105,10 @@ const struct opt_set core_opts = {
 
 int core_config_finish(struct core_config *c, const char **why)
 {
-	struct str rest = str_c(c->trusted_uids), word;
-	uint64_t uid;
-
-	c->uid_count = 0;
-	while (rest.n) {
-		const char *comma = memchr(rest.p, ',', rest.n);
-
-		word = comma ? str_make(rest.p, (size_t)(comma - rest.p)) : rest;
-		rest = comma ? str_skip(rest, word.n + 1) : STR_NONE;
-		if (!str_to_u64(word, &uid) || uid >= UINT32_MAX) {
-			*why = "trusted_uids: user ids are numbers with commas between them";
-			return -E_INVALID;
-		}
-		if (c->uid_count == CORE_UIDS_MAX) {
-			*why = "trusted_uids: at most 16 user ids";
-			return -E_INVALID;
-		}
-		c->uids[c->uid_count++] = (uid_t)uid;
-	}
-	return 0;
+	return uids_read(&c->uids, c->trusted_uids, why);
 }
 
 bool core_uid_trusted(const struct core_config *c, uid_t uid)
 {
-	if (uid == 0 || uid == geteuid())
-		return true;
-	for (size_t i = 0; i < c->uid_count; i++) {
-		if (c->uids[i] == uid)
-			return true;
-	}
-	return false;
+	return uids_trust(&c->uids, uid);
 }

@@ -1,11 +1,8 @@
 /* config.h - the core's settings: one struct, filled by the table in config.c (base/opts.h).
  * Read-only once threads run. */
 #pragma once
-#include <sys/types.h>
-
 #include "base/opts.h"
-
-enum { CORE_UIDS_MAX = 16 };
+#include "base/uids.h"
 
 struct core_config {
 	char *dir; /* folder of the sockets, the lock and the store */
@@ -34,8 +31,7 @@ struct core_config {
 	int64_t door_connections, door_packet;
 	int log_level;
 	/* worked out by core_config_finish */
-	uid_t uids[CORE_UIDS_MAX];
-	size_t uid_count;
+	struct uids uids; /* of trusted_uids */
 };
 
 enum core_revoked { REVOKED_HIDE, REVOKED_KEEP };
