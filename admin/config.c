@@ -1,5 +1,5 @@
-/* config.c - the table of mbus-admin's settings, and the two of them that need reading: the address
- * and the list of origins. */
+/* config.c - the table of mbus-admin's settings, and those of them that need reading: the
+ * address, the socket of proxies, the list of origins. */
 #include "base/base.h"
 #include "admin/config.h"
 
@@ -36,6 +36,12 @@ static const struct opt table[] = {
 	     "address and port of the REST API; port 0 takes a free one"),
 	TEXT("core", core, "/run/mbus/mqtt.sock",
 	     "the core's trusted MQTT socket; empty: nothing is pushed or followed"),
+	TEXT("auth_socket", auth_socket, "auth.sock",
+	     "Unix socket of /auth/info for proxies; without a slash, beside `core`; empty: none"),
+	TEXT("trusted_uids", trusted_uids, NULL,
+	     "user ids that may connect to it besides root and mbus-admin's own, with commas"),
+	NUMBER("auth_connections_max", auth_connections_max, "512", 4, 65536,
+	       "open connections of proxies; the longest silent one gives its place"),
 	{ "log_level", OPT_ENUM, AT(log_level), "info", 0, 0, levels, "least level that is logged",
 	  false },
 	TEXT("cors_origins", cors_origins, NULL,
@@ -108,6 +114,29 @@ bool config_listen(const char *listen, char host[CONFIG_HOST], uint16_t *port)
 	(void)snprintf(host, CONFIG_HOST, "%.*s", STR_ARG(name));
 	*port = (uint16_t)number;
 	return true;
+}
+
+int config_auth_socket(const struct admin_config *config, char path[CONFIG_SOCKET],
+                       const char **why)
+{
+	const char *name = config->auth_socket, *core = config->core, *slash;
+	int n = 0;
+
+	path[0] = '\0';
+	if (!name || !*name)
+		return 0;
+	if (strchr(name, '/')) {
+		n = snprintf(path, CONFIG_SOCKET, "%s", name);
+	} else {
+		slash = core ? strrchr(core, '/') : NULL;
+		if (!slash)
+			return 0; /* nothing to be beside of */
+		n = snprintf(path, CONFIG_SOCKET, "%.*s/%s", (int)(slash - core), core, name);
+	}
+	if (n < CONFIG_SOCKET)
+		return 0;
+	*why = "auth_socket: the path is longer than the 107 bytes of a Unix socket's";
+	return -E_INVALID;
 }
 
 /* Byte for byte: no case folding, no prefix, no "null", no wildcard (attack M06). */

@@ -212,6 +212,13 @@ int db_begin(struct db *db)
 	return db_run(&q);
 }
 
+int db_begin_read(struct db *db)
+{
+	struct db_q q = db_start(db, "BEGIN");
+
+	return db_run(&q);
+}
+
 int db_commit(struct db *db)
 {
 	struct db_q q = db_start(db, "COMMIT");

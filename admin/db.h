@@ -3,7 +3,8 @@
  *
  * What went wrong comes as -E_BUSY (locked by another program), -E_LIMIT (disk full), -E_CORRUPT
  * (damaged), -E_EXISTS (a constraint), -E_IO (anything else); db_trouble() says it in a sentence.
- * One thread at a time: main until the service thread runs, then that one. */
+ * One thread at a time: main until the service thread runs, then that one; a reader is its
+ * thread's. */
 #pragma once
 #include "base/base.h"
 
@@ -14,6 +15,10 @@ struct sqlite3_stmt;
  * it. On error nothing that was there has been changed, and why tells what and where. */
 int db_open(struct db **out, const char *dir, int64_t busy_ms, char *why,
             size_t why_size) MUST_CHECK;
+/* The same database, open already, for reading only: for another thread. A writer never makes it
+ * wait. */
+int db_open_reader(struct db **out, const char *dir, int64_t busy_ms, char *why,
+                   size_t why_size) MUST_CHECK;
 void db_close(struct db **slot);
 const char *db_trouble(int err);        /* a sentence for people */
 bool db_was_empty(const struct db *db); /* this start has made it */
@@ -49,5 +54,6 @@ uint64_t db_changes(struct db *db);
 
 /* ---- Transactions: not nested. A commit that fails has rolled back ---- */
 int db_begin(struct db *db) MUST_CHECK;
+int db_begin_read(struct db *db) MUST_CHECK; /* what is read until db_commit is of one moment */
 int db_commit(struct db *db) MUST_CHECK;
 void db_rollback(struct db *db); /* harmless outside a transaction */

@@ -287,6 +287,44 @@ fail:
 	return err;
 }
 
+static int set_up_reader(struct db *db)
+{
+	int err = command(db, "PRAGMA query_only = ON");
+
+	if (!err)
+		err = command(db, "PRAGMA trusted_schema = OFF");
+	return err ? err : command(db, "PRAGMA cell_size_check = ON");
+}
+
+int db_open_reader(struct db **out, const char *dir, int64_t busy_ms, char *why, size_t why_size)
+{
+	char path[PATH_MOST + 16];
+	struct db *db = mem_zalloc(sizeof(*db));
+	int err;
+
+	if (!db)
+		return say(why, why_size, -E_NOMEM, "out of memory");
+	db->lock = -1;
+	(void)snprintf(path, sizeof(path), "%s/admin.db", dir);
+	err = db_error(
+	    db, sqlite3_open_v2(path, &db->lite,
+	                        SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+	                        NULL));
+	if (!err) {
+		(void)sqlite3_busy_timeout(db->lite, (int)busy_ms);
+		(void)sqlite3_extended_result_codes(db->lite, 1);
+		(void)sqlite3_db_config(db->lite, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+		err = set_up_reader(db);
+	}
+	if (err) {
+		(void)say(why, why_size, err, "%s: %s", path, db_trouble(err));
+		db_close(&db);
+		return err;
+	}
+	*out = db;
+	return 0;
+}
+
 void db_close(struct db **slot)
 {
 	struct db *db = *slot;

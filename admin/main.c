@@ -58,8 +58,9 @@ static int serve(const struct admin_config *config)
 		service_stop(&s);
 		return err;
 	}
-	LOG_INFO("", "ready", "version=%s listen=%s port=%u pid=%ld", mbus_version(),
-	         log_esc(str_c(config->listen)), service_port(s), (long)getpid());
+	LOG_INFO("", "ready", "version=%s listen=%s port=%u auth_socket=%s pid=%ld", mbus_version(),
+	         log_esc(str_c(config->listen)), service_port(s),
+	         log_esc(str_c(service_auth_socket(s))), (long)getpid());
 	while (sigwait(&ends, &got) != 0) {
 	}
 	LOG_INFO("", "ending", "signal=%d", got);

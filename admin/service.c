@@ -1,6 +1,7 @@
 /* service.c - the parts of mbus-admin and their order (service.h).
  *
  * main: opens and closes. Service thread: HTTP, SQLite, followers, housekeeping. Bus thread: bus.c.
+ * Auth thread: auth_door.c.
  */
 #include "base/base.h"
 #include "admin/service.h"
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "admin/auth_door.h"
 #include "admin/bus.h"
 #include "admin/first.h"
 #include "admin/follow.h"
@@ -25,6 +27,7 @@ struct service {
 	struct rest rest;
 	struct http *http;
 	struct bus *bus;
+	struct auth_door *auth;
 	pthread_t thread;
 	bool running;
 	int64_t kept_house; /* monotonic ms */
@@ -81,7 +84,7 @@ static void keep_house(struct service *s)
 	int64_t now = clock_mono_ms();
 	int err;
 
-	if (now - s->kept_house < s->config->accessed_every)
+	if (now - s->kept_house < s->config->accessed_every && !tokens_should_flush(s->rest.tokens))
 		return;
 	s->kept_house = now;
 	err = tokens_flush(s->rest.tokens);
@@ -211,6 +214,8 @@ int service_open(struct service **out, const struct admin_config *config, char *
 	if (!err)
 		err = open_store(s, why, why_size);
 	if (!err)
+		err = auth_door_open(&s->auth, config, s->rest.tokens, why, why_size);
+	if (!err)
 		err = open_http(s, why, why_size);
 	if (!err)
 		err = open_bus(s, why, why_size);
@@ -224,6 +229,11 @@ int service_open(struct service **out, const struct admin_config *config, char *
 uint16_t service_port(const struct service *s)
 {
 	return http_port(s->http);
+}
+
+const char *service_auth_socket(const struct service *s)
+{
+	return auth_door_path(s->auth);
 }
 
 static void *service_main(void *arg)
@@ -245,7 +255,7 @@ int service_start(struct service *s)
 	number = pthread_create(&s->thread, NULL, service_main, s);
 	MUST(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
 	s->running = number == 0;
-	return number ? -E_LIMIT : 0;
+	return number ? -E_LIMIT : auth_door_start(s->auth);
 }
 
 /* No new calls, then the last messages, then what both threads shared. The bus thread wakes HTTP,
@@ -261,6 +271,7 @@ void service_stop(struct service **slot)
 		http_stop(s->http);
 		(void)pthread_join(s->thread, NULL);
 	}
+	auth_door_stop(&s->auth);
 	bus_stop(&s->bus);
 	http_close(&s->http);
 	if (s->rest.tokens)

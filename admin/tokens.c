@@ -302,19 +302,36 @@ int tokens_find(struct tokens *t, struct str credential, struct token_row *out)
 int tokens_open(struct tokens **out, struct db *db, const char *dir, char *why, size_t why_size)
 {
 	struct tokens *t = mem_zalloc(sizeof(*t));
-	int err = -E_NOMEM;
+	int err = t ? used_open(&t->used) : -E_NOMEM;
 
-	if (!t) {
+	if (err) {
 		(void)snprintf(why, why_size, "out of memory");
+		mem_free(t);
 		return err;
 	}
 	t->db = db;
 	err = pepper_open(t->pepper, db, dir, why, why_size);
-	if (err)
+	if (err) {
+		used_close(&t->used);
 		mem_free(t);
-	else
+	} else {
 		*out = t;
+	}
 	return err;
+}
+
+int tokens_open_reader(struct tokens **out, const struct tokens *of, struct db *db)
+{
+	struct tokens *t = mem_zalloc(sizeof(*t));
+
+	if (!t)
+		return -E_NOMEM;
+	t->db = db;
+	memcpy(t->pepper, of->pepper, PEPPER);
+	t->used = of->used;
+	t->reader = true;
+	*out = t;
+	return 0;
 }
 
 void tokens_close(struct tokens **slot)
@@ -324,10 +341,11 @@ void tokens_close(struct tokens **slot)
 	*slot = NULL;
 	if (!t)
 		return;
-	if (tokens_flush(t))
-		LOG_WARN("", "last-use-lost", "count=%zu", t->touched.count);
-	tokens_forget_touched(t);
-	map_free(&t->touched);
+	if (!t->reader) {
+		if (tokens_flush(t))
+			LOG_WARN("", "last-use-lost", "count=%zu", used_waiting(t->used));
+		used_close(&t->used);
+	}
 	mem_wipe(t, sizeof(*t));
 	mem_free(t);
 }

@@ -4,7 +4,8 @@
  * database): of the whole key, and of token id + first 16 characters (flespi's short credential).
  * The last four characters are kept for people; they belong to the checksum. `accessed` is kept in
  * memory and written now and then: every row read here shows the latest. Service thread (main at
- * the start). Changes run inside the caller's transaction (db_begin). */
+ * the start); another thread has a reader of its own, over a database of its own. Changes run
+ * inside the caller's transaction (db_begin). */
 #pragma once
 #include "admin/db.h"
 #include "admin/fields.h"
@@ -27,6 +28,9 @@ extern const struct field_table token_fields;
  * database's ends the start. */
 int tokens_open(struct tokens **out, struct db *db, const char *dir, char *why,
                 size_t why_size) MUST_CHECK;
+/* For another thread: looks up and notes uses, changes nothing. db: that thread's. To be closed
+ * before `of`. */
+int tokens_open_reader(struct tokens **out, const struct tokens *of, struct db *db) MUST_CHECK;
 void tokens_close(struct tokens **slot); /* writes the times of last use */
 
 /* credential: `KEY`, `FlespiToken KEY`, `FlespiToken ID:FIRST16`. -E_NOTFOUND: nobody's. Says
@@ -47,6 +51,7 @@ int tokens_count(struct tokens *t, uint64_t cid, uint64_t *out) MUST_CHECK; /* o
 void tokens_touch(struct tokens *t, struct token_row *row); /* used now */
 int tokens_flush(struct tokens *t)
     MUST_CHECK; /* its own transaction; on error nothing is forgotten */
+bool tokens_should_flush(const struct tokens *t); /* much is waiting */
 /* Ids of tokens that have ended by `now` (unix seconds); after tokens_flush. */
 int tokens_ended(struct tokens *t, int64_t now, uint64_t *ids, size_t most,
                  size_t *count) MUST_CHECK;

@@ -47,6 +47,7 @@ struct call { /* one easy handle, used again and again */
 	struct list node;
 	struct auth_http *http;
 	CURL *easy;
+	struct auth_peer peer;
 	void *question;
 	struct buf body;
 	size_t head;
@@ -321,8 +322,6 @@ static CURLcode set_target(struct call *c)
 	    h->target.tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
 	/* else a cold start opens a connection for each request */
 	SET(CURLOPT_PIPEWAIT, h->target.tls ? 1L : 0L);
-	if (h->target.unix_path)
-		SET(CURLOPT_UNIX_SOCKET_PATH, h->target.unix_path);
 	if (h->config->auth_ca && h->config->auth_ca[0])
 		SET(CURLOPT_CAINFO, h->config->auth_ca);
 	return bad;
@@ -353,7 +352,8 @@ static struct call *call_new(struct auth_http *h)
 		                           .next = NULL };
 	c->lines[2] = (struct curl_slist){ .data = c->cert, .next = NULL };
 	c->easy = curl_easy_init();
-	if (!c->easy || set_bounds(c) != CURLE_OK || set_target(c) != CURLE_OK) {
+	if (!c->easy || set_bounds(c) != CURLE_OK || set_target(c) != CURLE_OK ||
+	    auth_peer_guard(&c->peer, &h->target, c->easy)) {
 		call_free(c);
 		return NULL;
 	}

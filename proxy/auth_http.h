@@ -44,8 +44,17 @@ struct auth_target {
 	bool tls;
 };
 
-/* 0, or -E_INVALID, -E_NOMEM with a static sentence; free it in either case. Plain http only to
- * this machine, unless auth_insecure_http. */
+/* 0, or -E_INVALID, -E_NOMEM with a static sentence; free it in either case. Plain http only over a
+ * Unix socket, unless auth_insecure: on loopback any local user may hold the port. */
 int auth_target_find(struct auth_target *t, const struct proxy_config *config,
                      const char **why) MUST_CHECK;
 void auth_target_free(struct auth_target *t); /* zeroed is fine */
+
+/* Who listens on the Unix socket is looked at before a key is sent over a new connection: root, our
+ * own user or the owner of its folder, as with the core's sockets (uplink.c). One for each easy
+ * handle; it lives as long as that. easy: a CURL. */
+struct auth_peer {
+	const char *path;
+	int fresh; /* the socket of a connection that has not been looked at, or -1 */
+};
+int auth_peer_guard(struct auth_peer *p, const struct auth_target *t, void *easy) MUST_CHECK;

@@ -31,10 +31,10 @@ struct proxy_config {
 	/* authentication */
 	/* http://127.0.0.1:9005/auth/info or https://... ; unix:PATH is allowed too */
 	char *auth_url;
-	char *auth_ca;           /* PEM file, or unset = the system's */
-	bool auth_insecure_http; /* plain http to other than loopback */
-	int auth_key_form;       /* 0 mbus: only keys of wire/token.h; 1 any */
-	bool auth_certificate;   /* the name of a client's certificate is told, and judged */
+	char *auth_ca;         /* PEM file, or unset = the system's */
+	bool auth_insecure;    /* plain http to anything but a Unix socket */
+	int auth_key_form;     /* 0 mbus: only keys of wire/token.h; 1 any */
+	bool auth_certificate; /* the name of a client's certificate is told, and judged */
 	/* ms */
 	int64_t auth_connect_timeout, auth_timeout, auth_cache, auth_no, auth_stale, auth_poll;
 	int64_t auth_parallel, auth_queue, auth_known_max, auth_no_max, auth_body_max;

@@ -44,8 +44,10 @@ def test_ready_json_is_private_and_complete(own):
     path = os.path.join(own.state, "ready.json")
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     r = own.ready
-    assert set(r) == {"mqtt", "mqtts", "ws", "wss", "ca", "api", "core", "token", "cid", "pids"}
+    assert set(r) == {"mqtt", "mqtts", "ws", "wss", "ca", "api", "core", "auth", "token", "cid", "pids"}
     assert r["cid"] == 1 and len(r["token"]) == 64 and os.path.exists(r["core"])
+    assert stat.S_IMODE(os.stat(r["auth"]).st_mode) == 0o660
+    assert stat.S_IMODE(os.stat(os.path.dirname(r["auth"])).st_mode) & 0o007 == 0
     assert set(r["pids"]) == {"proxy", "core", "admin"}
     for name, pid in r["pids"].items():
         with open("/proc/%d/cmdline" % pid) as f:

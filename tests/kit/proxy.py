@@ -27,7 +27,7 @@ class Proxy:
     def start(self, ready=True):
         path = os.path.join(self.folder, "mbus.conf")
         with open(path, "w") as f:
-            f.write("[proxy]\ncore_dir = %s\nauth_url = %s/auth/info\n%s\n" % (self.core, self.stack.ready["api"], "\n".join(self.lines)))
+            f.write("[proxy]\ncore_dir = %s\n%s\n" % (self.core, "\n".join(self.lines)))
         self.said = os.path.join(self.folder, "log-%d" % len(os.listdir(self.folder)))
         self.file = open(self.said, "w")
         self.process = subprocess.Popen(self.program + ["--config", path], stdout=self.file, stderr=subprocess.STDOUT, env=self.environment, preexec_fn=self.preexec, close_fds=False)

@@ -2,6 +2,9 @@
  * remembered (A11, A13, A20, F05). */
 #include "tests/unit/proxy_auth.h"
 
+#include <sys/stat.h>
+#include <sys/wait.h>
+
 static void a_good_answer_lets_in(void)
 {
 	struct token *t;
@@ -412,22 +415,27 @@ static int starts_with(const char *where, const char **why)
 	return err;
 }
 
-static void plain_http_goes_to_this_machine_only(void)
+static void plain_http_goes_nowhere_unless_that_is_asked_for(void)
 {
+	static const char *const plain[] = {
+		"http://127.0.0.1:1/auth/info", "http://localhost:1/auth/info",
+		"http://[::1]:1/auth/info",     "http://192.0.2.1/auth/info",
+		"HTTP://127.0.0.1:1/auth/info", "http://localhost.example.com/",
+	};
 	const char *why = "";
 
 	defaults();
-	IS(starts_with("http://127.0.0.1:1/auth/info", &why), 0);
-	IS(starts_with("http://localhost:1/auth/info", &why), 0);
-	IS(starts_with("http://[::1]:1/auth/info", &why), 0);
+	config.auth_insecure = false;
 	IS(starts_with("https://example.com/auth/info", &why), 0);
-	IS(starts_with("http://192.0.2.1/auth/info", &why), -E_INVALID);
-	CONTAINS(why, "auth_insecure_http");
-	IS(starts_with("http://127.example.com/auth/info", &why), -E_INVALID);
-	IS(starts_with("http://127.0.0.1.example.com/auth/info", &why), -E_INVALID);
-	IS(starts_with("http://localhost.example.com/", &why), -E_INVALID);
-	config.auth_insecure_http = true;
-	IS(starts_with("http://192.0.2.1/auth/info", &why), 0);
+	IS(starts_with("unix:/tmp/auth.sock", &why), 0);
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
+		config.auth_insecure = false;
+		IS(starts_with(plain[i], &why), -E_INVALID);
+		CONTAINS(why, "auth_insecure = on");
+		CONTAINS(why, "unix:/path");
+		config.auth_insecure = true;
+		IS(starts_with(plain[i], &why), 0);
+	}
 }
 
 static void an_endpoint_that_cannot_be_is_told_at_the_start(void)
@@ -441,22 +449,100 @@ static void an_endpoint_that_cannot_be_is_told_at_the_start(void)
 	IS(starts_with("file:///etc/passwd", &why), -E_INVALID);
 	IS(starts_with("http://user:word@127.0.0.1/", &why), -E_INVALID);
 	CONTAINS(why, "user name");
-	IS(starts_with("unix:relative", &why), -E_INVALID);
+	IS(starts_with("unix:", &why), -E_INVALID);
+	IS(starts_with("unix:relative/path", &why), -E_INVALID);
+	IS(starts_with("unix:nowhere", &why), -E_INVALID); /* without core_dir */
 	config.auth_ca = (char *)(uintptr_t) "/nonexistent/ca.pem";
 	IS(starts_with("https://127.0.0.1/", &why), -E_INVALID);
 	CONTAINS(why, "auth_ca");
 }
 
+static const char *socket_path; /* of the endpoint, in a folder of the test */
+
+static void begin_unix(const char *word)
+{
+	socket_path = temp_file("auth.sock", NULL);
+	ep = endpoint_start(0, socket_path);
+	(void)snprintf(url, sizeof(url), "unix:%s", word ? word : socket_path);
+	start_auth(true);
+}
+
 static void a_unix_socket_is_an_endpoint_too(void)
 {
-	char path[100];
-
 	defaults();
-	(void)snprintf(path, sizeof(path), "%s/auth.sock", temp_dir());
-	ep = endpoint_start(0, path);
-	(void)snprintf(url, sizeof(url), "unix:%s", path);
-	start_auth(true);
+	config.auth_insecure = false;
+	begin_unix(NULL);
 	IS(ask("k1"), RC_SUCCESS);
+	IS(ask("k2"), RC_SUCCESS); /* over the connection that was looked at before */
+	end();
+}
+
+static void a_socket_without_a_slash_is_beside_the_cores(void)
+{
+	defaults();
+	config.core_dir = (char *)(uintptr_t)temp_dir();
+	begin_unix("auth.sock");
+	IS(ask("k1"), RC_SUCCESS);
+	end();
+}
+
+/* SO_PEERCRED tells who called listen(): a child that is nobody. */
+static int listen_as_nobody(const char *path, pid_t *child)
+{
+	int ready[2];
+	char c;
+
+	MUST(pipe(ready) == 0);
+	*child = fork();
+	MUST(*child >= 0);
+	if (*child == 0) {
+		int fd;
+
+		if (setgid(65534) || setuid(65534))
+			_exit(1);
+		fd = endpoint_listen(0, path);
+		(void)!write(ready[1], "x", 1);
+		for (;;) {
+			char bytes[100];
+			int conn = accept(fd, NULL, NULL);
+
+			/* what it was sent would be seen as an exit code */
+			if (conn >= 0 && recv(conn, bytes, sizeof(bytes), 0) > 0)
+				_exit(2);
+			(void)close(conn);
+		}
+	}
+	(void)close(ready[1]);
+	MUST(read(ready[0], &c, 1) == 1);
+	return ready[0];
+}
+
+static void a_key_is_never_sent_to_a_socket_of_a_stranger(void)
+{
+	char path[120], folder[100];
+	pid_t child;
+	int pipe_end, status;
+
+	if (geteuid() != 0)
+		SKIP(); /* only root can be somebody else */
+	defaults();
+	(void)snprintf(folder, sizeof(folder), "%s/open", temp_dir());
+	MUST(chmod(temp_dir(), 0755) == 0 && mkdir(folder, 0755) == 0 && chmod(folder, 01777) == 0);
+	(void)snprintf(path, sizeof(path), "%s/auth.sock", folder);
+	pipe_end = listen_as_nobody(path, &child);
+	(void)snprintf(url, sizeof(url), "unix:%s", path);
+	log_start("test", LOG_ERROR + 1);
+	start_auth(true);
+	IS(ask("k1"), RC_SERVER_UNAVAILABLE);
+	IS(look("k1"), -1);
+	/* nobody's own folder: the operator said that this user is the authority */
+	MUST(chown(folder, 65534, 65534) == 0 && chmod(folder, 0755) == 0);
+	IS(waitpid(child, &status, WNOHANG), 0); /* it has heard nothing */
+	turn_for(400); /* the key rests after an answer that said nothing */
+	(void)ask("k2");
+	IS(waitpid(child, &status, 0), child);
+	IS(WEXITSTATUS(status), 2);
+	(void)close(pipe_end);
 	end();
 }
 
@@ -471,5 +557,6 @@ RUN(a_good_answer_lets_in, the_request_carries_the_key_and_nothing_to_be_unpacke
     unanswered_asks_are_freed_when_all_ends, a_hit_does_not_prolong_a_yes,
     what_nobody_uses_is_forgotten, a_full_table_gives_up_the_oldest_that_is_not_in_use,
     a_table_full_of_tokens_in_use_takes_nobody_new, a_flood_of_wrong_keys_pushes_out_only_its_own,
-    plain_http_goes_to_this_machine_only, an_endpoint_that_cannot_be_is_told_at_the_start,
-    a_unix_socket_is_an_endpoint_too)
+    plain_http_goes_nowhere_unless_that_is_asked_for,
+    an_endpoint_that_cannot_be_is_told_at_the_start, a_unix_socket_is_an_endpoint_too,
+    a_socket_without_a_slash_is_beside_the_cores, a_key_is_never_sent_to_a_socket_of_a_stranger)

@@ -318,6 +318,7 @@ static void defaults(void)
 	}
 	abandoned = false;
 	config = (struct proxy_config){
+		.auth_insecure = true,
 		.auth_key_form = 1,
 		.auth_connect_timeout = 1000,
 		.auth_timeout = 2000,
