@@ -202,9 +202,11 @@ bool token_ips_allow(const char *ips, struct str address)
 
 /* ---- Certificates ---- */
 
+/* An identity has no invisible character: U+FEFF, which a topic may have. */
 bool token_cert_name_ok(struct str name)
 {
-	return name.n > 0 && name.n <= VERDICT_CERT_NAME_MAX && mqtt_name_ok(name);
+	return name.n > 0 && name.n <= VERDICT_CERT_NAME_MAX && mqtt_name_ok(name) &&
+	       !memmem(name.p, name.n, "\xef\xbb\xbf", 3);
 }
 
 static bool cert_mask_ok(struct str mask)

@@ -176,6 +176,6 @@ static inline unsigned mqtt_varint_size(uint32_t v)
 /* ---- UTF-8, MQTT5 1.5.4 ---- */
 /* well-formed, shortest form, no surrogates, no U+0000 */
 bool mqtt_utf8_ok(struct str s);
-/* mqtt_utf8_ok and no U+0001-001F, 007F-009F, U+FEFF, non-characters (attack P27): for topics,
- * filters, client ids, user names */
+/* mqtt_utf8_ok and no U+0001-001F, 007F-009F, non-characters (attack P27): for topics, filters,
+ * client ids, user names */
 bool mqtt_name_ok(struct str s);

@@ -8,7 +8,7 @@
 enum strictness {
 	TEXT,   /* well-formed: RFC 3629 shortest forms, no surrogates, nothing above U+10FFFF */
 	STRING, /* and no U+0000 [MQTT-1.5.4-2] */
-	NAME,  /* and no control characters, no U+FEFF, no non-characters: our policy, attack P27 */
+	NAME,  /* and no control characters, no non-characters: our policy, attack P27 */
 	TOPIC, /* and no wildcard characters [MQTT-3.3.2-2] */
 };
 
@@ -73,12 +73,12 @@ static size_t wide_char(const uint8_t *p, size_t left, uint32_t *out)
 	return *out < 0x10000 || *out > 0x10ffff ? 0 : 4;
 }
 
-/* U+0080-009F are the C1 controls; U+FEFF is invisible and is taken for a byte order mark; the
- * non-characters are FDD0-FDEF and the last two of each plane. Names that people cannot see or
- * programs cannot print are a way to hurt the other side, never a need. */
+/* U+0080-009F are the C1 controls; the non-characters are FDD0-FDEF and the last two of each plane.
+ * Names that programs cannot print are a way to hurt the other side, never a need. U+FEFF is a
+ * character like any other [MQTT-1.5.4-3]. */
 static bool wide_name_ok(uint32_t c)
 {
-	return c >= 0xa0 && c != 0xfeff && !(c >= 0xfdd0 && c <= 0xfdef) && (c & 0xfffe) != 0xfffe;
+	return c >= 0xa0 && !(c >= 0xfdd0 && c <= 0xfdef) && (c & 0xfffe) != 0xfffe;
 }
 
 static inline __attribute__((always_inline)) bool scan(struct str s, enum strictness how)

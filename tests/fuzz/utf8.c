@@ -63,8 +63,8 @@ static struct answers reference(const uint8_t *p, size_t n)
 			return (struct answers){ 0 };
 		if (c == 0)
 			a.string = false;
-		if (c < 32 || (c >= 127 && c < 160) || c == 0xfeff ||
-		    (c >= 0xfdd0 && c <= 0xfdef) || c % 0x10000 >= 0xfffe)
+		if (c < 32 || (c >= 127 && c < 160) || (c >= 0xfdd0 && c <= 0xfdef) ||
+		    c % 0x10000 >= 0xfffe)
 			a.name = false;
 		if (c == '+' || c == '#')
 			a.topic = false;

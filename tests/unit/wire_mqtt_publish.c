@@ -111,7 +111,7 @@ static void P27_control_characters_are_for_payloads(void)
 {
 	IS(READ(0, MQTT_V311, "\x00\x01\x1f"), RC_TOPIC_NAME_INVALID);
 	IS(READ(0, MQTT_V311, "\x00\x02\xc2\x9f"), RC_TOPIC_NAME_INVALID);
-	IS(READ(0, MQTT_V311, "\x00\x03\xef\xbb\xbf"), RC_TOPIC_NAME_INVALID);
+	IS(READ(0, MQTT_V311, "\x00\x03\xef\xbb\xbf"), RC_SUCCESS); /* [MQTT-1.5.4-3] */
 	IS(READ(0, MQTT_V311, "\x00\x01t\x00\x1f\x7f"), RC_SUCCESS);
 }
 
