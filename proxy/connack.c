@@ -146,7 +146,7 @@ static void response_info(struct conn *c, struct mqtt_props *p, struct buf *room
 	response_prefix(c, room);
 	buf_u8(room, '#');
 	wanted = buf_str(room);
-	if (!buf_ok(room) || (int64_t)wanted.n > most[LIMIT_TOPIC_SIZE] ||
+	if (!buf_ok(room) || !mqtt_name_ok(wanted) || (int64_t)wanted.n > most[LIMIT_TOPIC_SIZE] ||
 	    most[LIMIT_TOPIC_LEVELS] < 3 ||
 	    acl_intersect(c->badge->acl, wanted, is_whole, &wanted) != 1 || wanted.n)
 		return;

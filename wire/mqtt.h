@@ -176,6 +176,7 @@ static inline unsigned mqtt_varint_size(uint32_t v)
 /* ---- UTF-8, MQTT5 1.5.4 ---- */
 /* well-formed, shortest form, no surrogates, no U+0000 */
 bool mqtt_utf8_ok(struct str s);
-/* mqtt_utf8_ok and no U+0001-001F, 007F-009F, non-characters (attack P27): for topics, filters,
- * client ids, user names */
+/* mqtt_utf8_ok and no control characters, U+0001-001F and 007F-009F (attack P27) */
+bool mqtt_client_id_ok(struct str s);
+/* mqtt_client_id_ok and no non-characters: for topics, filters, user names */
 bool mqtt_name_ok(struct str s);

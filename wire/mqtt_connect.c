@@ -64,7 +64,7 @@ static unsigned client_id_read(struct take *t, struct mqtt_connect *out)
 	if (out->client_id.n == 0 &&
 	    (out->version == MQTT_V31 || (out->version == MQTT_V311 && !out->clean_start)))
 		return RC_CLIENT_IDENTIFIER_NOT_VALID;
-	return mqtt_name_ok(out->client_id) ? RC_SUCCESS : RC_CLIENT_IDENTIFIER_NOT_VALID;
+	return mqtt_client_id_ok(out->client_id) ? RC_SUCCESS : RC_CLIENT_IDENTIFIER_NOT_VALID;
 }
 
 static unsigned will_read(struct take *t, unsigned flags, struct mqtt_connect *out)

@@ -1,5 +1,5 @@
 /* utf8.c - is this text what MQTT calls a UTF-8 Encoded String, and is it a name we accept? One
- * scan in four degrees of strictness, made by the compiler from one body. Nearly all names are
+ * scan in five degrees of strictness, made by the compiler from one body. Nearly all names are
  * ASCII, so eight bytes are looked at at a time until one is not plain; only then it goes
  * character by character. Length-counted throughout (attacks P25, P26, P27). */
 #include "base/base.h"
@@ -8,8 +8,9 @@
 enum strictness {
 	TEXT,   /* well-formed: RFC 3629 shortest forms, no surrogates, nothing above U+10FFFF */
 	STRING, /* and no U+0000 [MQTT-1.5.4-2] */
-	NAME,  /* and no control characters, no non-characters: our policy, attack P27 */
-	TOPIC, /* and no wildcard characters [MQTT-3.3.2-2] */
+	ID,     /* and no control characters: our policy, attack P27 */
+	NAME,   /* and no non-characters: the same */
+	TOPIC,  /* and no wildcard characters [MQTT-3.3.2-2] */
 };
 
 #define EACH(byte) (0x0101010101010101u * (uint64_t)(byte))
@@ -25,7 +26,7 @@ static inline bool plain8(const uint8_t *p, enum strictness how)
 	bad = w;
 	if (how == STRING)
 		bad |= w - EACH(0x01); /* 00 */
-	if (how >= NAME)
+	if (how >= ID)
 		bad |= (w - EACH(0x20)) | (w + EACH(0x01)); /* 00-1F, 7F */
 	if (how == TOPIC)
 		/* the wildcards differ in one bit, which '+' has */
@@ -37,7 +38,7 @@ static inline bool ascii_ok(uint8_t c, enum strictness how)
 {
 	if (how == STRING)
 		return c != 0;
-	if (how >= NAME && (c < 0x20 || c == 0x7f))
+	if (how >= ID && (c < 0x20 || c == 0x7f))
 		return false;
 	return how < TOPIC || (c != '+' && c != '#');
 }
@@ -76,9 +77,12 @@ static size_t wide_char(const uint8_t *p, size_t left, uint32_t *out)
 /* U+0080-009F are the C1 controls; the non-characters are FDD0-FDEF and the last two of each plane.
  * Names that programs cannot print are a way to hurt the other side, never a need. U+FEFF is a
  * character like any other [MQTT-1.5.4-3]. */
-static bool wide_name_ok(uint32_t c)
+static bool wide_ok(uint32_t c, enum strictness how)
 {
-	return c >= 0xa0 && !(c >= 0xfdd0 && c <= 0xfdef) && (c & 0xfffe) != 0xfffe;
+	if (how < ID)
+		return true;
+	return c >= 0xa0 &&
+	       (how < NAME || (!(c >= 0xfdd0 && c <= 0xfdef) && (c & 0xfffe) != 0xfffe));
 }
 
 static inline __attribute__((always_inline)) bool scan(struct str s, enum strictness how)
@@ -103,7 +107,7 @@ static inline __attribute__((always_inline)) bool scan(struct str s, enum strict
 			continue;
 		}
 		size = wide_char(p + i, s.n - i, &c);
-		if (size == 0 || (how >= NAME && !wide_name_ok(c)))
+		if (size == 0 || !wide_ok(c, how))
 			return false;
 		i += size;
 	}
@@ -118,6 +122,11 @@ bool mqtt_text_ok(struct str s)
 bool mqtt_utf8_ok(struct str s)
 {
 	return scan(s, STRING);
+}
+
+bool mqtt_client_id_ok(struct str s)
+{
+	return scan(s, ID);
 }
 
 bool mqtt_name_ok(struct str s)

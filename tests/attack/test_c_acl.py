@@ -192,17 +192,19 @@ def test_C11_grants_match_by_meaning_not_by_text(stack, customer, version):
 
 @V
 def test_C12_names_with_wildcard_characters_never_become_patterns(stack, customer, version):
-    """We have no %c or %u in grants: they are literal. Ids with wildcards are refused."""
+    """We have no %c or %u in grants: they are literal. An id with wildcards is a name like any other: its log is one level, its session its own."""
     token = customer.acl(("dev/%c/#", "publish subscribe"))
     with open_client(stack.port, token, "lamp", version) as c:
         c.subscribe("#")
         c.publish("dev/lamp/x", "x", qos=1)
         c.publish("dev/%c/x", "x", qos=1, pid=2)
         assert [p.topic for p in c.sync() if p.kind == PUBLISH] == ["dev/%c/x"]
-    for name in ("+", "#", "a/+/b", "lamp#"):
-        with Raw(stack.port, version) as c:
-            c.send(connect(name, token, version=version))
-            assert c.expect(CONNACK).code == (0x85 if version == 5 else 2)
+    with open_client(stack.port, token, "lamp", version) as lamp, open_client(stack.port, customer.master) as log:
+        assert log.subscribe("flespi/log/mqtt/sessions/+/connected") == [0]
+        for name, level in (("+", "%2B"), ("#", "%23"), ("a/+/b", "a%2F%2B%2Fb"), ("lamp#", "lamp%23")):
+            with open_client(stack.port, token, name, version):
+                assert log.expect(PUBLISH).topic == "flespi/log/mqtt/sessions/%s/connected" % level
+        assert [p.kind for p in lamp.sync()] == []
 
 
 @V

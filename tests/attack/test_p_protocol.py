@@ -322,7 +322,8 @@ def test_P26_a_nul_in_any_string_is_refused(stack, token, version):
 @V
 def test_P27_control_characters_in_names_are_refused_and_allowed_in_payloads(stack, token, version):
     for ch in ("\x01", "\x1f", "\x7f", "\x9f", "\uffff", "\ufdd0"):
-        refuses(stack.port, connect("c" + ch, token, version=version), version, 0x85 if version == 5 else 2)
+        if ch < "\u00a0":    # a client id is told apart by its bytes, and shown escaped: it may hold a non-character
+            refuses(stack.port, connect("c" + ch, token, version=version), version, 0x85 if version == 5 else 2)
         refuses(stack.port, connect("c", "user" + ch, version=version), version, 0x86 if version == 5 else 4)
         refuses(stack.port, connect("c", token, version=version, will=("w" + ch, "x", 0, False)), version, 0x90 if version == 5 else 0)
         c = open_client(stack.port, token, version=version)

@@ -176,9 +176,19 @@ def test_an_empty_client_id_without_clean_session_is_refused_with_2(stack, token
 
 
 @V
+@proves("MQTT-3.1.3-5", "v3:MQTT-3.1.3-5", "MQTT-3.1.3-4", "v3:MQTT-3.1.3-4")
+def test_a_client_id_is_any_text_without_control_characters(stack, token, version):
+    for client_id in ("a+b", "#", "$SYS/x", " ", "\ufeffx", "\uffff", "\U0001f600", "{\"a\":1}"):
+        with open_client(stack.port, token, client_id, version, clean=False) as c:
+            c.subscribe("a")
+        with open_client(stack.port, token, client_id, version, clean=False) as c:
+            assert c.connack.body[0] == (version < 5)
+
+
+@V
 @proves("MQTT-3.1.3-8", "v3:MQTT-3.1.3-9", "MQTT-3.2.2-7", "v3:MQTT-3.2.2-5")
 def test_a_refused_client_id_is_told_and_closed(stack, token, version):
-    for client_id in ("a+b", "a" * 200):
+    for client_id in ("a\x1bb", "a\x85b", "a" * 200):
         assert refused(stack.port, connect(client_id, token, version=version), version, 0x85 if version == 5 else 2)
 
 

@@ -65,7 +65,7 @@ static void connect_one(struct str body)
 		MUST(c.version == MQTT_V31 || c.version == MQTT_V311 || c.version == MQTT_V5);
 	if (reason)
 		return;
-	MUST(known && mqtt_name_ok(c.client_id));
+	MUST(known && mqtt_client_id_ok(c.client_id));
 	touch(c.username);
 	touch(c.password);
 	touch_props(&c.props);

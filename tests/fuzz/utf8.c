@@ -48,12 +48,12 @@ static size_t reference_char(const uint8_t *p, size_t left, uint32_t *c)
 }
 
 struct answers {
-	bool text, string, name, topic;
+	bool text, string, id, name, topic;
 };
 
 static struct answers reference(const uint8_t *p, size_t n)
 {
-	struct answers a = { true, true, true, n > 0 };
+	struct answers a = { true, true, true, true, n > 0 };
 
 	while (n) {
 		uint32_t c;
@@ -63,15 +63,16 @@ static struct answers reference(const uint8_t *p, size_t n)
 			return (struct answers){ 0 };
 		if (c == 0)
 			a.string = false;
-		if (c < 32 || (c >= 127 && c < 160) || (c >= 0xfdd0 && c <= 0xfdef) ||
-		    c % 0x10000 >= 0xfffe)
+		if (c < 32 || (c >= 127 && c < 160))
+			a.id = false;
+		if ((c >= 0xfdd0 && c <= 0xfdef) || c % 0x10000 >= 0xfffe)
 			a.name = false;
 		if (c == '+' || c == '#')
 			a.topic = false;
 		p += size;
 		n -= size;
 	}
-	a.name = a.name && a.string;
+	a.name = a.name && a.id;
 	a.topic = a.topic && a.name;
 	return a;
 }
@@ -85,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		MUST(mqtt_text_ok(s) == a.text);
 		MUST(mqtt_utf8_ok(s) == a.string);
+		MUST(mqtt_client_id_ok(s) == a.id);
 		MUST(mqtt_name_ok(s) == a.name);
 		MUST(topic == (a.topic    ? RC_SUCCESS
 		               : a.string ? RC_TOPIC_NAME_INVALID

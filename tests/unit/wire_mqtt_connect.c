@@ -183,10 +183,16 @@ static void P26_a_zero_is_malformed_in_every_string(void)
 	IS(READ(V4 "\x82" KEEP NO_ID "\x00\x01\x00"), RC_MALFORMED_PACKET);
 }
 
+static void a_client_id_is_any_text_without_controls(void)
+{
+	IS(READ(V4 "\x02" KEEP "\x00\x05+/#$ "), RC_SUCCESS);
+	IS(READ(V4 "\x02" KEEP "\x00\x06\xef\xbb\xbf\xef\xbf\xbf"), RC_SUCCESS);
+}
+
 static void P27_control_characters_have_a_reason_by_place(void)
 {
 	IS(READ(V4 "\x02" KEEP "\x00\x01\x1b"), RC_CLIENT_IDENTIFIER_NOT_VALID);
-	IS(READ(V4 "\x02" KEEP "\x00\x03\xef\xbb\xbf"), RC_CLIENT_IDENTIFIER_NOT_VALID);
+	IS(READ(V4 "\x02" KEEP "\x00\x02\xc2\x85"), RC_CLIENT_IDENTIFIER_NOT_VALID);
 	IS(READ(V4 "\x82" KEEP NO_ID "\x00\x02u\x0a"), RC_BAD_USER_NAME_OR_PASSWORD);
 	IS(READ(V4 "\x06" KEEP NO_ID "\x00\x01\x07"
 	           "\x00\x00"),
@@ -424,7 +430,8 @@ RUN(a_v311_connect_is_read_whole, a_v31_connect_is_read, a_v5_connect_is_read_wi
     A01_a_user_name_without_password_is_read_as_just_that,
     P32_an_empty_client_id_needs_a_clean_session_on_v3, P20_a_will_topic_is_a_topic_name,
     P25_bad_utf8_is_malformed_in_every_string, P26_a_zero_is_malformed_in_every_string,
-    P27_control_characters_have_a_reason_by_place, a_will_that_calls_itself_text_must_be_text,
+    a_client_id_is_any_text_without_controls, P27_control_characters_have_a_reason_by_place,
+    a_will_that_calls_itself_text_must_be_text,
     P12_the_properties_of_connect_and_will_are_not_mixed_up, P13_zero_maxima_are_protocol_errors,
     P14_will_properties_of_an_invalid_type_are_malformed,
     P15_a_connect_cut_anywhere_fails_without_allocating,

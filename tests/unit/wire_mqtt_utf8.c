@@ -54,15 +54,18 @@ static void every_character_is_text_and_nothing_else_is(void)
 	}
 }
 
-static void P27_names_refuse_controls_and_non_characters(void)
+static void P27_names_refuse_controls_and_non_characters_and_ids_only_controls(void)
 {
 	uint8_t room[8];
 
 	for (uint32_t c = 0; c < 0x110000; c = next_interesting(c)) {
-		bool bad = c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0xfdd0 && c <= 0xfdef) ||
-		           (c & 0xffff) >= 0xfffe || (c >= 0xd800 && c <= 0xdfff);
+		bool control = c < 0x20 || (c >= 0x7f && c < 0xa0),
+		     none = (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xffff) >= 0xfffe,
+		     surrogate = c >= 0xd800 && c <= 0xdfff;
+		struct str s = encoded(room, c, shortest(c));
 
-		IS(mqtt_name_ok(encoded(room, c, shortest(c))), !bad);
+		IS(mqtt_client_id_ok(s), !control && !surrogate);
+		IS(mqtt_name_ok(s), !control && !surrogate && !none);
 	}
 }
 
@@ -173,7 +176,7 @@ static void P36_magic_words_are_plain_bytes(void)
 }
 
 RUN(every_character_is_text_and_nothing_else_is,
-    P27_names_refuse_controls_and_non_characters,
+    P27_names_refuse_controls_and_non_characters_and_ids_only_controls,
     P25_overlong_forms_are_not_text, P25_nothing_above_10FFFF_is_text,
     P25_a_character_cut_short_is_not_text_wherever_it_stands, P26_a_zero_is_found_at_every_place,
     P27_a_control_character_is_found_at_every_place, P20_a_wildcard_is_found_at_every_place,
