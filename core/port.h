@@ -42,6 +42,8 @@ struct port {
  * violation returns false, and the door closes the whole link: the family does not talk nonsense
  * (design section 3). ---- */
 bool session_open(struct home *h, struct port *p, uint8_t flags, const struct link_open *o);
+/* of the connection that has the session of this client now; NULL: none */
+struct port *session_port(struct home *h, uint64_t customer, struct str client_id);
 bool session_publish(struct port *p, uint8_t flags, const struct link_publish *pub);
 bool session_ack(struct port *p, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
 bool session_subscribe(struct port *p, struct link_subscribe *s);

@@ -221,6 +221,14 @@ static uint8_t open_in(struct customer *c, struct port *p, uint8_t flags, const 
 	return reason;
 }
 
+struct port *session_port(struct home *h, uint64_t customer, struct str client_id)
+{
+	struct customer *c = customer_find(h, customer);
+	struct session *s = c ? session_find(c, client_id) : NULL;
+
+	return s ? s->port : NULL;
+}
+
 bool session_open(struct home *h, struct port *p, uint8_t flags, const struct link_open *o)
 {
 	struct customer *c = customer_get(h, o->customer);

@@ -99,6 +99,7 @@ static void lose(struct channel *c)
 {
 	if (c->port.session)
 		session_lost(&c->port, c->link->home->config->will_grace);
+	handover_cancel(c);
 	channel_free(&c);
 }
 
@@ -140,6 +141,16 @@ static void flush(struct home_out *o)
 }
 
 /* ---- Reading ---- */
+void link_nonsense(struct link *l, const struct link_head *head)
+{
+	if (l->broken)
+		return;
+	l->home->counters.links_broken++;
+	LOG_ERROR(l->name, "link-nonsense", "frame=%s channel=%u bytes=%u",
+	          link_type_name(head->type), head->channel, head->length);
+	link_break(l, "frame that makes no sense");
+}
+
 static void work(struct link *l)
 {
 	struct link_head head;
@@ -160,10 +171,7 @@ static void work(struct link *l)
 		}
 		l->home->counters.frames_in++;
 		if (!link_frame(l, &head, str_make(bytes.p + LINK_HEAD, head.length - LINK_HEAD))) {
-			l->home->counters.links_broken++;
-			LOG_ERROR(l->name, "link-nonsense", "frame=%s channel=%u bytes=%u",
-			          link_type_name(head.type), head.channel, head.length);
-			link_break(l, "frame that makes no sense");
+			link_nonsense(l, &head);
 			return;
 		}
 		buf_consume(&l->in, head.length);

@@ -26,6 +26,7 @@ static bool on_hello(struct link *l, struct channel *c, const struct link_head *
 		return false;
 	}
 	l->greeted = true;
+	l->minor = hello.minor;
 	(void)snprintf(l->name, sizeof(l->name), "link=%u.%" PRIu64 " peer=%.32s", l->home->index,
 	               l->uplink->serial, log_esc(hello.name));
 	LOG_INFO(l->name, "link-open", "version=%u.%u", hello.major, hello.minor);
@@ -56,9 +57,29 @@ static bool on_rights(struct link *l, struct channel *c, const struct link_head 
 }
 
 /* ---- Life of a channel ---- */
+bool link_open_run(struct channel *c, const struct link_head *head, struct str body)
+{
+	struct link_open o;
+
+	if (link_open_read(body, head->flags, &o) &&
+	    session_open(c->link->home, &c->port, head->flags, &o))
+		return true;
+	channel_free(&c);
+	return false;
+}
+
+/* The channel that has the session of this client now, if another one may have to be finished. */
+static struct channel *living(struct link *l, const struct link_open *o)
+{
+	struct port *p = session_port(l->home, o->customer, o->client_id);
+
+	return p && p->ops == &channel_ops ? container_of(p, struct channel, port) : NULL;
+}
+
 static bool on_open(struct link *l, struct channel *c, const struct link_head *head,
                     struct str body)
 {
+	struct channel *old;
 	struct link_open o;
 
 	if (channel_find(l, head->channel) || !link_open_read(body, head->flags, &o))
@@ -71,10 +92,18 @@ static bool on_open(struct link *l, struct channel *c, const struct link_head *h
 		link_say(l);
 		return true;
 	}
-	if (session_open(l->home, &c->port, head->flags, &o))
-		return true;
-	channel_free(&c);
-	return false;
+	old = living(l, &o);
+	return (old && handover_wait(old, c, head, body)) || link_open_run(c, head, body);
+}
+
+static bool on_finished(struct link *l, struct channel *c, const struct link_head *head,
+                        struct str body)
+{
+	(void)l;
+	(void)head;
+	(void)body;
+	handover_finished(c);
+	return true;
 }
 
 static bool on_close(struct link *l, struct channel *c, const struct link_head *head,
@@ -170,21 +199,14 @@ static const struct rule {
 	            struct str body);
 	bool live; /* c is the channel, and has a session */
 } rules[] = {
-	[LINK_HELLO] = { on_hello, false },
-	[LINK_PING] = { on_ping, false },
-	[LINK_PONG] = { on_ping, false },
-	[LINK_RIGHTS] = { on_rights, false },
-	[LINK_OPEN] = { on_open, false },
-	[LINK_CLOSE] = { on_close, true },
-	[LINK_WILL_DROP] = { on_flow, true },
-	[LINK_PAUSE] = { on_flow, true },
-	[LINK_TOKEN] = { on_token, true },
-	[LINK_RESUME] = { on_flow, true },
-	[LINK_PUBLISH] = { on_publish, true },
-	[LINK_ACK] = { on_ack, true },
-	[LINK_SUBSCRIBE] = { on_subscribe, true },
-	[LINK_REGRANT] = { on_subscribe, true },
-	[LINK_UNSUBSCRIBE] = { on_unsubscribe, true },
+	[LINK_HELLO] = { on_hello, false },      [LINK_PING] = { on_ping, false },
+	[LINK_PONG] = { on_ping, false },        [LINK_RIGHTS] = { on_rights, false },
+	[LINK_OPEN] = { on_open, false },        [LINK_CLOSE] = { on_close, true },
+	[LINK_FINISHED] = { on_finished, true }, [LINK_WILL_DROP] = { on_flow, true },
+	[LINK_PAUSE] = { on_flow, true },        [LINK_TOKEN] = { on_token, true },
+	[LINK_RESUME] = { on_flow, true },       [LINK_PUBLISH] = { on_publish, true },
+	[LINK_ACK] = { on_ack, true },           [LINK_SUBSCRIBE] = { on_subscribe, true },
+	[LINK_REGRANT] = { on_subscribe, true }, [LINK_UNSUBSCRIBE] = { on_unsubscribe, true },
 };
 
 /* A number without a channel, or of another generation: the core closed it while the frame was on
@@ -207,6 +229,9 @@ bool link_frame(struct link *l, const struct link_head *head, struct str body)
 	if (!rule || !rule->run || (!l->greeted && head->type != LINK_HELLO))
 		return false;
 	if (rule->live) {
+		c = head->channel ? channel_find(l, head->channel) : NULL;
+		if (c && c->newcomer && c->generation == head->generation)
+			return handover_hears(c, head, body);
 		c = alive(l, head);
 		if (!c)
 			return true;

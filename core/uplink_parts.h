@@ -11,6 +11,9 @@ struct channel { /* one client's connection */
 	struct link *link;
 	uint32_t number;
 	uint16_t generation;
+	/* its proxy was asked to finish it, because others wait for its session */
+	struct handover *handover;
+	struct newcomer *newcomer; /* it is one of those who wait: no session yet */
 };
 
 struct channel_page {
@@ -26,6 +29,7 @@ struct link {
 	struct timer timer; /* heartbeat */
 	char name[64];      /* "link=0.7 mbus-proxy/1", escaped, for logs */
 	bool greeted;       /* its HELLO was there */
+	uint16_t minor;     /* that it speaks */
 	/* why it will be closed at the end of the turn; NULL = it lives */
 	const char *broken;
 	/* loop time of the last bytes in, and of the last that were written */
@@ -64,6 +68,22 @@ void link_say(struct link *l); /* something was appended to out */
 /* ---- uplink_frames.c ---- */
 /* false: nonsense */
 bool link_frame(struct link *l, const struct link_head *head, struct str body);
+
+/* OPEN of a channel that is there already, without asking for another connection to finish */
+bool link_open_run(struct channel *c, const struct link_head *head, struct str body);
+void link_nonsense(struct link *l, const struct link_head *head); /* logs, and breaks it */
+
+/* ---- uplink_handover.c ---- */
+bool handover_knows(const struct link *l); /* its proxy can be asked */
+/* c, whose OPEN this is, waits until old, which has its session, has finished. False: it cannot,
+ * and takes over at once */
+bool handover_wait(struct channel *old, struct channel *c, const struct link_head *head,
+                   struct str body);
+/* a frame of a channel that waits; CLOSE frees it. False: nonsense */
+bool handover_hears(struct channel *c, const struct link_head *head, struct str body);
+void handover_cancel(struct channel *c);   /* c does not wait any more; harmless */
+void handover_over(struct channel *c);     /* c ends; harmless */
+void handover_finished(struct channel *c); /* its proxy says so; harmless */
 
 /* ---- uplink_ports.c ---- */
 extern const struct port_ops channel_ops, self_ops;

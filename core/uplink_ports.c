@@ -66,7 +66,8 @@ void channel_free(struct channel **slot)
 	struct channel_page *page = l->pages[c->number / CHANNEL_PAGE];
 
 	*slot = NULL;
-	MUST(!c->port.session);
+	MUST(!c->port.session && !c->newcomer);
+	handover_over(c);
 	page->at[c->number % CHANNEL_PAGE] = NULL;
 	page->used--;
 	l->channels--;

@@ -129,6 +129,7 @@ struct conn {
 	bool said_end;
 	/* FIN sent, waits for the peer's; nothing left to do: to be freed */
 	bool lingering, done;
+	bool finishing; /* another connection waits for what this one has said (finish.c) */
 	struct watch watch;
 	struct transport transport;
 	/* in: a packet that has not wholly come; out: not yet sent. Memory only while needed */
@@ -138,6 +139,7 @@ struct conn {
 	size_t partial, waiting;
 	/* packets that came, to tell whether one came during a read */
 	uint64_t frames_in;
+	uint64_t finish_at; /* finish.c: of bytes_in, when `finishing` */
 	/* loop time: last bytes; `in` began; last byte taken by the peer while writing */
 	int64_t heard, partial_since, progress;
 	/* who it is: greet.c */

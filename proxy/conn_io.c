@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "proxy/conn.h"
 
+#include "proxy/finish.h"
 #include "proxy/gate.h"
 #include "proxy/greet.h"
 #include "proxy/listen.h"
@@ -302,6 +303,7 @@ static void read_some(struct conn *c)
 		gather_heard(&w->gather, now_of(c) - before);
 	if (unlikely(c->transport.over))
 		read_failed(c, c->transport.over);
+	finish_look(c);
 }
 
 void conn_resume_rest(struct conn *c)
@@ -310,6 +312,7 @@ void conn_resume_rest(struct conn *c)
 
 	if (buf_len(&c->in))
 		fed(c, feed_rest(&gate_ops, c, &c->in), frames);
+	finish_look(c);
 }
 
 /* Our last words are only safe when the peer has read them: closing with unread bytes in our socket
@@ -363,6 +366,8 @@ void conn_go_on(struct conn *c, unsigned why)
 	c->heard = c->partial_since = now_of(c); /* while held it could not be heard */
 	watch_again(c);
 	conn_timer_arm(c);
+	if (buf_len(&c->in) == 0)
+		finish_look(c); /* else conn_resume_rest() comes */
 }
 
 /* Attack R18: back-pressure first; a client that goes on for long is not only bursting. */

@@ -10,6 +10,7 @@
 #include "proxy/auth.h"
 #include "proxy/conn.h"
 #include "proxy/deliver.h"
+#include "proxy/finish.h"
 #include "proxy/gate.h"
 #include "proxy/greet.h"
 #include "proxy/worker.h"
@@ -65,6 +66,17 @@ static bool on_closed(struct uplink *u, struct conn *c, const struct link_head *
 	} else {
 		conn_close_with(c, END_BY_CORE, reason, mqtt_reason_text(reason));
 	}
+	return true;
+}
+
+static bool on_finish(struct uplink *u, struct conn *c, const struct link_head *h, struct str body)
+{
+	(void)u;
+	(void)h;
+	(void)body;
+	if (c->state != CONN_OPEN)
+		return false;
+	finish_begin(c);
 	return true;
 }
 
@@ -139,6 +151,7 @@ static const struct rule {
 	[LINK_DELIVER] = { on_deliver, false }, [LINK_OPENED] = { on_opened, true },
 	[LINK_CLOSED] = { on_closed, true },    [LINK_ACK] = { on_ack, true },
 	[LINK_SUBACK] = { on_suback, true },    [LINK_UNSUBACK] = { on_suback, true },
+	[LINK_FINISH] = { on_finish, true },
 };
 
 bool uplink_frame(struct uplink *u, const struct link_head *h, struct str body)

@@ -54,6 +54,7 @@ struct crew {
 	C(deliveries) C(deliveries_denied) C(deliveries_dropped) C(layouts) C(aliases_set) \
 	C(bytes_in) C(bytes_out) C(sends) C(recvs) \
 	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) C(pauses) \
+	C(finishes) \
 	C(events) C(events_dropped) C(revoked) C(regrants) C(reauths)
 /* clang-format on */
 struct worker_counters {

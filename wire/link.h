@@ -37,6 +37,9 @@
  *                       session. No answer.
  *   CLOSED (core)       Take-over, administrative end: the proxy tells the client and forgets the
  *                       channel. No answer.
+ *   FINISH (core)       Another connection wants this one's session: the proxy works on what it has
+ *   FINISHED (proxy)    received of the client, then says so. If that ends the connection (a
+ *                       DISCONNECT), CLOSE is the answer. The other's OPEN waits, not for long.
  *   WILL_DROP (proxy)   The Will of this channel is no longer allowed: forget it.
  *   TOKEN (proxy)       The client has another token of the same customer now.
  *   RIGHTS (proxy)      A token was revoked or narrowed: what it may still publish. The core drops
@@ -51,8 +54,9 @@
 
 enum {
 	LINK_MAJOR = 1,
-	LINK_MINOR = 3,
-	LINK_MINOR_GRACE = 3, /* knows LINK_CLOSE_GRACE */
+	LINK_MINOR = 4,
+	LINK_MINOR_GRACE = 3,  /* knows LINK_CLOSE_GRACE */
+	LINK_MINOR_FINISH = 4, /* knows LINK_FINISH */
 	LINK_HEAD = 12,
 	LINK_FRAME_MAX = 272 << 20,
 	LINK_CHANNELS_MAX = 1 << 24,
@@ -70,6 +74,8 @@ enum link_type {
 	LINK_CLOSED,
 	LINK_WILL_DROP,
 	LINK_TOKEN,
+	LINK_FINISH,
+	LINK_FINISHED,
 	LINK_PUBLISH = 20,
 	LINK_DELIVER,
 	LINK_ACK,
@@ -91,7 +97,8 @@ struct link_head {
 };
 /* MORE: fewer than LINK_HEAD bytes, or body not whole. BAD: length < LINK_HEAD or > LINK_FRAME_MAX,
  * unknown type, flags that the type does not have, channel > LINK_CHANNELS_MAX, a client's frame
- * (OPEN, OPENED, CLOSE, CLOSED, WILL_DROP, TOKEN, REGRANT, PAUSE, RESUME) on channel 0, the link's
+ * (OPEN, OPENED, CLOSE, CLOSED, FINISH, FINISHED, WILL_DROP, TOKEN, REGRANT, PAUSE, RESUME) on
+ * channel 0, the link's
  * own frame (HELLO, PING, PONG, DELIVER, RIGHTS) on another channel, a generation on channel 0, a
  * body on a frame that has none. */
 enum parse link_head_read(struct str bytes, struct link_head *out);
@@ -123,7 +130,7 @@ struct link_hello {
 /* wrong magic: false; the caller judges major */
 bool link_hello_read(struct str body, struct link_hello *out);
 void link_hello_write(struct buf *b, const struct link_hello *h);
-/* PING PONG PAUSE RESUME WILL_DROP: no body */
+/* PING PONG PAUSE RESUME WILL_DROP FINISH FINISHED: no body */
 void link_bare_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation);
 
 /* A message as it crosses the link. Topics are inner names. props: MQTT 5 wire form of payload

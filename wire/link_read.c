@@ -32,6 +32,8 @@ static const struct type_rule {
 	[LINK_CLOSED] = { "CLOSED", 0, ON_CHANNEL, false },
 	[LINK_WILL_DROP] = { "WILL_DROP", 0, ON_CHANNEL, true },
 	[LINK_TOKEN] = { "TOKEN", 0, ON_CHANNEL, false },
+	[LINK_FINISH] = { "FINISH", 0, ON_CHANNEL, true },
+	[LINK_FINISHED] = { "FINISHED", 0, ON_CHANNEL, true },
 	[LINK_PUBLISH] = { "PUBLISH", LINK_QOS | LINK_RETAIN | LINK_DUP, ON_BOTH, false },
 	[LINK_DELIVER] = { "DELIVER", 0, ON_LINK, false },
 	[LINK_ACK] = { "ACK", 0x07, ON_BOTH, false },

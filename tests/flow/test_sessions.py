@@ -4,7 +4,7 @@ import time
 
 import pytest
 from clients import MosquittoSub, MqttJs, Paho, mosquitto_pub
-from rawmqtt import DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ack, disconnect, open_client
+from rawmqtt import DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ack, disconnect, open_client, publish
 from stack import SLOW, wait_for
 
 
@@ -40,6 +40,35 @@ def test_the_lower_of_both_qos_counts(stack, customer, qos):
         s.subscribe("x", 1)
         p.publish("x", "m", qos=qos)
         assert s.get()[2] == min(qos, 1)
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_who_says_goodbye_and_comes_back_at_once_loses_nothing_and_has_no_will(stack, customer, version):
+    """Whichever worker the new connection comes to, what was said on the old one comes first."""
+    token = customer.token()
+    with open_client(stack.port, token, "watch", version) as w:
+        w.subscribe("#")
+        for i in range(90):
+            c = open_client(stack.port, token, "c%d" % (i // 30), version, will=("will", "gone", 0, False))
+            c.send(publish("x", "%d" % i, version=version) + disconnect())
+            c.close()
+        got = [w.expect(PUBLISH) for _ in range(90)]
+        assert [(m.topic, m.payload) for m in got] == [("x", b"%d" % i) for i in range(90)]
+        assert [p for p in w.sync() if p.kind == PUBLISH] == []
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_what_was_sent_before_a_take_over_arrives(stack, customer, version):
+    """Without DISCONNECT: the second connection takes the session over, after all that the first one has sent."""
+    token = customer.token()
+    with open_client(stack.port, token, "watch", version) as w:
+        w.subscribe("#")
+        for i in range(8):
+            old = open_client(stack.port, token, "same%d" % (i % 4), version)
+            old.send(publish("x", b"y" * 500, version=version) * 400)
+            with open_client(stack.port, token, "same%d" % (i % 4), version):
+                assert [w.expect(PUBLISH).topic for _ in range(400)] == ["x"] * 400
+                old.closed()
 
 
 @pytest.mark.parametrize("version", [3, 4, 5])

@@ -111,7 +111,7 @@ static void once(void)
 
 static void plug_in(struct proxy *p)
 {
-	struct link_hello hello = { .major = LINK_MAJOR, .name = STR("fuzz") };
+	struct link_hello hello = { .major = LINK_MAJOR, .minor = LINK_MINOR, .name = STR("fuzz") };
 	int pair[2];
 
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
@@ -220,6 +220,10 @@ static void check_frame(struct proxy *p, const struct link_head *h, struct str f
 		if (h->type == LINK_ACK && h->flags == MQTT_PUBREC)
 			link_ack_write(&p->owes, h->channel, h->generation, MQTT_PUBREL,
 			               (uint16_t)((uint8_t)body.p[0] | (uint8_t)body.p[1] << 8), 0);
+		break;
+	case LINK_FINISH: /* the answer comes late, or never */
+		(void)life_of(p, h->channel, h->generation);
+		link_bare_write(&p->owes, LINK_FINISHED, h->channel, h->generation);
 		break;
 	default:
 		MUST(!"a frame that a core says");

@@ -204,6 +204,7 @@ static inline bool link_copy(struct link_head h, struct str frame, struct buf *o
 		[LINK_SUBACK] = copy_suback,   [LINK_UNSUBSCRIBE] = copy_unsubscribe,
 		[LINK_UNSUBACK] = copy_suback, [LINK_REGRANT] = copy_subscribe,
 		[LINK_PAUSE] = copy_bare,      [LINK_RESUME] = copy_bare,
+		[LINK_FINISH] = copy_bare,     [LINK_FINISHED] = copy_bare,
 		[LINK_RIGHTS] = copy_rights,   [LINK_TOKEN] = copy_token,
 	};
 	struct link_copying c = { h, str_make(frame.p + LINK_HEAD, h.length - LINK_HEAD), out };
