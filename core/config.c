@@ -32,7 +32,7 @@ static const struct opt table[] = {
 	  "QoS 1 and 2 messages waiting for one session", false },
 	{ "queue_bytes", OPT_SIZE, AT(queue_bytes), "4m", KB(1), MB(4095), NULL, "and their bytes",
 	  false },
-	{ "subscriptions", OPT_INT, AT(subscriptions), "200", 1, 1000000, NULL,
+	{ "subscriptions", OPT_INT, AT(subscriptions), "1000", 1, 1000000, NULL,
 	  "subscriptions of one session", false },
 	{ "window_max", OPT_INT, AT(window_max), "1000", 1, 65535, NULL,
 	  "messages under way to one client, if it allows so many", false },

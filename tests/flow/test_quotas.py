@@ -2,7 +2,7 @@
 import time
 
 import pytest
-from rawmqtt import (DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, UNSUBACK, Closed, Raw, ack, open_client, packet, publish, unsubscribe)
+from rawmqtt import (DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, Closed, Raw, ack, open_client, packet, publish, subscribe, unsubscribe)
 from stack import SLOW, wait_for
 
 V = pytest.mark.parametrize("version", [4, 5])
@@ -120,6 +120,28 @@ def test_a_packet_has_so_many_user_properties(stack, limited):
 def test_a_subscribe_has_so_many_filters(stack, limited, version):
     with open_client(stack.port, limited(mqtt_subscribe_filters=3), "", version) as c:
         assert c.subscribe("a", "b", "c", "d", "e") == [0, 0, 0] + [0x97 if version == 5 else 0x80] * 2
+
+
+@V
+def test_a_hub_subscribes_to_a_thousand_entities_in_one_packet_as_shipped(stack, customer, version):
+    """Home Assistant and others do, and look at no code. The next packet waits until the rate allows it."""
+    over = 0x97 if version == 5 else 0x80
+    with open_client(stack.port, customer.token(), "hub", version) as c:
+        c.send(subscribe(*["home/entity%d/state" % i for i in range(1001)], version=version))
+        assert c.expect(SUBACK, 10).codes == [0] * 1000 + [over]
+        c.publish("home/entity999/state", "on")
+        assert c.expect(PUBLISH, 10).payload == b"on"
+        assert c.subscribe("one/more") == [over]
+
+
+@V
+def test_a_topic_has_4096_bytes_as_shipped(stack, customer, version):
+    with open_client(stack.port, customer.token(), "", version) as c:
+        assert c.subscribe("t" * 4096, "t" * 4097) == [0, 0x8F if version == 5 else 0x80]
+        c.publish("t" * 4096, "x")
+        assert c.expect(PUBLISH).topic == "t" * 4096
+        c.publish("t" * 4097, "x")
+        ends(c, 0x90)
 
 
 # ---- A connection ----
