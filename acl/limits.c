@@ -52,7 +52,7 @@ const struct limit_row limit_rows[LIMIT_COUNT] = {
 	Q(TOPIC_ALIAS_MAXIMUM, "mqtt_topic_alias_maximum", "highest topic alias of a client",
 	  "proxy.topic_alias_max", 0, 1000, RC_TOPIC_ALIAS_INVALID, AT_CONNECT, BY_PROXY,
 	  "proxy/in_publish.c"),
-	Q(KEEP_ALIVE, "mqtt_keep_alive", "seconds of the longest keep-alive",
+	Q(KEEP_ALIVE, "mqtt_keep_alive", "seconds of the longest keep-alive (MQTT 5)",
 	  "proxy.keep_alive_max", 1, 65535, 0, AT_CONNECT, BY_PROXY, "proxy/opened.c"),
 	Q(MESSAGES, "mqtt_messages", "publishes of a client per second", "proxy.publish_rate", 0,
 	  10000000, RC_MESSAGE_RATE_TOO_HIGH, LIVE, BY_PROXY, "proxy/in_publish.c"),

@@ -199,6 +199,12 @@ static bool accept_may_go_on(int number)
 	}
 }
 
+void sock_keep_alive(int fd, int idle_s)
+{
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){ 1 }, sizeof(int));
+}
+
 int sock_accept(int listener, int *out, struct sock_addr *peer)
 {
 	for (unsigned tries = 0; tries < ACCEPT_TRIES; tries++) {

@@ -27,6 +27,9 @@ int sock_listen_unix(int *fd, const char *path, mode_t mode, const char **why) M
 /* connected, or -E_NOTFOUND (nobody listens) / -E_BUSY / -E_DENIED / -E_IO */
 int sock_dial_unix(int *fd, const char *path) MUST_CHECK;
 /* 0, -E_AGAIN, -E_LIMIT (no descriptors), -E_IO; TCP_NODELAY set */
+/* After so many seconds without a byte the system asks the peer's whether it is still there.
+ * Harmless if it cannot. */
+void sock_keep_alive(int fd, int idle_s);
 int sock_accept(int listener, int *fd, struct sock_addr *peer) MUST_CHECK;
 /* Is it bound to this address? port 0: any port. host: an IP address, or the path of a Unix socket,
  * "@name" without one.

@@ -138,7 +138,9 @@ static const struct opt table[] = {
 	{ "queue_bytes", OPT_SIZE, AT(queue_bytes), "4m", 1024, MB(1024), NULL,
 	  "bytes waiting for one session", false },
 	{ "keep_alive_max", OPT_MSEC, AT(keep_alive_max), "300s", SEC(1), SEC(65535), NULL,
-	  "longest keep-alive; 0 and longer ones are lowered to it", false },
+	  "longest keep-alive of an MQTT 5 client; 0 and longer ones are lowered to it, which it "
+	  "is told",
+	  false },
 	{ "session_expiry_max", OPT_MSEC, AT(session_expiry_max), "7d", 0, DAY(3650), NULL,
 	  "longest life of a session without its client", false },
 	{ "topic_alias_max", OPT_INT, AT(topic_alias_max), "16", 0, 1000, NULL,

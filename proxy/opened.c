@@ -19,6 +19,8 @@
 
 /* ---- What was agreed ---- */
 
+enum { SILENT_S = 600 }; /* of a v3 client without keep alive, until its system is asked */
+
 static uint32_t rate_of(int64_t quota) /* a struct pace knows no quota of 0: see `mute` */
 {
 	return quota < UINT32_MAX ? (uint32_t)quota : 0;
@@ -34,24 +36,30 @@ void opened_rates(struct conn *c)
 	c->pace[PACE_FILTERS].per_second = (uint32_t)c->worker->config->subscribe_rate;
 }
 
+/* [MQTT-3.1.2-22]. Only a v5 client can be told that its keep alive is a shorter one (attack R04);
+ * a v3 client that honours its own must not be closed, and devices send once an hour. */
+static uint32_t keep_alive_of(const struct mqtt_connect *m, uint32_t most)
+{
+	if (m->version < MQTT_V5 || (m->keep_alive && m->keep_alive <= most))
+		return m->keep_alive;
+	return most;
+}
+
 static void agree(struct conn *c)
 {
 	const int64_t *most = c->badge->quotas.token;
 	struct greet *g = c->greet;
 	const struct mqtt_connect *m = &g->connect;
-	uint32_t expiry_most = (uint32_t)most[LIMIT_SESSION_EXPIRY],
-		 keep_most = (uint32_t)most[LIMIT_KEEP_ALIVE];
+	uint32_t expiry_most = (uint32_t)most[LIMIT_SESSION_EXPIRY];
 	uint32_t asked = m->version >= MQTT_V5 ? m->props.session_expiry
 	                 : m->clean_start      ? 0
 	                                       : UINT32_MAX;
-	uint32_t keep = m->keep_alive;
 
 	g->session_expiry = asked < expiry_most ? asked : expiry_most; /* attack R20 */
 	c->expiry_zero = m->version >= MQTT_V5 && asked == 0;
-	if (keep == 0 || keep > keep_most)
-		keep = keep_most; /* attack R04 */
-	/* [MQTT-3.1.2-22] */
-	c->keep_alive_ms = keep * 1500;
+	c->keep_alive_ms = keep_alive_of(m, (uint32_t)most[LIMIT_KEEP_ALIVE]) * 1500;
+	if (c->keep_alive_ms == 0) /* only the system notices that it is gone */
+		sock_keep_alive(c->watch.fd, SILENT_S);
 	c->packet_limit = (uint32_t)most[LIMIT_PACKET_SIZE];
 	c->receive_maximum = (uint16_t)most[LIMIT_RECEIVE_MAXIMUM];
 	c->alias_most = (uint16_t)most[LIMIT_TOPIC_ALIAS_MAXIMUM];
