@@ -136,8 +136,7 @@ int json_read(json_t **out, struct str text, size_t most, unsigned depth, char *
 	return 0;
 }
 
-/* Most texts that are no JSON show it in their first byte. */
-static bool may_begin(struct str text)
+bool json_may_be(struct str text)
 {
 	size_t i = 0;
 
@@ -152,7 +151,7 @@ int json_read_any(json_t **out, struct str text, unsigned depth)
 	json_error_t error;
 	json_t *value;
 
-	if (!may_begin(text) || scan(text, depth, &found))
+	if (!json_may_be(text) || scan(text, depth, &found))
 		return -E_INVALID;
 	starved = false;
 	value = json_loadb(text.p, text.n, JSON_DECODE_ANY, &error);

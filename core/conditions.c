@@ -34,8 +34,10 @@ bool condition_passes(const struct subscription *sub, struct msg *m, bool *unsur
 {
 	struct home *h = session_home(sub->session);
 	struct expr_facts *f = facts_of(h, m);
+	uint32_t steps = f->steps;
 	bool before = f->exhausted, holds = condition_holds(sub->condition, f);
 
+	work_spend(h, 1 + steps - f->steps); /* a step is as much as a unit of work */
 	*unsure = f->exhausted;
 	if (holds)
 		return true;

@@ -72,8 +72,11 @@ static const struct opt table[] = {
 	  false },
 	{ "condition_payload", OPT_SIZE, AT(condition_payload), "16k", 0, MB(1), NULL,
 	  "bytes of a payload that $filter/ looks into; a longer one is null there", false },
-	{ "condition_steps", OPT_INT, AT(condition_steps), "200000", 1, 1000000000, NULL,
-	  "what all $filter/ together may cost one message; beyond it they hold for none", false },
+	{ "condition_steps", OPT_INT, AT(condition_steps), "50000", 1, 1000000000, NULL,
+	  "what all $filter/ together may cost one message, in steps of about 20 ns; beyond it "
+	  "they "
+	  "hold for none",
+	  false },
 	{ "retained_of_revoked", OPT_ENUM, AT(retained_of_revoked), "hide", 0, 0, revoked_words,
 	  "what becomes of a token's retained messages when it may no longer publish there",
 	  false },

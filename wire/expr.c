@@ -5,152 +5,12 @@
 
 #include <math.h>
 
-#include "wire/mqtt_parts.h"
-
-/* JSON: an array or object. USER: the user properties of the message, which are asked by name. */
-enum kind { NONE, BOOLEAN, INTEGER, REAL, TEXT, JSON, USER };
-
-struct value {
-	enum kind kind;
-	union {
-		bool b;
-		int64_t i;
-		double r;
-		struct str s;
-		const json_t *j;
-	} v;
-};
-
 struct asking {
 	const struct expr *e;
 	struct expr_facts *f;
 	unsigned n; /* values on the stack */
 	struct value stack[EXPR_STACK];
 };
-
-static const struct value none = { .kind = NONE };
-
-static struct value boolean(bool b)
-{
-	return (struct value){ .kind = BOOLEAN, .v.b = b };
-}
-
-static struct value integer(int64_t i)
-{
-	return (struct value){ .kind = INTEGER, .v.i = i };
-}
-
-static struct value real(double r) /* null if it is none */
-{
-	return isfinite(r) ? (struct value){ .kind = REAL, .v.r = r } : none;
-}
-
-static struct value text(struct str s)
-{
-	return (struct value){ .kind = TEXT, .v.s = s };
-}
-
-/* ---- The budget ---- */
-static bool pay(struct expr_facts *f, uint64_t steps)
-{
-	if (steps <= f->steps) {
-		f->steps -= (uint32_t)steps;
-		return true;
-	}
-	f->steps = 0;
-	f->exhausted = true;
-	return false;
-}
-
-/* ---- What the message holds ---- */
-static struct value from_json(const json_t *j)
-{
-	switch (j ? json_typeof(j) : JSON_NULL) {
-	case JSON_OBJECT:
-	case JSON_ARRAY:
-		return (struct value){ .kind = JSON, .v.j = j };
-	case JSON_STRING:
-		return text(str_make(json_string_value(j), json_string_length(j)));
-	case JSON_INTEGER:
-		return integer(json_integer_value(j));
-	case JSON_REAL:
-		return real(json_real_value(j));
-	case JSON_TRUE:
-		return boolean(true);
-	case JSON_FALSE:
-		return boolean(false);
-	default:
-		return none;
-	}
-}
-
-/* Read when the first one asks, for all that ask. */
-static struct value payload(struct expr_facts *f)
-{
-	if (f->payload.n > f->payload_most)
-		return none;
-	if (!f->parsed) {
-		f->parsed = true;
-		if (json_read_any(&f->json, f->payload, JSON_DEPTH))
-			f->json = NULL; /* a text, then */
-	}
-	return f->json ? from_json(f->json) : text(f->payload);
-}
-
-static struct value user_property(const struct expr_facts *f, struct str name)
-{
-	struct mqtt_props p;
-	struct mqtt_user_walk walk;
-	struct str key, found;
-
-	if (f->props.n == 0 || mqtt_props_judge(f->props, MQTT_PUBLISH, &p) != RC_SUCCESS)
-		return none;
-	mqtt_user_start(&walk, &p);
-	while (mqtt_user_next(&walk, &key, &found)) {
-		if (str_eq(key, name))
-			return text(found);
-	}
-	return none;
-}
-
-static struct value member(struct asking *a, struct value of, struct str key)
-{
-	if (of.kind == USER)
-		return pay(a->f, a->f->props.n / 16) ? user_property(a->f, key) : none;
-	return of.kind == JSON ? from_json(json_object_getn(of.v.j, key.p, key.n)) : none;
-}
-
-/* `a.b.c`: the longest beginning that is a key of the object at hand, and the rest in what is
- * there. flespi's messages are flat, with keys such as "position.speed". */
-static struct value names(struct asking *a, struct value of, struct str path)
-{
-	struct str key = path;
-
-	if (of.kind == USER)
-		return member(a, of, path);
-	while (of.kind == JSON && pay(a->f, 1)) {
-		const json_t *found = json_object_getn(of.v.j, key.p, key.n);
-
-		if (found && key.n == path.n)
-			return from_json(found);
-		if (found) {
-			of = from_json(found);
-			path = key = str_skip(path, key.n + 1);
-			continue;
-		}
-		while (key.n && key.p[key.n - 1] != '.')
-			key.n--;
-		if (key.n == 0)
-			break;
-		key.n--;
-	}
-	return none;
-}
-
-static struct value element(struct value of, int64_t i)
-{
-	return of.kind == JSON ? from_json(json_array_get(of.v.j, (size_t)i)) : none;
-}
 
 /* ---- Truth and order ---- */
 static bool truth(struct value v)
@@ -212,7 +72,8 @@ static int order_texts(struct asking *a, struct str x, struct str y)
 	size_t n = size_min(x.n, y.n);
 	int order;
 
-	(void)pay(a->f, n / 64);
+	if (!pay(a->f, n / COMPARED))
+		return 0; /* and nothing holds any more */
 	order = n ? memcmp(x.p, y.p, n) : 0;
 	return order ? order : (x.n > y.n) - (x.n < y.n);
 }
@@ -266,7 +127,7 @@ static bool like(struct asking *a, struct str s, struct str pattern)
 	size_t i = 0, p = 0, star = SIZE_MAX, resume = 0, looked = 0;
 
 	while (i < s.n) {
-		if ((++looked & 15) == 0 && !pay(a->f, 1))
+		if (++looked % MATCHED == 0 && !pay(a->f, 1))
 			return false;
 		if (p < pattern.n && pattern.p[p] == '*') {
 			star = p++;
@@ -288,8 +149,11 @@ static bool like(struct asking *a, struct str s, struct str pattern)
 
 static bool contains(struct asking *a, struct str s, struct str part)
 {
-	/* the library is fast, but not always linear */
-	if (part.n > s.n || !pay(a->f, s.n / 16 + (uint64_t)s.n * part.n / 64))
+	/* The library compares all of a part of up to 256 bytes at each place in the worst case; of
+	 * a longer one it looks at each byte a few times. */
+	uint64_t places = part.n > 256 ? s.n / 4 : (uint64_t)s.n * part.n / COMPARED;
+
+	if (part.n > s.n || !pay(a->f, s.n / MATCHED + places))
 		return false;
 	return part.n == 0 || memmem(s.p, s.n, part.p, part.n);
 }
@@ -298,7 +162,7 @@ static bool about_texts(struct asking *a, enum expr_code code, struct value x, s
 {
 	struct str s = x.v.s, part = y.v.s;
 
-	if (x.kind != TEXT || y.kind != TEXT)
+	if (x.kind != TEXT || y.kind != TEXT || !pay(a->f, part.n / COMPARED))
 		return false;
 	switch (code) {
 	case OP_LIKE:
@@ -376,7 +240,18 @@ static struct value whole_arithmetic(enum expr_code code, int64_t x, int64_t y)
 	                        : real((double)x * (double)y);
 }
 
-static struct value arithmetic(enum expr_code code, struct value x, struct value y)
+/* Bit by bit in the library: it costs how far they are apart. */
+static struct value remainder_of(struct asking *a, double x, double y)
+{
+	int high = 0, low = 0;
+
+	(void)frexp(x, &high);
+	(void)frexp(y, &low);
+	return high > low && !pay(a->f, (uint64_t)(high - low) / 8) ? none : real(fmod(x, y));
+}
+
+static struct value arithmetic(struct asking *a, enum expr_code code, struct value x,
+                               struct value y)
 {
 	if (!is_number(x) || !is_number(y))
 		return none;
@@ -392,7 +267,7 @@ static struct value arithmetic(enum expr_code code, struct value x, struct value
 	case OP_DIV:
 		return real(as_real(x) / as_real(y));
 	case OP_MOD:
-		return real(fmod(as_real(x), as_real(y)));
+		return remainder_of(a, as_real(x), as_real(y));
 	default:
 		return none;
 	}
@@ -419,7 +294,7 @@ static struct value begin(struct asking *a, const struct expr_op *op)
 	case OP_FALSE:
 		return boolean(op->code == OP_TRUE);
 	case OP_PAYLOAD:
-		return payload(f);
+		return expr_payload(f);
 	case OP_TOPIC:
 		return text(f->topic);
 	case OP_CID:
@@ -437,17 +312,17 @@ static struct value one(struct asking *a, const struct expr_op *op, struct value
 {
 	switch (op->code) {
 	case OP_NAMES:
-		return names(a, v, op_text(a, op));
+		return expr_names(a->f, v, op_text(a, op));
 	case OP_KEY:
-		return member(a, v, op_text(a, op));
+		return expr_member(a->f, v, op_text(a, op));
 	case OP_INDEX:
-		return element(v, op->v.i);
+		return expr_element(v, op->v.i);
 	case OP_TRUTH:
 		return boolean(truth(v));
 	case OP_NOT:
 		return boolean(!truth(v));
 	case OP_MINUS:
-		return arithmetic(OP_SUB, integer(0), v);
+		return arithmetic(a, OP_SUB, integer(0), v);
 	case OP_EXISTS:
 		return boolean(v.kind != NONE);
 	case OP_IS_NULL:
@@ -485,7 +360,7 @@ static struct value two(struct asking *a, enum expr_code code, struct value x, s
 	case OP_ENDS:
 		return boolean(about_texts(a, code, x, y));
 	default:
-		return arithmetic(code, x, y);
+		return arithmetic(a, code, x, y);
 	}
 }
 
@@ -536,11 +411,4 @@ bool expr_true(const struct expr *e, struct expr_facts *f)
 	}
 	MUST(a.n == 1);
 	return !f->exhausted && truth(a.stack[0]);
-}
-
-void expr_facts_end(struct expr_facts *f)
-{
-	json_decref(f->json);
-	f->json = NULL;
-	f->parsed = false;
 }

@@ -81,3 +81,30 @@ def test_I03_a_change_of_rights_with_many_messages_pending(stack, customer, othe
     assert beside.heard == 20
     beside.c.close()
     c.close()
+
+
+@pytest.mark.one_door("the core")
+def test_I04_messages_that_are_dear_to_ask_about(stack, customer, other):
+    """500 conditions that try 400 beginnings of a name each: 20,000 hashes of half a kilobyte a message, which were 40 ms for 400 steps."""
+    assert customer.rest("PUT", "/platform/customer", {"flespi_extensions": True})[0] == 200
+    beside = Beside(stack, other)
+    path, sessions = ".".join("a" * 400), []
+    payload = b"{%s}" % b",".join(b'"%c":1' % c for c in b"bcdefghijk")
+    for k in range(5):
+        c = open_client(stack.port, customer.master, "c%d" % k)
+        for at in range(0, 100, 10):
+            assert max(c.subscribe(*["$filter/payload=%s==%d/t" % (path, k * 1000 + at + i) for i in range(10)])) < 3
+        sessions.append(c)
+    with open_client(stack.port, customer.master, "all") as all_of_it, open_client(stack.port, customer.master, "p") as p:
+        all_of_it.subscribe("t")
+        beside.hears_itself(2)
+        p.send(publish("t", payload) * 400)
+        for _ in range(20):
+            beside.hears_itself(2)
+        for _ in range(400):    # the control: they were published, and asked about
+            assert all_of_it.expect(PUBLISH, 20).payload == payload
+    assert beside.heard == 21
+    for c in sessions:
+        assert [m for m in c.sync(20) if m.kind == PUBLISH] == []
+        c.close()
+    beside.c.close()

@@ -212,7 +212,7 @@ static void a_condition_that_cannot_be_read_is_refused(void)
 static void a_message_costs_what_it_may_cost_and_then_all_is_no(void)
 {
 	begin();
-	config.condition_steps = 50;
+	config.condition_steps = 54 + 50; /* to read the payload, and five steps each */
 	for (unsigned i = 0; i < 30; i++) {
 		char filter[64];
 
@@ -220,7 +220,7 @@ static void a_message_costs_what_it_may_cost_and_then_all_is_no(void)
 		SUBBED(&a, filter, EXTENDED, .id = i + 1, .inner = { "s/#" });
 	}
 	PUB(&p, "s/1", "{\"t\":99}", 0, 0);
-	IS(home->counters.delivered, 10); /* five steps each */
+	IS(home->counters.delivered, 10);
 	IS(home->counters.conditions_exhausted, 1);
 	PUB(&p, "s/1", "{\"t\":99}", 0, 0); /* the next one has its own */
 	IS(home->counters.delivered, 20);
@@ -232,6 +232,7 @@ static void ten_thousand_conditions_read_a_payload_once_and_end_with_the_budget(
 {
 	begin();
 	config.subscriptions = 10000;
+	config.condition_steps = 60000;
 	a.port.session->subscriptions_max = 10000;
 	for (unsigned i = 0; i < 10000; i++) {
 		char filter[64];
@@ -242,7 +243,7 @@ static void ten_thousand_conditions_read_a_payload_once_and_end_with_the_budget(
 	PUB(&p, "s/1", "{\"t\":77}", 0, 0);
 	SAID(&a, "s/1={\"t\":77} q0");
 	IS(home->counters.filtered, 9999);
-	IS(home->counters.conditions_exhausted, 0); /* 5 steps each of 200000 */
+	IS(home->counters.conditions_exhausted, 0); /* 5 steps each */
 	config.condition_steps = 1000;
 	PUB(&p, "s/1", "{\"t\":-1}", 0, 0);
 	IS(home->counters.conditions_exhausted, 1);

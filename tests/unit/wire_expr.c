@@ -373,6 +373,68 @@ static void the_budget_ends_what_costs_too_much(void)
 	expr_facts_end(&f);
 }
 
+/* What one expression takes of the budget. */
+static uint32_t cost(const char *text, const char *payload)
+{
+	struct expr_facts f = facts_of(payload);
+	uint32_t before = f.steps;
+	struct expr *e;
+
+	IS(expr_new(&e, str_c(text), EXPR_PAYLOAD), 0);
+	(void)expr_true(e, &f);
+	NO(f.exhausted);
+	expr_free(&e);
+	expr_facts_end(&f);
+	return before - f.steps;
+}
+
+/* A step is about 20 ns; issue 9, I4: hashing a name of 1 KB was one step. */
+static void what_costs_by_its_length_is_paid_for_by_its_length(void)
+{
+	static char names[801], many[16001];
+	char text[64];
+	uint32_t least = cost("a == 1", "{\"b\":1}");
+
+	for (size_t i = 0; i + 1 < sizeof(names) - 1; i += 2)
+		memcpy(names + i, "a.", 2);
+	names[sizeof(names) - 2] = 'a';
+	/* 400 beginnings of a name, each hashed, or one look at each of a few keys */
+	YES(cost(names,
+	         "{\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"j\":1}") >
+	    400 * 400 / 32);
+	YES(cost(names, "{\"b\":1}") < least + 50);
+	memset(many, ' ', sizeof(many) - 1);
+	many[0] = '[';
+	many[sizeof(many) - 2] = ']';
+	IS(cost("[0]", many), cost("[0]", "[]") + (16000 - 2) / 2);
+	for (size_t i = 1; i < sizeof(many) - 2; i += 2)
+		memcpy(many + i, "1,", 2);
+	many[sizeof(many) - 3] = '1';
+	YES(cost("[0]", many) >
+	    16000 / 2 * 10); /* a value of two bytes is no cheaper than another */
+	many[0] = many[sizeof(many) - 2] = '"';
+	(void)snprintf(text, sizeof(text), "1e300 %% 1e-300 == 1");
+	YES(cost(text, "{}") > cost("1e300 % 1e299 == 1", "{}") + 200);
+}
+
+static void the_longest_key_of_a_small_object_is_found_as_in_a_large_one(void)
+{
+	static const char *const small =
+	    "{\"a\":{\"b.c\":1},\"a.b\":{\"c\":2},\"a.bc\":3,\"x.y\":{}}";
+	static const char *const large =
+	    "{\"a\":{\"b.c\":1},\"a.b\":{\"c\":2},\"a.bc\":3,\"x.y\":{},\"1\":1,\"2\":1,\"3\":1,"
+	    "\"4\":1,\"5\":1,\"6\":1,\"7\":1}";
+	static const char *const asked[] = { "a.b.c == 2",    "a.bc == 3",      "a.b.d == 1",
+		                             "exists(a.b)",   "exists(x.y.z)",  "exists(x)",
+		                             "exists(a.b.c)", "exists(a.b.c.d)" };
+	static const int answers[] = { 1, 1, 0, 1, 0, 0, 1, 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+		IS(ASK(asked[i], small), answers[i]);
+		IS(ASK(asked[i], large), answers[i]);
+	}
+}
+
 static void a_payload_is_read_once_and_only_if_asked(void)
 {
 	struct expr_facts f = facts_of(DOC);
@@ -436,5 +498,7 @@ RUN(names_lead_into_the_payload, what_is_not_there_and_what_does_not_fit_is_no, 
     texts_are_compared_and_searched, kinds_can_be_asked, a_message_has_parts,
     what_is_no_expression_is_told, size_and_depth_are_bounded,
     every_prefix_is_read_without_passing_its_end, the_budget_ends_what_costs_too_much,
+    what_costs_by_its_length_is_paid_for_by_its_length,
+    the_longest_key_of_a_small_object_is_found_as_in_a_large_one,
     a_payload_is_read_once_and_only_if_asked, hostile_payloads_are_no_json,
     running_out_of_memory_makes_no_expression)

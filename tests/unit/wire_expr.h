@@ -14,7 +14,7 @@ static struct expr_facts facts_of(const char *payload)
 		                    .cid = 7,
 		                    .timestamp_ms = 1700000000250,
 		                    .payload_most = 16384,
-		                    .steps = 100000 };
+		                    .steps = 1000000 };
 }
 
 /* 1, 0, or the error of compiling it */
