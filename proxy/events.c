@@ -15,7 +15,7 @@
 #include "proxy/worker.h"
 
 enum {
-	PER_SECOND = 50,     /* per token and worker */
+	PER_SECOND = 50,     /* per token and worker; per customer when refused */
 	PER_CONN = 60,       /* subscriptions a minute, per connection */
 	ORIGIN_SESSION = 14, /* flespi's number for MQTT sessions */
 };
@@ -79,7 +79,7 @@ void event_topic(struct buf *out, uint64_t customer, struct str client_id, enum 
 
 struct whose {
 	uint64_t customer, token; /* customer 0: nobody's, nothing is told */
-	struct event_rate *rate;
+	struct event_rate *rate;  /* NULL: no room for one in this second */
 };
 
 static struct whose whose(struct conn *c)
@@ -90,9 +90,23 @@ static struct whose whose(struct conn *c)
 }
 
 struct event_past *event_past(struct event_past places[EVENT_PLACES], uint64_t customer,
-                              uint64_t token)
+                              uint64_t token, int64_t second)
 {
-	return &places[hash_mix(customer, token) % EVENT_PLACES];
+	uint64_t hash = hash_mix(customer, token);
+	struct event_past *oldest = NULL;
+
+	for (size_t i = 0; i < EVENT_WAYS; i++) {
+		struct event_past *p = &places[(hash + i) % EVENT_PLACES];
+
+		if (p->customer == customer && p->token == token)
+			return p;
+		if (!oldest || p->rate.second < oldest->rate.second)
+			oldest = p;
+	}
+	if (oldest->rate.second >= second)
+		return NULL;
+	*oldest = (struct event_past){ .customer = customer, .token = token };
+	return oldest;
 }
 
 static bool room_for(struct event_rate *r, int64_t second)
@@ -134,7 +148,8 @@ static struct uplink *way(struct conn *c,
 	if (!w->config->events || !who->customer)
 		return NULL;
 	link = worker_link_of(w, who->customer);
-	if (link && !uplink_full(link) && room_for(who->rate, loop_now(w->loop) / 1000))
+	if (link && who->rate && !uplink_full(link) &&
+	    room_for(who->rate, loop_now(w->loop) / 1000))
 		return link;
 	w->n.events_dropped++;
 	return NULL;
@@ -243,7 +258,9 @@ void event_refused(struct conn *c, enum event event, unsigned reason, const char
 
 void event_blocked(struct conn *c, uint64_t customer, uint64_t token, unsigned reason)
 {
-	struct whose who = { customer, token, &c->worker->blocked };
+	struct worker *w = c->worker;
+	struct event_past *past = event_past(w->past, customer, 0, loop_now(w->loop) / 1000);
+	struct whose who = { customer, token, past ? &past->rate : NULL };
 
 	refused(c, &who, EVENT_BLOCKED, reason, "token or account is not active");
 }

@@ -1,7 +1,7 @@
 /* events.h - the records of a customer's log that the proxy writes:
  * flespi/log/mqtt/sessions/<client id>/<word>, with the fields and codes of flespi's records.
- * Bounded per token and second, and per connection and minute; what is left out is counted in the
- * next record. */
+ * Bounded per token and second, or per customer where the token was refused, and per connection and
+ * minute; what is left out is counted in the next record of the same. */
 #pragma once
 #include "base/bytes.h"
 
@@ -12,16 +12,20 @@ struct event_rate { /* one second's records of one cause */
 	uint32_t count, dropped;
 };
 
-/* The last second of tokens that had their last connection of a worker a moment ago: a client that
- * comes and goes all the time does not begin a new second each time. Another token may have taken
- * the place. */
-enum { EVENT_PLACES = 512 };
+/* The rates of what has no badge to keep them: tokens whose last connection of a worker ended a
+ * moment ago (a client that comes and goes all the time does not begin a new second each time), and
+ * customers whose tokens are refused (token 0). A rate belongs to one of them: nobody spends, or is
+ * told, what another one has suppressed. */
+enum { EVENT_PLACES = 512, EVENT_WAYS = 8 };
 struct event_past {
 	uint64_t customer, token;
 	struct event_rate rate;
 };
+/* Its place, where its rate is found again; a new one takes that of the longest silence, never one
+ * of this second. NULL: all that it could have are in use in this second. second 0: it is only
+ * looked for. */
 struct event_past *event_past(struct event_past places[EVENT_PLACES], uint64_t customer,
-                              uint64_t token);
+                              uint64_t token, int64_t second);
 
 enum event {
 	EVENT_CONNECTED = 500,

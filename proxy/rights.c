@@ -176,15 +176,17 @@ static struct badge *make(struct worker *w, struct token *token, const struct ve
 /* The records of this second are remembered over a badge's end. */
 static void events_keep(struct worker *w, const struct badge *b)
 {
-	*event_past(w->past, b->customer, b->id) =
-	    (struct event_past){ b->customer, b->id, b->events };
+	struct event_past *p = event_past(w->past, b->customer, b->id, loop_now(w->loop) / 1000);
+
+	if (p)
+		p->rate = b->events;
 }
 
 static void events_recall(struct worker *w, struct badge *b)
 {
-	const struct event_past *p = event_past(w->past, b->customer, b->id);
+	const struct event_past *p = event_past(w->past, b->customer, b->id, 0);
 
-	if (p->customer == b->customer && p->token == b->id)
+	if (p)
 		b->events = p->rate;
 }
 

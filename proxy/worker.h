@@ -111,8 +111,7 @@ struct worker {
 	struct buf sink;
 	uint64_t deliver_serial;
 	struct memo rights;                   /* gate.c: what ACLs said, by name */
-	struct event_rate blocked;            /* events.c: of tokens that have no badge */
-	struct event_past past[EVENT_PLACES]; /* rights.c */
+	struct event_past past[EVENT_PLACES]; /* events.c, rights.c: rates without a badge */
 	struct worker_counters n;
 	uint64_t over[LIMIT_COUNT]; /* quotas.c: how often each was exceeded */
 };

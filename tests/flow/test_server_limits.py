@@ -216,6 +216,11 @@ def test_bytes_that_come_while_an_answer_is_awaited_do_not_prolong_it(silent):
 
 # ---- Records of the log ----
 
+def refused(port, token, client_id):
+    with Raw(port, 5) as c:
+        assert c.connect(client_id, token).code == 0x87
+
+
 def records(w, seconds=1.0):
     """What comes until it is quiet for so long."""
     out = []
@@ -264,6 +269,29 @@ def test_a_token_has_50_records_a_second_and_the_next_says_how_many_were_left_ou
         if seconds < 1:
             assert left_out > 0
         assert len(got) <= 50 * (seconds + 2) + 2
+
+
+def test_refused_tokens_of_one_customer_cost_another_no_record_and_tell_it_nothing(few):
+    loud, quiet = few.new_customer(), few.new_customer()
+    flood = [loud.token(enabled=False) for _ in range(81)]
+    mine = [quiet.token(enabled=False) for _ in range(34)]
+    with open_client(few.port, quiet.master, "log", 5) as w, open_client(few.port, loud.master, "log", 5) as v:
+        w.subscribe("flespi/log/mqtt/sessions/+/blocked")
+        v.subscribe("flespi/log/mqtt/sessions/+/blocked")
+        begin = time.monotonic()
+        for i in range(80):
+            refused(few.port, flood[i], "loud%d" % i)
+            if i % 2 and i // 2 < 30:
+                refused(few.port, mine[i // 2], "quiet%d" % i)
+        seconds = time.monotonic() - begin
+        time.sleep(1.1)
+        for i in range(30, 34):
+            refused(few.port, mine[i], "late%d" % i)
+        refused(few.port, flood[80], "loud")
+        got, theirs = records(w), records(v)
+        assert len(got) == 34 and not any("suppressed" in r for r in got)
+        assert len(theirs) + sum(r.get("suppressed", 0) for r in theirs) == 81
+        assert seconds > 1 or any("suppressed" in r for r in theirs)
 
 
 @V

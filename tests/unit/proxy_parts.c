@@ -318,6 +318,37 @@ static void every_event_has_its_word(void)
 	IS_STR(str_c(event_word(EVENT_UNSUBSCRIBED)), "unsubscribed");
 }
 
+static void a_rate_of_records_is_one_customers_alone(void)
+{
+	static struct event_past places[EVENT_PLACES];
+	struct event_past *a, *b;
+	size_t given = 0;
+
+	memset(places, 0, sizeof(places));
+	a = event_past(places, 7, 0, 5);
+	b = event_past(places, 8, 0, 5);
+	YES(a && b && a != b);
+	a->rate = (struct event_rate){ .second = 5, .count = 50, .dropped = 350 };
+	YES(event_past(places, 7, 0, 5) == a && a->rate.dropped == 350);
+	IS(b->rate.count, 0);
+	IS(b->rate.dropped, 0);
+	NO(event_past(places, 9, 0, 0)); /* only looked for */
+	/* However many customers there are in a second, none takes the place of another one. */
+	for (uint64_t customer = 100; customer < 5000; customer++) {
+		struct event_past *p = event_past(places, customer, 0, 5);
+
+		if (!p)
+			continue;
+		given++;
+		IS(p->rate.count, 0);
+		p->rate.second = 5;
+	}
+	YES(given > EVENT_PLACES / 2 && given <= EVENT_PLACES - 1);
+	IS(event_past(places, 7, 0, 5)->rate.dropped, 350);
+	/* In the next second there is room again. */
+	YES(event_past(places, 6000, 0, 6));
+}
+
 RUN(frames_come_out_whole_wherever_the_stream_is_cut, single_bytes_are_enough,
     what_follows_a_hold_waits, nonsense_ends_it_after_what_came_before,
     memory_grows_with_bytes_and_not_with_what_is_announced, missing_memory_is_told,
@@ -327,4 +358,4 @@ RUN(frames_come_out_whole_wherever_the_stream_is_cut, single_bytes_are_enough,
     beyond_the_limit_nothing_is_taken, answers_nobody_waits_for_change_nothing,
     an_alias_means_what_it_was_last_set_to, tables_survive_missing_memory,
     a_client_id_becomes_exactly_one_level, events_stand_in_the_customers_own_tree,
-    every_event_has_its_word)
+    every_event_has_its_word, a_rate_of_records_is_one_customers_alone)
