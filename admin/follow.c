@@ -7,16 +7,37 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "wire/space.h"
 
-enum { WAITING_MAX = 20000, WAITING_BYTES = 32 << 20, RECORD_MAX = 1 << 20, KEEP_ALIVE_MS = 15000 };
+enum {
+	WAITING_MAX = 20000,
+	WAITING_BYTES = 32 << 20,
+	SHARE = 4, /* the part of both that one customer may have */
+	RECORD_MAX = 1 << 20,
+	KEEP_ALIVE_MS = 15000,
+	PLACES = 1024, /* customers with records on their way */
+	WAYS = 16,
+	DRAIN_RECORDS = 64, /* at a time; other connections are served in between */
+};
+
+/* What of one customer is on its way. The bus thread gives the place away, when nothing of the one
+ * that had it waits or is to be told; the service thread only counts down. */
+struct place {
+	uint64_t cid; /* bus thread */
+	atomic_uint_fast64_t
+	    lost_cid; /* whose `lost` is; written before that becomes more than 0 */
+	atomic_size_t waiting, bytes;
+	atomic_uint_fast64_t lost;
+};
 
 /* A record on its way from the bus thread; topic and payload follow the struct. */
 struct waiting {
 	struct waiting *next;
+	struct place *place;
 	size_t topic_size, payload_size;
 	char bytes[];
 };
@@ -37,41 +58,102 @@ struct follow {
 	 * once. No lock, and nothing that could be reused while somebody looks at it. */
 	_Atomic(struct waiting *) head;
 	atomic_size_t waiting, waiting_bytes;
-	atomic_uint_fast64_t lost;
+	atomic_uint_fast64_t lost; /* of all customers, for our own log */
+	struct place places[PLACES];
 	/* service thread */
+	struct waiting *pending; /* taken, not yet handed on */
 	struct list followers;
 	size_t count;
 	uint64_t lost_told;
 };
 
 /* ---- From the bus ---- */
-void follow_record(struct follow *f, struct str topic, struct str payload)
+/* NULL: all that it could have are in use. */
+static struct place *place_of(struct follow *f, uint64_t cid)
 {
-	size_t n = topic.n + payload.n;
-	struct waiting *w = NULL;
+	uint64_t hash = hash_mix(cid, 0);
+	struct place *empty = NULL;
 
-	if (payload.n <= RECORD_MAX && atomic_load(&f->waiting) < WAITING_MAX &&
-	    atomic_load(&f->waiting_bytes) + n <= WAITING_BYTES)
-		w = mem_alloc(sizeof(*w) + n);
-	if (!w) {
-		atomic_fetch_add(&f->lost, 1);
-		return;
+	for (size_t i = 0; i < WAYS; i++) {
+		struct place *p = &f->places[(hash + i) % PLACES];
+
+		if (p->cid == cid)
+			return p;
+		if (!empty && !atomic_load(&p->waiting) && !atomic_load(&p->lost))
+			empty = p;
 	}
-	w->topic_size = topic.n;
-	w->payload_size = payload.n;
-	memcpy(w->bytes, topic.p, topic.n);
-	if (payload.n)
-		memcpy(w->bytes + topic.n, payload.p, payload.n);
+	if (empty) {
+		empty->cid = cid;
+		atomic_store(&empty->lost_cid, cid);
+	}
+	return empty;
+}
+
+static bool fits(struct follow *f, struct place *p, size_t n)
+{
+	return atomic_load(&f->waiting) < WAITING_MAX &&
+	       atomic_load(&f->waiting_bytes) + n <= WAITING_BYTES &&
+	       atomic_load(&p->waiting) < WAITING_MAX / SHARE &&
+	       atomic_load(&p->bytes) + n <= WAITING_BYTES / SHARE;
+}
+
+static void count_lost(struct follow *f, struct place *p)
+{
+	atomic_fetch_add(&f->lost, 1);
+	if (p)
+		atomic_fetch_add(&p->lost, 1);
+}
+
+static void hand_over(struct follow *f, struct waiting *w, size_t n)
+{
 	atomic_fetch_add(&f->waiting, 1);
 	atomic_fetch_add(&f->waiting_bytes, n);
+	atomic_fetch_add(&w->place->waiting, 1);
+	atomic_fetch_add(&w->place->bytes, n);
 	w->next = atomic_load(&f->head);
 	while (!atomic_compare_exchange_weak(&f->head, &w->next, w)) {
 	}
 	f->hooks.wake(f->hooks.arg);
 }
 
+void follow_record(struct follow *f, struct str topic, struct str payload)
+{
+	size_t n = topic.n + payload.n;
+	struct waiting *w = NULL;
+	struct place *p;
+	struct str name;
+	uint64_t cid;
+
+	if (!space_of(topic, &cid, &name) || !str_starts(name, STR("flespi/log/")))
+		return;
+	p = place_of(f, cid);
+	if (p && payload.n <= RECORD_MAX && fits(f, p, n))
+		w = mem_alloc(sizeof(*w) + n);
+	if (!w) {
+		count_lost(f, p);
+		return;
+	}
+	w->place = p;
+	w->topic_size = topic.n;
+	w->payload_size = payload.n;
+	memcpy(w->bytes, topic.p, topic.n);
+	if (payload.n)
+		memcpy(w->bytes + topic.n, payload.p, payload.n);
+	hand_over(f, w, n);
+}
+
 /* ---- To the followers ---- */
-/* The record with its topic and customer, as one event; empty when it is not an object. */
+/* Adds what the record has not said itself. */
+static int add_new(json_t *o, const char *key, json_t *value) /* takes value */
+{
+	if (!json_object_get(o, key))
+		return json_object_set_new(o, key, value);
+	json_decref(value);
+	return 0;
+}
+
+/* The record with the topic it was published on and its customer, as one event. What the record
+ * says itself stays: `topic` of a subscription is its filter. */
 static int make_event(struct buf *out, uint64_t cid, struct str name, struct str payload)
 {
 	char why[80];
@@ -80,8 +162,8 @@ static int make_event(struct buf *out, uint64_t cid, struct str name, struct str
 
 	if (err)
 		return err;
-	if (!json_is_object(o) || json_object_set_new(o, "topic", json_stringn(name.p, name.n)) ||
-	    json_object_set_new(o, "cid", json_integer((json_int_t)cid))) {
+	if (!json_is_object(o) || add_new(o, "log_topic", json_stringn(name.p, name.n)) ||
+	    add_new(o, "cid", json_integer((json_int_t)cid))) {
 		json_decref(o);
 		return -E_INVALID;
 	}
@@ -98,24 +180,31 @@ static void speak(struct follower *to, struct str bytes)
 	(void)http_stream_send(&to->stream, bytes);
 }
 
-static void deliver(struct follow *f, struct str topic, struct str payload)
+static bool wants(struct follow *f, const struct follower *to, uint64_t cid, struct str name)
+{
+	return str_starts(name, to->right.under) &&
+	       (to->scope == cid || customers_within(f->rest->db, to->scope, cid) == 0);
+}
+
+static void deliver(struct follow *f, struct waiting *w)
 {
 	struct buf event = { 0 };
 	struct follower *to;
 	struct str name;
 	uint64_t cid;
+	bool made = false;
 
-	if (!space_of(topic, &cid, &name) || !str_starts(name, STR("flespi/log/")))
-		return;
-	if (make_event(&event, cid, name, payload)) {
-		buf_free(&event);
-		atomic_fetch_add(&f->lost, 1);
-		return;
-	}
+	MUST(space_of(str_make(w->bytes, w->topic_size), &cid, &name)); /* follow_record looked */
 	list_each(to, &f->followers, struct follower, node) {
-		if (str_starts(name, to->right.under) &&
-		    customers_within(f->rest->db, to->scope, cid) == 0)
-			speak(to, buf_str(&event));
+		if (!wants(f, to, cid, name))
+			continue;
+		if (!made && make_event(&event, cid, name,
+		                        str_make(w->bytes + w->topic_size, w->payload_size))) {
+			count_lost(f, w->place);
+			break;
+		}
+		made = true;
+		speak(to, buf_str(&event));
 	}
 	buf_free(&event);
 }
@@ -134,20 +223,32 @@ static struct waiting *take_all(struct follow *f)
 	return first;
 }
 
+static void let_go(struct follow *f, struct waiting *w)
+{
+	size_t n = w->topic_size + w->payload_size;
+
+	atomic_fetch_sub(&f->waiting, 1);
+	atomic_fetch_sub(&f->waiting_bytes, n);
+	atomic_fetch_sub(&w->place->bytes, n);
+	atomic_fetch_sub(&w->place->waiting, 1); /* last: from here on the place may be another's */
+	mem_free(w);
+}
+
 void follow_drain(struct follow *f)
 {
-	struct waiting *w = take_all(f);
+	for (unsigned i = 0; i < DRAIN_RECORDS; i++) {
+		struct waiting *w;
 
-	while (w) {
-		struct waiting *next = w->next;
-
-		deliver(f, str_make(w->bytes, w->topic_size),
-		        str_make(w->bytes + w->topic_size, w->payload_size));
-		atomic_fetch_sub(&f->waiting, 1);
-		atomic_fetch_sub(&f->waiting_bytes, w->topic_size + w->payload_size);
-		mem_free(w);
-		w = next;
+		if (!f->pending)
+			f->pending = take_all(f);
+		w = f->pending;
+		if (!w)
+			return;
+		f->pending = w->next;
+		deliver(f, w);
+		let_go(f, w);
 	}
+	f->hooks.wake(f->hooks.arg); /* the rest after others had their turn */
 }
 
 /* ---- Who follows ---- */
@@ -172,20 +273,30 @@ static bool still_may(struct follow *f, const struct follower *w)
 	return good;
 }
 
+/* Each hears of its own customer and those below, and of nobody else's. */
 static void tell_lost(struct follow *f)
 {
-	uint64_t lost = atomic_load(&f->lost);
+	uint64_t all = atomic_load(&f->lost);
 	struct follower *to;
 	char text[64];
 
-	if (lost == f->lost_told)
+	if (all == f->lost_told)
 		return;
-	(void)snprintf(text, sizeof(text), "event: lost\ndata: %" PRIu64 "\n\n",
-	               lost - f->lost_told);
-	LOG_WARN("", "log-records-lost", "count=%" PRIu64, lost - f->lost_told);
-	f->lost_told = lost;
-	list_each(to, &f->followers, struct follower, node)
-		speak(to, str_c(text));
+	LOG_WARN("", "log-records-lost", "count=%" PRIu64, all - f->lost_told);
+	f->lost_told = all;
+	for (size_t i = 0; i < PLACES; i++) {
+		struct place *p = &f->places[i];
+		uint64_t count = atomic_load(&p->lost), cid = atomic_load(&p->lost_cid);
+
+		if (!count)
+			continue;
+		(void)snprintf(text, sizeof(text), "event: lost\ndata: %" PRIu64 "\n\n", count);
+		list_each(to, &f->followers, struct follower, node) {
+			if (to->scope == cid || customers_within(f->rest->db, to->scope, cid) == 0)
+				speak(to, str_c(text));
+		}
+		atomic_fetch_sub(&p->lost, count);
+	}
 }
 
 void follow_tick(struct follow *f)
@@ -264,21 +375,25 @@ int follow_open(struct follow **out, struct rest *r, const struct follow_hooks *
 	return 0;
 }
 
-void follow_close(struct follow **slot)
+static void drop_all(struct waiting *w)
 {
-	struct follow *f = *slot;
-	struct waiting *w;
-
-	*slot = NULL;
-	if (!f)
-		return;
-	MUST(f->count == 0);
-	w = take_all(f);
 	while (w) {
 		struct waiting *next = w->next;
 
 		mem_free(w);
 		w = next;
 	}
+}
+
+void follow_close(struct follow **slot)
+{
+	struct follow *f = *slot;
+
+	*slot = NULL;
+	if (!f)
+		return;
+	MUST(f->count == 0);
+	drop_all(f->pending);
+	drop_all(take_all(f));
 	mem_free(f);
 }

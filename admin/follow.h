@@ -3,10 +3,11 @@
  *
  * A follower sees the records of the customer acted for and of all below it, as server-sent events:
  *     event: log
- *     data: {"topic":"flespi/log/...","cid":7, ...the record...}
+ *     data: {...the record..., "log_topic":"flespi/log/...","cid":7}
  * with a comment line every 15 s. It is cut when it reads too slowly, and ends within a second or
- * two when its token does. Records that find no room between the threads are dropped and counted;
- * followers are told by `event: lost`. */
+ * two when its token does. Records that find no room between the threads are dropped and counted
+ * by customer, and a customer has a share of that room; followers are told by `event: lost` what
+ * was lost of their own. */
 #pragma once
 #include "admin/rest.h"
 
@@ -26,8 +27,8 @@ void follow_record(struct follow *f, struct str topic,
                    struct str payload); /* bus thread; inner topic customer/<cid>/... */
 
 /* Service thread from here on. */
-void follow_drain(struct follow *f);
-void follow_tick(struct follow *f); /* about every second */
+void follow_drain(struct follow *f); /* some of what waits; asks to be woken again for the rest */
+void follow_tick(struct follow *f);  /* about every second */
 
 struct follow_right {
 	const char *uri;  /* acl_may_rest(uri, "logs", "GET"), asked again every second */

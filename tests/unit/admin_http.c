@@ -406,7 +406,7 @@ static void a_follower_sees_its_branch_and_nobody_else(void)
 	       "{\"event_code\":2,\"who\":\"alpha\"}");
 	YES(hear(fd, heard, sizeof(heard), "alpha", 1000));
 	CONTAINS(heard, "event: log\ndata: "
-	                "{\"event_code\":500,\"who\":\"gamma\",\"topic\":\"flespi/log/mqtt/"
+	                "{\"event_code\":500,\"who\":\"gamma\",\"log_topic\":\"flespi/log/mqtt/"
 	                "sessions/x/connected\",\"cid\":3}\n\n");
 	NO(strstr(heard, "omega"));
 	NO(strstr(heard, "no log"));
@@ -427,6 +427,42 @@ static void the_mqtt_log_shows_only_what_is_mqtts(void)
 	record("customer/1/flespi/log/mqtt/sessions/x/connected", "{\"who\":\"mqtt\"}");
 	YES(hear(fd, heard, sizeof(heard), "\"mqtt\"", 1000));
 	NO(strstr(heard, "\"platform\""));
+	(void)close(fd);
+	stop();
+}
+
+static void a_record_keeps_what_it_says_itself(void)
+{
+	int fd;
+
+	start();
+	fd = start_following("GET /mqtt/logs?follow=1");
+	record("customer/1/flespi/log/mqtt/sessions/x/subscribed",
+	       "{\"event_code\":520,\"topic\":\"a/+/b\"}");
+	YES(hear(fd, heard, sizeof(heard), "\"cid\"", 1000));
+	CONTAINS(heard, "{\"event_code\":520,\"topic\":\"a/+/b\",\"log_topic\":"
+	                "\"flespi/log/mqtt/sessions/x/subscribed\",\"cid\":1}");
+	(void)close(fd);
+	stop();
+}
+
+static void what_was_lost_is_told_to_whom_it_was_lost(void)
+{
+	static char large[(1 << 20) + 100]; /* finds no room at any time */
+	int fd;
+
+	start();
+	memset(large, 'x', sizeof(large) - 1);
+	fd = start_following("GET /platform/customer/logs?follow=1");
+	for (int i = 0; i < 5; i++)
+		record("customer/4/flespi/log/mqtt/sessions/x/a", large);
+	(void)usleep(1500000); /* past the second in which losses are told */
+	record("customer/1/flespi/log/mqtt/sessions/x/a", "{\"first\":1}");
+	YES(hear(fd, heard, sizeof(heard), "\"first\"", 3000));
+	NO(strstr(heard, "event: lost"));
+	for (int i = 0; i < 2; i++)
+		record("customer/3/flespi/log/mqtt/sessions/x/a", large);
+	YES(hear(fd, heard, sizeof(heard), "event: lost\ndata: 2\n\n", 3000));
 	(void)close(fd);
 	stop();
 }
@@ -548,6 +584,7 @@ RUN(requests_on_one_connection_are_answered_in_order,
     every_answer_has_the_headers_of_security,
     connections_have_a_most_and_the_place_of_one_that_left_is_free,
     a_follower_sees_its_branch_and_nobody_else, the_mqtt_log_shows_only_what_is_mqtts,
+    a_record_keeps_what_it_says_itself, what_was_lost_is_told_to_whom_it_was_lost,
     a_record_with_line_breaks_stays_one_event, a_stream_ends_when_its_token_is_disabled,
     a_reader_that_does_not_read_is_cut, a_follower_that_speaks_or_closes_its_side_is_ended_at_once,
     followers_have_a_most_per_customer, a_path_in_the_log_never_shows_a_key)
