@@ -51,6 +51,8 @@ static const struct opt table[] = {
 	TEXT("token_out", token_out, NULL,
 	     "file that gets the first customer's master token, mode 0600"),
 	NUMBER("connections_max", connections_max, "512", 4, 65536, "open HTTP connections"),
+	NUMBER("connections_per_address", connections_per_address, "128", 0, 65536,
+	       "open HTTP connections of one address, of IPv6 of a /64; 0: any number"),
 	SIZE("header_max", header_max, "16k", 2 * KB, 64 * KB - 1,
 	     "bytes of request line and headers together"),
 	SIZE("body_max", body_max, "1m", KB, 64 * MB, "bytes of a request's body"),

@@ -13,7 +13,8 @@ struct admin_config {
 	char *first_customer, *token_out;
 	int log_level;
 	int64_t auth_connections_max;
-	int64_t connections_max, header_max, body_max, request_deadline, idle_deadline;
+	int64_t connections_max, connections_per_address, header_max, body_max, request_deadline,
+	    idle_deadline;
 	int64_t followers_max, followers_per_customer, follower_buffer;
 	int64_t api_calls_per_token, api_calls_per_customer; /* per minute; 0: any number */
 	int64_t tokens_per_customer, subaccounts_per_customer;

@@ -1,343 +1,95 @@
-/* http.c - HTTP/1.1 over Debian's libwebsockets 4.1.6, wrapped so that the rest of admin never sees
- * its six callbacks.
- *
- * A connection's pss holds one request at a time: head -> (body) -> answer in `resp` -> written
- * from WRITEABLE in pieces -> next request, or close. What this version of the library gets wrong,
- * and what is done about it (dependencies.md a.4, a.5):
- *  - a chunked body is not decoded, and a body of GET is parsed as the next request (request
- * smuggling): both are refused and the connection is closed after the answer;
- *  - Upgrade: is refused by its presence, before the library touches the freed header
- * (CVE-2025-11677), and so h2c with it. */
+/* http.c - the HTTP server: its listener, its loop, and what other threads may ask of it (http.h).
+ * It is our own, over the loop of the house: the library that was here before (libwebsockets 4.1.6)
+ * could be made to spin by what a peer sent behind a request that was answered. */
 #include "base/base.h"
 #include "admin/http.h"
 
 #include <stdio.h>
 
 #include "admin/http_parts.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/sock.h"
 
-enum { VALUE_MAX = 2048, TICK_US = 1000000 };
+enum { ACCEPT_MOST = 64, PAUSE_MS = 100, TICK = 1000 };
 
-/* ---- Life of a request ---- */
-static void conn_start(struct http *h, struct conn *c, struct lws *wsi)
+/* ---- Accepting ---- */
+static void on_pause_over(struct timer *t)
 {
-	memset(c, 0, sizeof(*c));
-	c->h = h;
-	c->wsi = wsi;
-	c->since = clock_mono_ms();
-	c->live = true;
-	list_init(&c->node);
+	struct http *h = container_of(t, struct http, pause);
+
+	loop_rewatch(h->loop, &h->listener, LOOP_READ);
 }
 
-void conn_end(struct conn *c)
+/* Without descriptors the connection stays in the queue and the socket stays ready. */
+static void pause_accepting(struct http *h)
 {
-	struct http_stream *s;
+	LOG_WARN("", "accept-paused", "why=descriptors");
+	loop_rewatch(h->loop, &h->listener, 0);
+	timer_set(h->loop, &h->pause, PAUSE_MS);
+}
 
-	if (!c || !c->live)
-		return;
-	c->live = false;
-	list_del(&c->node);
-	s = c->resp.stream;
-	c->resp.stream = NULL;
-	mem_wipe(c->head.p, c->head.cap); /* the Authorization header was in it */
-	mem_wipe(c->body.p, c->body.cap);
-	mem_wipe(c->resp.body.p, c->resp.body.cap); /* may hold a new key */
-	buf_free(&c->head);
-	buf_free(&c->body);
-	buf_free(&c->resp.body);
-	if (s) {
-		s->conn = NULL;
-		s->closed(s);
+static void on_connection(struct watch *w, unsigned events)
+{
+	struct http *h = container_of(w, struct http, listener);
+
+	(void)events;
+	for (unsigned i = 0; i < ACCEPT_MOST; i++) {
+		struct sock_addr peer;
+		struct holder *holder;
+		int fd = -1, err = sock_accept(h->fd, &fd, &peer);
+
+		if (err == -E_LIMIT)
+			pause_accepting(h);
+		if (err)
+			return;
+		holder = hold_admit(h, &peer);
+		if (holder)
+			conn_new(h, fd, &peer, holder);
+		else
+			sock_close(&fd);
 	}
 }
 
-/* Refused by this file: the rest of what the connection holds cannot be trusted to begin with a
- * request. */
-static int refuse(struct conn *c, unsigned status, unsigned code, const char *reason)
+/* ---- The loop's own work ---- */
+static void on_tick(struct timer *t)
 {
-	c->resp.status = status;
-	c->resp.close = true;
-	buf_printf(&c->resp.body, "{\"errors\":[{\"code\":%u,\"reason\":\"%s\"}]}", code, reason);
-	return conn_answer(c);
+	struct http *h = container_of(t, struct http, ticker);
+
+	timer_set(h->loop, t, TICK);
+	if (h->handler.tick)
+		h->handler.tick(h->handler.arg);
 }
 
-static int run_handler(struct conn *c)
+static void on_wake(struct inbox_item *item)
 {
-	c->req.body = buf_str(&c->body);
-	c->h->handler.handle(c->h->handler.arg, &c->req, &c->resp);
-	return conn_answer(c);
-}
+	struct http *h = container_of(item, struct http, wake);
 
-/* ---- The head ---- */
-static const struct {
-	enum http_method method;
-	enum lws_token_indexes token;
-} methods[] = {
-	{ HTTP_GET, WSI_TOKEN_GET_URI },         { HTTP_POST, WSI_TOKEN_POST_URI },
-	{ HTTP_OPTIONS, WSI_TOKEN_OPTIONS_URI }, { HTTP_PUT, WSI_TOKEN_PUT_URI },
-	{ HTTP_PATCH, WSI_TOKEN_PATCH_URI },     { HTTP_DELETE, WSI_TOKEN_DELETE_URI },
-	{ HTTP_HEAD, WSI_TOKEN_HEAD_URI },
-};
-
-/* Appends the text of a header to c->head; room was reserved, so earlier slices stay where they
- * are. */
-static struct str keep(struct conn *c, const char *text, int n)
-{
-	struct str s;
-
-	if (n <= 0)
-		return STR("");
-	MUST(c->head.cap - c->head.tail >= (size_t)n);
-	s = str_make(c->head.p + c->head.tail, (size_t)n);
-	buf_bytes(&c->head, text, (size_t)n);
-	return s;
-}
-
-static struct str keep_header(struct conn *c, enum lws_token_indexes token)
-{
-	char text[VALUE_MAX];
-
-	return keep(c, text, lws_hdr_copy(c->wsi, text, sizeof(text), token));
-}
-
-static struct str keep_custom(struct conn *c, const char *name, bool *there)
-{
-	char text[VALUE_MAX];
-	int n = lws_hdr_custom_length(c->wsi, name, (int)strlen(name));
-
-	*there = n >= 0;
-	return keep(
-	    c, text,
-	    n < 0 ? 0 : lws_hdr_custom_copy(c->wsi, text, sizeof(text), name, (int)strlen(name)));
-}
-
-static void take_args(struct conn *c)
-{
-	char text[HTTP_PIECE];
-	int n;
-
-	while (c->req.arg_count < HTTP_ARGS &&
-	       (n = lws_hdr_copy_fragment(c->wsi, text, sizeof(text), WSI_TOKEN_HTTP_URI_ARGS,
-	                                  (int)c->req.arg_count)) > 0)
-		c->req.args[c->req.arg_count++] = keep(c, text, n);
-}
-
-static bool take_head(struct conn *c, const char *path, size_t path_size)
-{
-	char peer[HTTP_PEER];
-	size_t i = 0;
-	bool app;
-
-	if (!buf_reserve(&c->head, (size_t)c->h->config.header_max + path_size + sizeof(peer)))
-		return false;
-	while (i < ARRAY_LEN(methods) && lws_hdr_total_length(c->wsi, methods[i].token) <= 0)
-		i++;
-	if (i == ARRAY_LEN(methods))
-		return false;
-	c->req.method = methods[i].method;
-	c->req.path = keep(c, path, (int)path_size);
-	c->req.has_authorization = lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_AUTHORIZATION) > 0;
-	c->req.authorization = keep_header(c, WSI_TOKEN_HTTP_AUTHORIZATION);
-	c->req.content_type = keep_header(c, WSI_TOKEN_HTTP_CONTENT_TYPE);
-	c->req.origin = keep_header(c, WSI_TOKEN_ORIGIN);
-	c->req.cid = keep_custom(c, "x-flespi-cid:", &c->req.has_cid);
-	c->req.app = keep_custom(c, "x-flespi-app:", &app);
-	c->req.preflight = lws_hdr_custom_length(c->wsi, "access-control-request-method:", 30) > 0;
-	take_args(c);
-	peer[0] = '\0';
-	lws_get_peer_simple(c->wsi, peer, sizeof(peer));
-	c->req.peer = keep(c, peer, (int)strlen(peer));
-	return true;
-}
-
-/* -1: none. -2: not a number we take; a doubled header arrives as "5,5" and is none either. */
-static int64_t declared_length(struct lws *wsi)
-{
-	char text[32];
-	uint64_t n;
-	int size = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
-
-	if (size <= 0)
-		return -1;
-	size = lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_CONTENT_LENGTH);
-	if (size <= 0 || !str_to_u64(str_make(text, (size_t)size), &n) || n > INT64_MAX)
-		return -2;
-	return (int64_t)n;
-}
-
-/* The library's timer is only ever moved: cancelling it makes this version fire it at once. */
-void conn_set_deadline(struct conn *c)
-{
-	c->deadline = clock_mono_ms() + c->h->config.request_deadline_ms;
-	lws_set_timer_usecs(c->wsi, (c->h->config.request_deadline_ms + 10) * 1000);
-}
-
-static bool is_overdue(const struct conn *c)
-{
-	return c && c->live && c->deadline && clock_mono_ms() >= c->deadline;
-}
-
-static int on_head(struct conn *c, const char *path, size_t path_size)
-{
-	bool carries;
-	int64_t length;
-
-	if (!take_head(c, path, path_size))
-		return -1;
-	conn_set_deadline(c);
-	carries =
-	    c->req.method == HTTP_POST || c->req.method == HTTP_PUT || c->req.method == HTTP_PATCH;
-	length = declared_length(c->wsi);
-	if (lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
-		return refuse(c, 411, 13,
-		              "Transfer-Encoding is not supported: send Content-Length");
-	if (length == -2)
-		return refuse(c, 400, 2, "Content-Length is not a number");
-	if (!carries && length > 0)
-		return refuse(c, 400, 2, "this method takes no body");
-	if (carries && length < 0)
-		return refuse(c, 411, 13, "Content-Length is missing");
-	if (length > c->h->config.body_max)
-		return refuse(c, 413, 7, "the body is larger than body_max");
-	if (length <= 0)
-		return run_handler(c);
-	if (!c->h->handler.admits(c->h->handler.arg, &c->req, &c->resp)) {
-		c->resp.close = true;
-		return conn_answer(c);
-	}
-	c->body_size = (size_t)length;
-	return 0;
-}
-
-/* Refused by its head, and the body comes all the same. The connection ends here, with its answer:
- * this version of the library, told to go on, gives the same bytes again for ever. */
-static int end_refused(struct conn *c)
-{
-	(void)conn_writable(c);
-	return -1;
-}
-
-static int on_body(struct conn *c, const void *p, size_t n)
-{
-	if (!c->live || c->answered)
-		return end_refused(c);
-	if (n > c->body_size - buf_len(&c->body))
-		return -1;
-	buf_bytes(&c->body, p, n);
-	return buf_ok(&c->body) ? 0 : -1;
-}
-
-static int on_body_end(struct conn *c)
-{
-	if (!c->live || c->answered)
-		return end_refused(c);
-	if (buf_len(&c->body) != c->body_size)
-		return -1;
-	return run_handler(c);
-}
-
-/* ---- The library's callback ---- */
-static void on_woken(struct http *h)
-{
-	if (atomic_exchange(&h->woken, false) && h->handler.woken)
+	atomic_store(&h->woken, false);
+	if (h->handler.woken)
 		h->handler.woken(h->handler.arg);
 }
 
-static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                    size_t len)
+static void on_reaper(struct hook *hook)
 {
-	struct http *h = lws_context_user(lws_get_context(wsi));
-	struct conn *c = user;
+	struct http *h = container_of(hook, struct http, reaper);
+	struct conn *c;
 
-	switch (reason) {
-	case LWS_CALLBACK_RAW_RX_FILE: /* the listening socket */
-		http_accept(h);
-		return 0;
-	case LWS_CALLBACK_WSI_CREATE:
-		h->sockets++;
-		return 0;
-	case LWS_CALLBACK_WSI_DESTROY:
-		h->sockets--;
-		return 0;
-	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: /* `in` must not be looked at */
-		return -1;
-	case LWS_CALLBACK_HTTP:
-		conn_end(c);
-		conn_start(h, c, wsi);
-		return on_head(c, in, len);
-	case LWS_CALLBACK_HTTP_BODY:
-		return on_body(c, in, len);
-	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-		return on_body_end(c);
-	case LWS_CALLBACK_HTTP_WRITEABLE:
-		return conn_writable(c);
-	case LWS_CALLBACK_TIMER:
-		return is_overdue(c) ? -1 : 0; /* the request or its answer took too long */
-	case LWS_CALLBACK_CLOSED_HTTP:
-	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
-		conn_end(c);
-		return 0;
-	case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
-		on_woken(h);
-		return 0;
-	case LWS_CALLBACK_ESTABLISHED: /* a WebSocket: there are none here */
-		return -1;
-	default:
-		return 0;
-	}
+	while ((c = list_first(&h->doomed, struct conn, node)))
+		conn_free(c);
 }
 
-/* ---- The server ---- */
-static void on_tick(lws_sorted_usec_list_t *sul)
+/* ---- Life ---- */
+static int open_loop(struct http *h)
 {
-	struct http *h = container_of(sul, struct http, ticker);
+	int err = loop_open(&h->loop);
 
-	if (h->handler.tick)
-		h->handler.tick(h->handler.arg);
-	lws_sul_schedule(h->context, 0, &h->ticker, on_tick, TICK_US);
-}
-
-static void on_library_log(int level, const char *line)
-{
-	struct str s = str_c(line);
-
-	(void)level;
-	while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == '\r'))
-		s.n--;
-	LOG_ERROR("", "http-library", "text=%s", log_esc(s));
-}
-
-static int make_context(struct http *h)
-{
-	struct lws_context_creation_info info;
-
-	memset(&info, 0, sizeof(info));
-	h->protocols[0] = (struct lws_protocols){ .name = "http",
-		                                  .callback = callback,
-		                                  .per_session_data_size = sizeof(struct conn) };
-	h->protocols[1] = (struct lws_protocols){ .name = HTTP_LISTENER, .callback = callback };
-	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
-	info.protocols = h->protocols;
-	info.gid = (gid_t)-1;
-	info.uid = (uid_t)-1;
-	info.user = h;
-	info.alpn = "http/1.1";
-	info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
-	info.max_http_header_data = (unsigned short)h->config.header_max;
-	info.max_http_header_pool = (unsigned short)h->config.connections_max;
-	info.fd_limit_per_thread = (unsigned)h->config.connections_max + 16;
-	info.timeout_secs = (unsigned)(h->config.idle_deadline_ms + 999) / 1000;
-	info.keepalive_timeout = (int)((h->config.idle_deadline_ms + 999) / 1000);
-	info.server_string = "mbus";
-	lws_set_log_level(LLL_ERR, on_library_log);
-	h->context = lws_create_context(&info);
-	if (!h->context)
-		return -E_NOMEM;
-	h->vhost = lws_create_vhost(h->context, &info);
-	return h->vhost ? http_listen_watch(h) : -E_NOMEM;
+	if (!err)
+		err = inbox_open(&h->inbox, h->loop);
+	if (!err)
+		err = loop_watch(h->loop, &h->listener, h->fd, LOOP_READ, on_connection);
+	if (!err)
+		timer_set(h->loop, &h->ticker, TICK);
+	return err;
 }
 
 int http_open(struct http **out, const struct http_config *config,
@@ -349,19 +101,24 @@ int http_open(struct http **out, const struct http_config *config,
 
 	if (!h)
 		goto fail;
-	h->listener = -1;
 	h->config = *config;
 	h->handler = *handler;
-	list_init(&h->sending);
-	err = http_listen(h, &cause);
+	h->fd = -1;
+	h->wake.run = on_wake;
+	list_init(&h->conns);
+	list_init(&h->doomed);
+	hook_init(&h->reaper, on_reaper);
+	timer_init(&h->ticker, on_tick);
+	timer_init(&h->pause, on_pause_over);
+	err = hold_open(h);
+	if (!err)
+		err = sock_listen_tcp(&h->fd, config->host, config->port, false, &cause);
 	if (err)
 		goto fail;
-	err = make_context(h);
-	cause = "the HTTP library does not start";
+	cause = "no descriptors, or out of memory";
+	err = open_loop(h);
 	if (err)
 		goto fail;
-	h->sockets_idle = h->sockets;
-	lws_sul_schedule(h->context, 0, &h->ticker, on_tick, TICK_US);
 	*out = h;
 	return 0;
 fail:
@@ -371,37 +128,44 @@ fail:
 	return err;
 }
 
+uint16_t http_port(const struct http *h)
+{
+	return sock_port(h->fd);
+}
+
 void http_run(struct http *h)
 {
-	while (!atomic_load(&h->stopping)) {
-		if (lws_service(h->context, 0) < 0)
-			break;
-		conn_look_at_sending(h);
-	}
+	loop_run(h->loop);
 }
 
 void http_stop(struct http *h)
 {
 	atomic_store(&h->stopping, true);
-	lws_cancel_service(h->context);
+	loop_stop(h->loop);
 }
 
 void http_wake(struct http *h)
 {
 	if (!atomic_exchange(&h->woken, true))
-		lws_cancel_service(h->context);
+		inbox_push(h->inbox, &h->wake);
 }
 
 void http_close(struct http **slot)
 {
 	struct http *h = *slot;
+	struct conn *c;
 
 	*slot = NULL;
 	if (!h)
 		return;
-	if (!h->listener_wsi)
-		sock_close(&h->listener);
-	if (h->context)
-		lws_context_destroy(h->context);
+	while ((c = list_first(&h->conns, struct conn, node)))
+		conn_free(c);
+	while ((c = list_first(&h->doomed, struct conn, node)))
+		conn_free(c);
+	h->handler.woken = NULL;
+	inbox_close(&h->inbox);
+	sock_close(&h->fd);
+	loop_close(&h->loop);
+	hold_close(h);
 	mem_free(h);
 }

@@ -1,10 +1,15 @@
-/* http.h - a small HTTP/1.1 server over libwebsockets: whole bounded requests in, whole answers or
+/* http.h - a small HTTP/1.1 server: whole bounded requests in, whole answers, answers in slices or
  * streams out. Knows no route.
  *
- * One service thread runs http_run(); the handler is called in it, with the request whole. Refused
- * here, before the handler: Transfer-Encoding (411), POST and PUT without a length (411), a body
- * with another method (400), a length over the limit (413), any Upgrade (closed), heads over
- * header_max (closed, by the library). */
+ * One service thread runs http_run(); the handler is called in it, with the request whole. A
+ * connection has one request at a time: nothing behind it is read before its answer is written.
+ * Refused here, before the handler: what is no HTTP/1.1 (400, 505), Transfer-Encoding (411), POST,
+ * PUT and PATCH without a length (411), a body with another method (400), a length over the limit
+ * (413), any Upgrade (400), heads over header_max (431); the connection ends with that answer.
+ *
+ * Connections have a most in all and per address (of IPv6: per /64). When one more comes, the one
+ * of that address, or of the address with most of them, ends that has been waited for the longest:
+ * it is idle, its request is not whole yet, or it does not read its answer. */
 #pragma once
 #include "base/bytes.h"
 
@@ -28,7 +33,7 @@ struct http_req {
 	size_t arg_count;
 	struct str authorization, content_type, origin, cid, app;
 	bool has_authorization, has_cid, preflight;
-	struct str body; /* empty while the head is looked at */
+	struct str body; /* empty while the head is looked at; only until the handler returns */
 	struct str peer; /* the caller's address as text */
 };
 
@@ -37,6 +42,14 @@ struct http_stream {
 	void (*closed)(
 	    struct http_stream *s); /* the connection is gone; s is the owner's again, once */
 	void *conn;                 /* http.c's */
+};
+
+/* An answer that is made while it is written: a slice whenever the reader has taken the last one,
+ * other connections are served in between. */
+enum http_next { HTTP_MORE, HTTP_LAST, HTTP_BROKEN /* the connection is cut, so that it shows */ };
+struct http_slices {
+	enum http_next (*next)(struct http_slices *s, struct buf *body); /* appends */
+	void (*done)(struct http_slices *s); /* s is the owner's again, once; whatever happened */
 };
 
 struct http_resp {
@@ -50,6 +63,7 @@ struct http_resp {
 	size_t header_count;
 	char allow[64];             /* with 405: what would be possible */
 	struct http_stream *stream; /* taken: the answer goes on until either side ends it */
+	struct http_slices *slices; /* taken: what comes after body */
 	bool close;                 /* end the connection after this answer */
 	uint64_t cid, token;        /* who asked, for the log line */
 };
@@ -67,8 +81,8 @@ struct http_handler {
 struct http_config {
 	const char *host;
 	uint16_t port;
-	int64_t connections_max, header_max, body_max, request_deadline_ms, idle_deadline_ms,
-	    stream_buffer;
+	int64_t connections_max, connections_per_address, header_max, body_max, request_deadline_ms,
+	    idle_deadline_ms, stream_buffer;
 };
 
 struct http;

@@ -160,6 +160,7 @@ static int open_http(struct service *s, char *why, size_t why_size)
 	struct http_handler handler = { on_admits, on_handle, on_tick, on_woken, s };
 	struct http_config http = {
 		.connections_max = config->connections_max,
+		.connections_per_address = config->connections_per_address,
 		.header_max = config->header_max,
 		.body_max = config->body_max,
 		.request_deadline_ms = config->request_deadline,

@@ -6,101 +6,15 @@
  * after that, and the whole head is taken apart in one go. */
 #include "base/base.h"
 #include "wire/upgrade.h"
+#include "wire/http_lex.h"
 #include "wire/upgrade_parts.h"
 
-enum { BAD_REQUEST = 400, TOO_LARGE = 431, BAD_VERSION = 505 };
-
-/* ---- Characters ---- */
-static bool is_alnum(uint8_t c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-/* RFC 9110 5.6.2 */
-static bool is_token(uint8_t c)
-{
-	return is_alnum(c) || (c && memchr("!#$%&'*+-.^_`|~", c, 15));
-}
-
-static bool all(struct str s, bool (*is)(uint8_t))
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (!is((uint8_t)s.p[i]))
-			return false;
-	}
-	return s.n > 0;
-}
-
-/* What stands before the first c; *rest is what stands behind it. False: there is no c. */
-static bool cut(struct str s, char c, struct str *before, struct str *rest)
-{
-	const char *at = s.n ? memchr(s.p, c, s.n) : NULL;
-
-	if (!at)
-		return false;
-	*before = str_make(s.p, (size_t)(at - s.p));
-	*rest = str_skip(s, before->n + 1);
-	return true;
-}
-
-/* The next element of a comma-separated list that is not empty (RFC 9110 5.6.1). */
-static bool list_next(struct str *list, struct str *item)
-{
-	while (list->n) {
-		struct str rest = STR_NONE;
-
-		if (!cut(*list, ',', item, &rest))
-			*item = *list;
-		*list = rest;
-		*item = upgrade_trim(*item);
-		if (item->n)
-			return true;
-	}
-	return false;
-}
-
-/* ---- The end of the head ---- */
-static bool byte_ok(struct str s, size_t i)
-{
-	uint8_t c = (uint8_t)s.p[i];
-
-	if (i == 0)
-		return is_token(c); /* TLS and MQTT end here */
-	if ((c == '\n') != (s.p[i - 1] == '\r'))
-		return false; /* section 2.2: a bare CR or LF */
-	return c == '\n' || c == '\r' || c == '\t' || (c >= 0x20 && c != 0x7f);
-}
-
-static enum parse head_end(struct str s, size_t seen, size_t *size, unsigned *status)
-{
-	size_t n = size_min(s.n, UPGRADE_HEAD_MAX);
-
-	MUST(seen <= s.n);
-	for (size_t i = seen; i < n; i++) {
-		if (!byte_ok(s, i)) {
-			*status = BAD_REQUEST;
-			return PARSE_BAD;
-		}
-		if (s.p[i] == '\n' && i >= 3 && memcmp(s.p + i - 3, "\r\n\r\n", 4) == 0) {
-			*size = i + 1;
-			return PARSE_OK;
-		}
-	}
-	*status = TOO_LARGE;
-	return s.n >= UPGRADE_HEAD_MAX ? PARSE_BAD : PARSE_MORE;
-}
-
 /* ---- Header fields ---- */
-static bool host_char(uint8_t c)
-{
-	return is_alnum(c) || (c && memchr("-._~%:[]", c, 8));
-}
-
 /* May come back in a Location. Empty is allowed (RFC 9110 7.2). */
 static unsigned take_host(struct upgrade *u, struct str value)
 {
 	(void)u;
-	return value.n && !all(value, host_char) ? BAD_REQUEST : 0;
+	return value.n && !http_all(value, http_is_host) ? HTTP_BAD_REQUEST : 0;
 }
 
 static unsigned take_upgrade(struct upgrade *u, struct str value)
@@ -108,7 +22,7 @@ static unsigned take_upgrade(struct upgrade *u, struct str value)
 	struct str item;
 
 	u->upgrade = true;
-	while (list_next(&value, &item))
+	while (http_list_next(&value, &item))
 		u->websocket |= upgrade_same(item, STR("websocket"));
 	return 0;
 }
@@ -117,7 +31,7 @@ static unsigned take_connection(struct upgrade *u, struct str value)
 {
 	struct str item;
 
-	while (list_next(&value, &item))
+	while (http_list_next(&value, &item))
 		u->connection |= upgrade_same(item, STR("upgrade"));
 	return 0;
 }
@@ -128,9 +42,9 @@ static unsigned take_protocol(struct upgrade *u, struct str value)
 	struct str item;
 
 	u->protocols = true;
-	while (list_next(&value, &item)) {
-		if (!all(item, is_token))
-			return BAD_REQUEST;
+	while (http_list_next(&value, &item)) {
+		if (!http_all(item, http_is_token))
+			return HTTP_BAD_REQUEST;
 		if (u->protocol != UPGRADE_NO_PROTOCOL)
 			continue;
 		if (str_eq(item, STR("mqtt")))
@@ -144,7 +58,7 @@ static unsigned take_protocol(struct upgrade *u, struct str value)
 static unsigned take_forwarded(struct upgrade *u, struct str value)
 {
 	if (u->forwarded_count == UPGRADE_FORWARDED_MAX)
-		return BAD_REQUEST;
+		return HTTP_BAD_REQUEST;
 	u->forwarded[u->forwarded_count++] = value;
 	return 0;
 }
@@ -152,7 +66,7 @@ static unsigned take_forwarded(struct upgrade *u, struct str value)
 static unsigned take_length(struct upgrade *u, struct str value)
 {
 	if (u->length)
-		return BAD_REQUEST;
+		return HTTP_BAD_REQUEST;
 	u->length = true;
 	u->body = !str_eq(value, STR("0"));
 	return 0;
@@ -162,7 +76,7 @@ static unsigned take_coding(struct upgrade *u, struct str value)
 {
 	(void)u;
 	(void)value;
-	return BAD_REQUEST;
+	return HTTP_BAD_REQUEST;
 }
 
 /* at: the slice that is set, once only; 0 for headers that may come several times. */
@@ -195,7 +109,7 @@ static unsigned field_take(struct upgrade *u, struct str name, struct str value)
 		if (!upgrade_same(name, f->name))
 			continue;
 		if (f->at && slot->p)
-			return BAD_REQUEST;
+			return HTTP_BAD_REQUEST;
 		if (f->at)
 			*slot = value;
 		return f->take ? f->take(u, value) : 0;
@@ -203,26 +117,19 @@ static unsigned field_take(struct upgrade *u, struct str name, struct str value)
 	return 0;
 }
 
-/* Section 5: name ":" OWS value OWS. A line that begins with a space (folding, 5.2) has no name
- * that is a token, and neither has one with a space before the colon (5.1). */
 static unsigned field_line(struct upgrade *u, struct str line)
 {
 	struct str name, value;
 
 	if (u->headers == UPGRADE_HEADERS_MAX)
-		return TOO_LARGE;
+		return HTTP_HEAD_TOO_LARGE;
 	u->headers++;
-	if (!cut(line, ':', &name, &value) || !all(name, is_token))
-		return BAD_REQUEST;
-	return field_take(u, name, upgrade_trim(value));
+	if (!http_field(line, &name, &value))
+		return HTTP_BAD_REQUEST;
+	return field_take(u, name, value);
 }
 
 /* ---- Request line, section 3 ---- */
-static bool target_char(uint8_t c)
-{
-	return c > 0x20 && c < 0x7f && c != '#';
-}
-
 /* origin-form, or absolute-form, which servers must understand too (3.2.2); its authority takes the
  * place of Host. */
 static unsigned target_take(struct upgrade *u, struct str target, struct str *authority)
@@ -231,8 +138,8 @@ static unsigned target_take(struct upgrade *u, struct str target, struct str *au
 		                              STR_INIT("ws://"), STR_INIT("wss://") };
 	struct str rest;
 
-	if (!all(target, target_char))
-		return BAD_REQUEST;
+	if (!http_all(target, http_is_target))
+		return HTTP_BAD_REQUEST;
 	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
 		struct str scheme = schemes[i];
 		size_t n = 0;
@@ -240,17 +147,17 @@ static unsigned target_take(struct upgrade *u, struct str target, struct str *au
 		if (target.n <= scheme.n || !upgrade_same(str_make(target.p, scheme.n), scheme))
 			continue;
 		rest = str_skip(target, scheme.n);
-		while (n < rest.n && host_char((uint8_t)rest.p[n]))
+		while (n < rest.n && http_is_host((uint8_t)rest.p[n]))
 			n++;
 		if (n == 0)
-			return BAD_REQUEST;
+			return HTTP_BAD_REQUEST;
 		*authority = str_make(rest.p, n);
 		target = n < rest.n ? str_skip(rest, n) : STR("/");
 		break;
 	}
 	if (target.p[0] != '/')
-		return BAD_REQUEST;
-	if (!cut(target, '?', &u->path, &u->query))
+		return HTTP_BAD_REQUEST;
+	if (!http_cut(target, '?', &u->path, &u->query))
 		u->path = target;
 	return 0;
 }
@@ -259,19 +166,20 @@ static unsigned request_line(struct upgrade *u, struct str line, struct str *aut
 {
 	struct str method, target, version, rest;
 
-	if (!cut(line, ' ', &method, &rest) || !cut(rest, ' ', &target, &version))
-		return BAD_REQUEST;
-	if (!all(method, is_token) || version.n != 8 || !str_starts(version, STR("HTTP/")))
-		return BAD_REQUEST;
+	if (!http_cut(line, ' ', &method, &rest) || !http_cut(rest, ' ', &target, &version))
+		return HTTP_BAD_REQUEST;
+	if (!http_all(method, http_is_token) || version.n != 8 ||
+	    !str_starts(version, STR("HTTP/")))
+		return HTTP_BAD_REQUEST;
 	if (!str_eq(version, STR("HTTP/1.1")) && !str_eq(version, STR("HTTP/1.0")))
-		return BAD_VERSION; /* the preface of HTTP/2 ends here: attack W19 */
+		return HTTP_BAD_VERSION; /* the preface of HTTP/2 ends here: attack W19 */
 	u->http10 = version.p[version.n - 1] == '0';
 	u->method = str_eq(method, STR("GET"))    ? UPGRADE_GET
 	            : str_eq(method, STR("HEAD")) ? UPGRADE_HEAD
 	                                          : UPGRADE_OTHER;
 	/* OPTIONS * and CONNECT host:port have targets of their own; they end at their method. */
 	if (u->method == UPGRADE_OTHER)
-		return all(target, target_char) ? 0 : BAD_REQUEST;
+		return http_all(target, http_is_target) ? 0 : HTTP_BAD_REQUEST;
 	return target_take(u, target, authority);
 }
 
@@ -283,7 +191,7 @@ static unsigned head_take(struct upgrade *u, struct str head)
 	bool first = true;
 
 	/* Every CR is followed by LF, and the other way round: the scan has seen to it. */
-	while (!status && cut(head, '\r', &line, &head) && (line.n || first)) {
+	while (!status && http_cut(head, '\r', &line, &head) && (line.n || first)) {
 		head = str_skip(head, 1);
 		status = first ? request_line(u, line, &authority) : field_line(u, line);
 		first = false;
@@ -291,7 +199,7 @@ static unsigned head_take(struct upgrade *u, struct str head)
 	if (status)
 		return status;
 	if (!u->host.p && !u->http10)
-		return BAD_REQUEST; /* section 3.2 */
+		return HTTP_BAD_REQUEST; /* section 3.2 */
 	if (authority.p)
 		u->host = authority;
 	return 0;
@@ -301,7 +209,7 @@ enum parse upgrade_read(struct str bytes, size_t seen, struct upgrade *out, unsi
 {
 	struct upgrade u = { 0 };
 	unsigned why = 0;
-	enum parse answer = head_end(bytes, seen, &u.size, &why);
+	enum parse answer = http_head_end(bytes, seen, UPGRADE_HEAD_MAX, &u.size, &why);
 
 	if (answer == PARSE_OK) {
 		why = head_take(&u, str_make(bytes.p, u.size));

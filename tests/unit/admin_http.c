@@ -57,11 +57,14 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+static int64_t per_address; /* of the next start() */
+
 static void start(void)
 {
 	const struct http_config config = {
 		.host = "127.0.0.1",
 		.connections_max = 20,
+		.connections_per_address = per_address,
 		.header_max = 8192,
 		.body_max = 4096,
 		.request_deadline_ms = 700,
@@ -89,15 +92,23 @@ static void stop(void)
 	world_close(&w);
 }
 
-static int dial(void)
+static int dial_from(const char *own)
 {
+	struct sockaddr_in from = { .sin_family = AF_INET };
 	struct sockaddr_in a = { .sin_family = AF_INET,
 		                 .sin_port = htons(http_port(http)),
 		                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	MUST(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
+	MUST(inet_pton(AF_INET, own, &from.sin_addr) == 1);
+	MUST(fd >= 0 && bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0);
+	MUST(connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
 	return fd;
+}
+
+static int dial(void)
+{
+	return dial_from("127.0.0.1");
 }
 
 /* Reads until `until` is seen, the end, or nothing for ms; false only in the last case. */
@@ -353,22 +364,148 @@ static void every_answer_has_the_headers_of_security(void)
 	stop();
 }
 
+static bool is_open(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 static void connections_have_a_most_and_the_place_of_one_that_left_is_free(void)
 {
 	int fds[40], open = 0;
-	char c;
 
 	start();
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		fds[i] = dial();
 	(void)usleep(300000);
-	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-		open += recv(fds[i], &c, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		open += is_open(fds[i]);
+		if (i < 20)
+			NO(is_open(fds[i])); /* the oldest go */
+	}
 	IS(open, 20);
+	IS(say(make("GET /auth/info", "\r\n")), 1); /* and who comes is served all the same */
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		(void)close(fds[i]);
 	(void)usleep(300000);
 	IS(say(make("GET /auth/info", "\r\n")), 1);
+	stop();
+}
+
+static void an_address_has_its_share_and_ends_its_own_connections_only(void)
+{
+	int mine, theirs[12], open = 0;
+
+	per_address = 8;
+	start();
+	per_address = 0;
+	mine = dial_from("127.0.0.2");
+	for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
+		theirs[i] = dial_from("127.0.0.3");
+	(void)usleep(200000);
+	for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
+		open += is_open(theirs[i]);
+	IS(open, 8);
+	NO(is_open(theirs[0]));
+	YES(is_open(mine));
+	IS(say(make("GET /auth/info", "\r\n")), 1);
+	for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
+		(void)close(theirs[i]);
+	(void)close(mine);
+	stop();
+}
+
+static void when_all_places_are_taken_the_address_with_most_of_them_gives_one(void)
+{
+	int mine, theirs[40], open = 0;
+
+	start();
+	mine = dial_from("127.0.0.2"); /* the oldest of all */
+	for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
+		theirs[i] = dial_from(i % 4 ? "127.0.0.3" : "127.0.0.4");
+	(void)usleep(300000);
+	YES(is_open(mine));
+	for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
+		open += is_open(theirs[i]);
+	IS(open, 19);
+	for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
+		(void)close(theirs[i]);
+	(void)close(mine);
+	stop();
+}
+
+/* Half a head, byte by byte: it does not become young by that. */
+static void a_slow_head_is_the_first_to_go_and_its_time_is_limited(void)
+{
+	int64_t begin = clock_mono_ms();
+	int fd;
+
+	start();
+	fd = dial();
+	MUST(send(fd, "GET / HTTP/1.1\r\n", 16, MSG_NOSIGNAL) == 16);
+	while (is_open(fd) && clock_mono_ms() - begin < 8000) {
+		(void)send(fd, "X: a\r\n", 6, MSG_NOSIGNAL);
+		(void)usleep(100000);
+	}
+	YES(clock_mono_ms() - begin < 4500); /* idle_deadline is 3 s */
+	(void)close(fd);
+	stop();
+}
+
+static void a_side_that_is_closed_after_the_request_still_gets_the_answer(void)
+{
+	int fd;
+
+	start();
+	fd = dial();
+	(void)make("GET /auth/info", "\r\n");
+	MUST(send(fd, request, strlen(request), 0) > 0);
+	MUST(shutdown(fd, SHUT_WR) == 0);
+	heard[0] = '\0';
+	YES(hear(fd, heard, sizeof(heard), NULL, 1000));
+	CONTAINS(heard, "HTTP/1.1 200");
+	(void)close(fd);
+	stop();
+}
+
+static void a_body_that_is_announced_with_expect_is_asked_for(void)
+{
+	int fd;
+
+	start();
+	fd = dial();
+	(void)make("POST /platform/tokens", "Content-Type: application/json\r\nContent-Length: "
+	                                    "20\r\nExpect: 100-continue\r\n\r\n");
+	MUST(send(fd, request, strlen(request), 0) > 0);
+	heard[0] = '\0';
+	YES(hear(fd, heard, sizeof(heard), "HTTP/1.1 100 Continue\r\n\r\n", 1000));
+	MUST(send(fd, "[{\"info\":\"awaited\"}]", 20, 0) == 20);
+	YES(hear(fd, heard, sizeof(heard), "awaited", 1000));
+	(void)close(fd);
+	stop();
+}
+
+/* Closing at once would make the kernel throw it away. */
+static void the_answer_to_a_large_refused_body_arrives(void)
+{
+	static char body[4096];
+	int fd;
+	bool sent = true;
+
+	start();
+	fd = dial();
+	(void)make("POST /platform/tokens",
+	           "Content-Type: application/json\r\nContent-Length: 900000\r\n\r\n");
+	MUST(send(fd, request, strlen(request), 0) > 0);
+	memset(body, 'x', sizeof(body));
+	for (int i = 0; i < 100 && sent; i++)
+		sent = send(fd, body, sizeof(body), MSG_NOSIGNAL) > 0;
+	YES(sent);
+	heard[0] = '\0';
+	YES(hear(fd, heard, sizeof(heard), NULL, 2000));
+	CONTAINS(heard, "HTTP/1.1 413");
+	(void)close(fd);
 	stop();
 }
 
@@ -583,6 +720,11 @@ RUN(requests_on_one_connection_are_answered_in_order,
     a_body_behind_a_refused_head_blocks_nobody, a_head_over_the_limit_is_closed,
     every_answer_has_the_headers_of_security,
     connections_have_a_most_and_the_place_of_one_that_left_is_free,
+    an_address_has_its_share_and_ends_its_own_connections_only,
+    when_all_places_are_taken_the_address_with_most_of_them_gives_one,
+    a_slow_head_is_the_first_to_go_and_its_time_is_limited,
+    a_side_that_is_closed_after_the_request_still_gets_the_answer,
+    a_body_that_is_announced_with_expect_is_asked_for, the_answer_to_a_large_refused_body_arrives,
     a_follower_sees_its_branch_and_nobody_else, the_mqtt_log_shows_only_what_is_mqtts,
     a_record_keeps_what_it_says_itself, what_was_lost_is_told_to_whom_it_was_lost,
     a_record_with_line_breaks_stays_one_event, a_stream_ends_when_its_token_is_disabled,
