@@ -136,6 +136,8 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 	@scripts/deps test
 	@$(MAKE) --no-print-directory -j$$(nproc) fuzz-programs
 	@scripts/fuzz $(FUZZ_BUILD) $(FUZZ)
+	@$(MAKE) --no-print-directory SAN=address,undefined build-address-undefined/mbus-admin
+	@/usr/bin/python3 tests/fuzz/admin_http.py --build build-address-undefined --seconds $${FUZZ_SECONDS:-60}
 
 lint: ## format, static analysis, include directions
 	@scripts/deps lint

@@ -57,9 +57,10 @@ static const struct opt table[] = {
 	     "bytes of request line and headers together"),
 	SIZE("body_max", body_max, "1m", KB, 64 * MB, "bytes of a request's body"),
 	TIME("request_deadline", request_deadline, "30s", SECOND, 10 * MINUTE,
-	     "from a request's head to the end of its answer"),
+	     "from a request's head to the end of its answer, or to the next slice of a long one"),
 	TIME("idle_deadline", idle_deadline, "15s", SECOND, 10 * MINUTE,
-	     "silence until an HTTP connection is closed"),
+	     "silence until an HTTP connection is closed, and from the first byte of a head to its "
+	     "end"),
 	NUMBER("followers_max", followers_max, "256", 0, 65536,
 	       "live log streams, all customers together"),
 	NUMBER("followers_per_customer", followers_per_customer, "16", 0, 65536,

@@ -1,6 +1,5 @@
 /* http.c - the HTTP server: its listener, its loop, and what other threads may ask of it (http.h).
- * It is our own, over the loop of the house: the library that was here before (libwebsockets 4.1.6)
- * could be made to spin by what a peer sent behind a request that was answered. */
+ */
 #include "base/base.h"
 #include "admin/http.h"
 

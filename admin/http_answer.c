@@ -121,6 +121,15 @@ static void log_request(const struct conn *c)
 	         c->resp.token, log_esc(c->req.peer), clock_mono_ms() - c->since);
 }
 
+static void append_body(struct conn *c, size_t n)
+{
+	struct buf *body = &c->resp.body;
+
+	buf_bytes(&c->out, buf_data(body), n);
+	mem_wipe(body->p + body->head, n); /* may hold a new key */
+	buf_consume(body, n);
+}
+
 void conn_answer(struct conn *c)
 {
 	struct http_resp *r = &c->resp;
@@ -137,6 +146,8 @@ void conn_answer(struct conn *c)
 		r->stream->conn = c;
 	log_request(c);
 	write_head(c);
+	if (!c->head_only && !c->chunked && buf_len(&r->body) && buf_len(&r->body) <= HTTP_PIECE)
+		append_body(c, buf_len(&r->body)); /* one send for all of it */
 	conn_enter(c, CONN_ANSWER);
 	conn_write(c);
 }
@@ -160,8 +171,8 @@ static bool fill(struct conn *c)
 	n = c->chunked ? buf_len(&r->body) : size_min(buf_len(&r->body), HTTP_PIECE);
 	if (c->chunked && n)
 		buf_printf(&c->out, "%zx\r\n", n);
-	buf_bytes(&c->out, buf_data(&r->body), n);
-	buf_consume(&r->body, n);
+	if (n)
+		append_body(c, n);
 	if (c->chunked && n)
 		buf_str_add(&c->out, STR("\r\n"));
 	if (next == HTTP_LAST) {
