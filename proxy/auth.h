@@ -11,11 +11,12 @@
  * Rules (design section 6, attacks A08-A13, A20, faults F04-F07): a yes lives <= auth_cache (60 s,
  * -20 % jitter), a hit never prolongs it; refreshed ahead at 80 % by one merged call while
  * connections use it; a no lives auth_no (5-10 s) in its own bounded table, with a share per source
- * address; an outage (any other answer than a well-formed yes or a 401/403) is remembered only as
- * back-off (0.2-2 s), answers 0x88, and breaks the circuit after 5 of 10. While the endpoint is
- * down, a token in use keeps its last yes until auth_stale (5 min, hard cap 1 h); nobody new comes
- * in. Strings that are not of the form of a key (wire/token.h) are refused with 0x86 before any
- * look-up unless auth_key_form = any. Credentials are kept in wiped memory, never logged. */
+ * address; any other answer than a well-formed yes or a 4xx (without 408 and 429) is remembered
+ * only as back-off of that token (0.2-2 s) and answers 0x88; 5 outages (no answer, 408, 5xx) among
+ * the last 10 requests break the circuit. While the endpoint is down, a token in use keeps its last
+ * yes until auth_stale (5 min, hard cap 1 h); nobody new comes in. Strings that are not of the form
+ * of a key (wire/token.h) are refused with 0x86 before any look-up unless auth_key_form = any.
+ * Credentials are kept in wiped memory, never logged. */
 #pragma once
 #include "acl/verdict.h"
 #include "base/inbox.h"

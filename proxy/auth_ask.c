@@ -324,8 +324,9 @@ void auth_ask_done(void *auth, void *known, struct auth_reply *reply)
 
 	MUST(k->state == KNOWN_RUNNING);
 	k->state = KNOWN_IDLE;
-	if (breaker_result(&a->breaker, k->breaker_round, reply->said != SAID_NOTHING,
-	                   loop_now(a->loop), auth_random(a)))
+	if (breaker_result(&a->breaker, k->breaker_round,
+	                   reply->said != SAID_NOTHING || !reply->down, loop_now(a->loop),
+	                   auth_random(a)))
 		COUNT(a, breaker_opened);
 	if (reply->said != SAID_NOTHING && overtaken(a, k, reply)) {
 		if (reply->said == SAID_TOKEN)

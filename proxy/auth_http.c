@@ -52,6 +52,8 @@ struct call { /* one easy handle, used again and again */
 	struct buf body;
 	size_t head;
 	const char *over; /* which cap was passed, or NULL */
+	int64_t began;    /* loop time of the question */
+	bool again;       /* this is the second attempt */
 	/* our own nodes: libcurl would copy the key to memory that we cannot wipe */
 	struct curl_slist lines[3];
 	char line[HTTP_LINE], cert[HTTP_CERT];
@@ -120,6 +122,18 @@ static void read_whose(struct str body, struct auth_reply *out)
 	json_decref(reply);
 }
 
+/* A client error is about the question: the endpoint works, and does not know this key. But 408 and
+ * 429 are about the endpoint (RFC 9110 15.5.9, RFC 6585 4). */
+static bool status_is_no(long status)
+{
+	return status >= 400 && status < 500 && status != 408 && status != 429;
+}
+
+static bool status_is_down(long status)
+{
+	return status == 408 || status >= 500;
+}
+
 /* Returns NULL and fills out, or tells why this answer says nothing. */
 static const char *judge(struct call *c, CURLcode result, long status, struct auth_reply *out,
                          char *why, size_t why_size)
@@ -128,16 +142,17 @@ static const char *judge(struct call *c, CURLcode result, long status, struct au
 
 	if (c->over)
 		return c->over;
+	out->down = result != CURLE_OK || status_is_down(status);
 	if (result != CURLE_OK)
 		return curl_easy_strerror(result);
-	if (status == 401 || status == 403) {
+	if (status_is_no(status)) {
 		out->said = SAID_NO;
-		out->reason = status == 401 ? RC_BAD_USER_NAME_OR_PASSWORD : RC_NOT_AUTHORIZED;
+		out->reason = status == 403 ? RC_NOT_AUTHORIZED : RC_BAD_USER_NAME_OR_PASSWORD;
 		read_whose(buf_str(&c->body), out);
 		return NULL;
 	}
 	if (status != 200)
-		return "neither 200, 401 nor 403";
+		return "neither 200 nor a refusal";
 	if (curl_easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type) != CURLE_OK || !is_json(type))
 		return "content type is not application/json";
 	if (token_info_read_reply(&out->info, buf_str(&c->body), why, why_size))
@@ -161,6 +176,34 @@ static void call_rest(struct call *c)
 	list_add_tail(&c->http->idle, &c->node);
 }
 
+/* The endpoint closed a kept connection before it saw the request. libcurl repeats such a request
+ * too, but counts the repetitions over the whole life of an easy handle and gives up after five. */
+static bool met_closed_connection(const struct call *c, CURLcode result)
+{
+	long fresh = 0;
+
+	if (c->again || c->head || c->over ||
+	    curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &fresh) != CURLE_OK || fresh)
+		return false;
+	return result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR ||
+	       result == CURLE_GOT_NOTHING || result == CURLE_HTTP2 || result == CURLE_HTTP2_STREAM;
+}
+
+/* fresh: on a new connection, in what is left of the time. */
+static int call_send(struct call *c, bool fresh)
+{
+	struct auth_http *h = c->http;
+	int64_t left = h->config->auth_timeout - (loop_now(h->loop) - c->began);
+
+	c->again = fresh;
+	if (left <= 0 ||
+	    curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L) != CURLE_OK ||
+	    curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, (long)left) != CURLE_OK ||
+	    curl_multi_add_handle(h->multi, c->easy) != CURLM_OK)
+		return -E_IO;
+	return 0;
+}
+
 static void call_done(struct call *c, CURLcode result)
 {
 	struct auth_http *h = c->http;
@@ -170,6 +213,8 @@ static void call_done(struct call *c, CURLcode result)
 	const char *why;
 	long status = 0;
 
+	if (met_closed_connection(c, result) && call_send(c, true) == 0)
+		return;
 	(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
 	why = judge(c, result, status, &reply, why_text, sizeof(why_text));
 	if (why)
@@ -295,7 +340,6 @@ static CURLcode set_bounds(struct call *c)
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)config->auth_connect_timeout);
-	SET(CURLOPT_TIMEOUT_MS, (long)config->auth_timeout);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PROTOCOLS_STR, c->http->target.tls ? "https" : "http");
 	SET(CURLOPT_REDIR_PROTOCOLS_STR, c->http->target.tls ? "https" : "http");
@@ -430,7 +474,8 @@ int auth_http_ask(struct auth_http *h, const struct credential *credential, void
 	write_cert(c, credential->cert);
 	list_del(&c->node);
 	list_add_tail(&h->busy, &c->node);
-	if (curl_multi_add_handle(h->multi, c->easy) != CURLM_OK) {
+	c->began = loop_now(h->loop);
+	if (call_send(c, false)) {
 		call_rest(c);
 		return -E_IO;
 	}

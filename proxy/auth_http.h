@@ -3,7 +3,9 @@
  *
  * What the endpoint may do to us is bounded: time to connect, time as a whole, bytes of body, bytes
  * of header, one request a slot. Redirects are not followed (attack A10), no proxy and no other
- * scheme is used, nothing is decompressed, no file of the user's (.netrc) is read. */
+ * scheme is used, nothing is decompressed, no file of the user's (.netrc) is read. A request that
+ * was sent on a kept connection which the endpoint was just closing is sent again, once, on a new
+ * one (RFC 9112 9.3.1; a GET may be repeated). */
 #pragma once
 #include "acl/verdict.h"
 #include "base/loop.h"
@@ -15,13 +17,16 @@ struct credential;
 enum auth_said {
 	/* 200 and a well-formed token object: info is valid, the receiver's to free */
 	SAID_TOKEN,
-	SAID_NO, /* 401 or 403: reason is 0x86 or 0x87 */
-	/* anything else: nobody is let in, and nobody is remembered as refused */
+	SAID_NO, /* 4xx: reason is 0x87 for 403, else 0x86 */
+	/* anything else, 408 and 429 too: nobody is let in, and nobody is remembered as refused */
 	SAID_NOTHING,
 };
 struct auth_reply {
 	enum auth_said said;
 	uint8_t reason;
+	/* with SAID_NOTHING: it is down, or overloaded: no answer, a late or broken one, 408, 5xx.
+	 * False: an answer that makes no sense, which says something about this question only */
+	bool down;
 	struct token_info info;
 	/* with SAID_NO: whose token it is, if the answer told; else 0 */
 	uint64_t customer, id;

@@ -1,5 +1,7 @@
 /* breaker.h - a circuit breaker: when an endpoint fails, stop asking it for a while, then try with
- * one request. Pure: the clock and the randomness are given.
+ * one request. Pure: the clock and the randomness are given. What counts as a failure: no answer, a
+ * broken or late one, 408 and 5xx (auth_http.h); never a "no", nor an answer that makes no sense,
+ * because strangers can cause both.
  *
  *   CLOSED --5 of the last 10 failed--> OPEN --after 1..5 s--> PROBING --yes--> CLOSED
  *                                        ^---------- no -----------'

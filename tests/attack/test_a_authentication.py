@@ -126,7 +126,7 @@ STRANGE = {
     "none": (200, {"Content-Type": "application/json"}, b'{"result":[]}'), "text": (200, {"Content-Type": "text/plain"}, json.dumps({"result": [Endpoint.info()]}).encode()),
     "cid-0": (200, {"Content-Type": "application/json"}, json.dumps({"result": [Endpoint.info(cid=0)]}).encode()),
     "negative": (200, {"Content-Type": "application/json"}, json.dumps({"result": [Endpoint.info(cid=-5)]}).encode()),
-    "yes": (200, {"Content-Type": "application/json"}, b"true"), "404": (404, {}, b""), "429": (429, {}, b""), "599": (599, {}, b""),
+    "yes": (200, {"Content-Type": "application/json"}, b"true"), "408": (408, {}, b""), "429": (429, {}, b""), "599": (599, {}, b""),
 }
 
 

@@ -63,7 +63,7 @@ static void A08_a_strange_answer_neither_admits_nor_refuses(void)
 		{ "201 Created\r\nContent-Type: application/json", "{\"result\":[" TOKEN_OK "]}" },
 		{ "204 No Content", "" },
 		{ "302 Found\r\nContent-Type: application/json", "{\"result\":[" TOKEN_OK "]}" },
-		{ "404 Not Found", "" },
+		{ "408 Request Timeout", "" },
 		{ "429 Too Many", "" },
 		{ "500 Oops", "" },
 		{ "502 Bad Gateway", "<html>" },
@@ -75,6 +75,92 @@ static void A08_a_strange_answer_neither_admits_nor_refuses(void)
 		atomic_store(&strange_body, rows[i].body);
 		is_unavailable_with(says_strange);
 	}
+}
+
+static void a_client_error_is_a_no_and_remembered_as_one(void)
+{
+	static const char *const rows[] = { "400 Bad Request", "402 Payment Required",
+		                            "404 Not Found", "410 Gone", "422 Unprocessable" };
+
+	defaults();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		atomic_store(&strange_head, rows[i]);
+		atomic_store(&strange_body, "<html>");
+		begin();
+		atomic_store(&ep->reply, says_strange);
+		IS(ask("k1"), RC_BAD_USER_NAME_OR_PASSWORD);
+		IS(look("k1"), RC_BAD_USER_NAME_OR_PASSWORD);
+		end();
+	}
+}
+
+/* ---- O4: what strangers can cause never keeps the others out ---- */
+static void says_strange_unless_good(struct endpoint *e, int fd, const char *key)
+{
+	if (id_of(key) >= 100)
+		good(e, fd, key);
+	else
+		says_strange(e, fd, key);
+}
+
+/* Many keys that get this answer, then one that is good: is it let in? */
+static bool good_key_enters_among(const char *head, const char *body)
+{
+	char key[8];
+	bool entered;
+
+	atomic_store(&strange_head, head);
+	atomic_store(&strange_body, body);
+	begin();
+	atomic_store(&ep->reply, says_strange_unless_good);
+	for (unsigned i = 1; i <= 2 * BREAKER_WINDOW; i++) {
+		(void)snprintf(key, sizeof(key), "k%u", i);
+		NO(ask(key) == RC_SUCCESS);
+	}
+	entered = ask("k100") == RC_SUCCESS;
+	end();
+	return entered;
+}
+
+static void only_an_outage_opens_the_circuit(void)
+{
+	defaults();
+	YES(good_key_enters_among("400 Bad Request", ""));
+	YES(good_key_enters_among("404 Not Found", ""));
+	YES(good_key_enters_among("429 Too Many", ""));
+	YES(good_key_enters_among("302 Found\r\nLocation: /login", ""));
+	YES(good_key_enters_among(OK_JSON, "{\"result\":[]}"));
+	YES(good_key_enters_among("200 OK\r\nContent-Type: text/html", "<html>"));
+	NO(good_key_enters_among("408 Request Timeout", ""));
+	NO(good_key_enters_among("500 Oops", ""));
+	NO(good_key_enters_among("503 Busy", ""));
+}
+
+/* ---- O5: a kept connection that is closed just when the next request comes ---- */
+static void answers_once(struct endpoint *e, int fd, const char *key)
+{
+	static _Thread_local bool answered;
+
+	if (answered) {
+		(void)shutdown(fd, SHUT_RDWR);
+		return;
+	}
+	answered = true;
+	good(e, fd, key);
+}
+
+static void a_request_that_met_a_closed_connection_is_sent_again(void)
+{
+	char key[8];
+
+	defaults();
+	begin();
+	atomic_store(&ep->reply, answers_once);
+	for (unsigned i = 1; i <= 40; i++) {
+		(void)snprintf(key, sizeof(key), "k%u", i);
+		IS(ask(key), RC_SUCCESS);
+	}
+	end();
 }
 
 static void hangs_up(struct endpoint *e, int fd, const char *key)
@@ -317,6 +403,8 @@ static void a_proxy_in_the_environment_does_not_count(void)
 }
 
 RUN(an_unavailable_key_may_come_in_after_its_rest, A08_a_strange_answer_neither_admits_nor_refuses,
+    a_client_error_is_a_no_and_remembered_as_one, only_an_outage_opens_the_circuit,
+    a_request_that_met_a_closed_connection_is_sent_again,
     A08_a_broken_answer_neither_admits_nor_refuses, A09_reading_stops_at_the_cap,
     A09_headers_are_read_up_to_16_kib, A09_deep_json_and_doubled_keys_are_no_answer,
     A09_a_body_of_the_cap_is_read_and_one_byte_more_is_not, A09_compressed_bodies_are_not_unpacked,
