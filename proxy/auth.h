@@ -65,11 +65,15 @@ struct credential {
 	struct str cert;   /* token_cert_name_ok, or empty: none, or not to be told */
 };
 enum { CREDENTIAL_MAX = 4096 }; /* bytes of a key of any form */
-/* Which of user name and password holds the credential: user name is a key (with or without
- * "FlespiToken "), else the password is one, else id + 16 characters. has_* tell "absent" from
- * "empty". False: no form fits (0x86). Pure. */
+/* Which keys are asked about besides those of our own form, and where one is looked for first. */
+enum credential_form { CREDENTIAL_MBUS, CREDENTIAL_PASSWORD, CREDENTIAL_USERNAME };
+enum credential_form credential_form(const struct proxy_config *config);
+/* Which of user name and password holds the credential, in this order: user name is a key of our
+ * form (with or without "FlespiToken "); the password is one; id + 16 characters; then, unless form
+ * is CREDENTIAL_MBUS, a key of any form in the field that `form` names; in the other one. has_*
+ * tell "absent" from "empty". False: no form fits (0x86). Pure. */
 bool credential_find(struct str username, bool has_username, struct str password, bool has_password,
-                     bool any_form, struct credential *out);
+                     enum credential_form form, struct credential *out);
 
 /* any thread: credential_find said no; counted only */
 void auth_refused_form(struct auth *a);

@@ -15,6 +15,7 @@
 #define DAY(n)    SEC((int64_t)(n)*86400)
 
 static const char *const key_forms[] = { "mbus", "any", NULL };
+static const char *const key_fields[] = { "password", "username", NULL };
 static const char *const forwarded_headers[] = { "x-forwarded-for", "x-real-ip", NULL };
 /* enum config_extensions */
 static const char *const extensions[] = { "off", "customer", "on", NULL };
@@ -86,7 +87,12 @@ static const struct opt table[] = {
 	  "allow plain http: anybody on the way, or who takes the port, then gets every token",
 	  false },
 	{ "auth_key_form", OPT_ENUM, AT(auth_key_form), "mbus", 0, 0, key_forms,
-	  "mbus: only keys with our check sum are asked about; any: every alphanumeric key",
+	  "mbus: only keys with our check sum are asked about; any: every run of visible ASCII",
+	  false },
+	{ "auth_key_in", OPT_ENUM, AT(auth_key_in), "password", 0, 0, key_fields,
+	  "with auth_key_form = any: which field holds the key when a client sends both and "
+	  "neither "
+	  "has the form of our keys",
 	  false },
 	{ "auth_certificate", OPT_BOOL, AT(auth_certificate), "off", 0, 0, NULL,
 	  "the name in a client's certificate is told to the endpoint; an answer then counts for "

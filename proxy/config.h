@@ -34,6 +34,7 @@ struct proxy_config {
 	char *auth_ca;         /* PEM file, or unset = the system's */
 	bool auth_insecure;    /* plain http to anything but a Unix socket */
 	int auth_key_form;     /* 0 mbus: only keys of wire/token.h; 1 any */
+	int auth_key_in;       /* with any: 0 password, 1 username is looked at first */
 	bool auth_certificate; /* the name of a client's certificate is told, and judged */
 	/* ms */
 	int64_t auth_connect_timeout, auth_timeout, auth_cache, auth_no, auth_stale, auth_poll;

@@ -3,7 +3,9 @@
  *
  * With auth_key_form = mbus only keys with our checksum and short credentials pass. With `any`, the
  * endpoint decides what a key is: every run of visible ASCII passes, so the strict forms are looked
- * for first, and a name made of spaces, controls or UTF-8 is never put into a header line. */
+ * for first, and what holds spaces, controls or UTF-8 is never put into a header line. When both
+ * fields could be a key, auth_key_in decides: a user name beside a password usually names a device.
+ */
 #include "base/base.h"
 #include "proxy/auth.h"
 
@@ -40,7 +42,7 @@ static bool is_key(struct str key, bool any_form, struct credential *out)
 }
 
 bool credential_find(struct str username, bool has_username, struct str password, bool has_password,
-                     bool any_form, struct credential *out)
+                     enum credential_form form, struct credential *out)
 {
 	struct str name = has_username ? token_strip(username) : STR_NONE;
 	struct str word = has_password ? token_strip(password) : STR_NONE;
@@ -52,5 +54,14 @@ bool credential_find(struct str username, bool has_username, struct str password
 		*out = (struct credential){ .key = password, .short_id = id };
 		return true;
 	}
-	return any_form && (is_key(name, true, out) || is_key(word, true, out));
+	if (form == CREDENTIAL_USERNAME)
+		return is_key(name, true, out) || is_key(word, true, out);
+	return form == CREDENTIAL_PASSWORD && (is_key(word, true, out) || is_key(name, true, out));
+}
+
+enum credential_form credential_form(const struct proxy_config *config)
+{
+	if (config->auth_key_form == 0)
+		return CREDENTIAL_MBUS;
+	return config->auth_key_in == 0 ? CREDENTIAL_PASSWORD : CREDENTIAL_USERNAME;
 }

@@ -214,7 +214,7 @@ static void ask(struct conn *c)
 		has_username = true;
 	}
 	if (!credential_find(username, has_username, m->password, m->has_password,
-	                     c->worker->config->auth_key_form == 1, &credential)) {
+	                     credential_form(c->worker->config), &credential)) {
 		auth_refused_form(c->worker->auth);
 		greet_refuse(c, RC_BAD_USER_NAME_OR_PASSWORD, NULL);
 		return;

@@ -125,8 +125,7 @@ static void ask_for(struct conn *c, struct str key)
 	struct token *token = NULL;
 	int known;
 
-	if (!credential_find(STR_NONE, false, key, true, w->config->auth_key_form == 1,
-	                     &credential)) {
+	if (!credential_find(STR_NONE, false, key, true, credential_form(w->config), &credential)) {
 		auth_refused_form(w->auth);
 		conn_close(c, END_REAUTH);
 		return;

@@ -54,3 +54,11 @@ def test_O05_a_kept_connection_that_is_closed_when_the_next_request_comes_refuse
         handler.wfile.write(body)
     endpoint.answer = lambda auth: once
     assert [code(pair.port, "key-%d" % i) for i in range(21)] == [0] * 21
+
+
+def test_O07_a_device_name_beside_a_key_is_not_asked_about(pair, endpoint):
+    endpoint.answer = lambda auth: endpoint.good() if auth == "FlespiToken the-key" else (401, {}, b"")
+    assert code(pair.port, "device-7", "the-key") == 0
+    assert code(pair.port, "the-key", "") == 0
+    assert code(pair.port, "the-key") == 0
+    assert {a for _, a in endpoint.asked} == {"FlespiToken the-key"}

@@ -29,13 +29,14 @@ static struct str prefixed(struct str k)
 }
 
 static struct credential found;
+static enum credential_form any_first = CREDENTIAL_PASSWORD;
 
 /* STR_NONE: absent */
 static bool find(struct str username, struct str password, bool any_form)
 {
 	found = (struct credential){ 0 };
-	return credential_find(username, username.p != NULL, password, password.p != NULL, any_form,
-	                       &found);
+	return credential_find(username, username.p != NULL, password, password.p != NULL,
+	                       any_form ? any_first : CREDENTIAL_MBUS, &found);
 }
 
 static void the_user_name_may_be_the_key(void)
@@ -117,6 +118,29 @@ static void any_form_takes_a_name_as_the_key(void)
 	IS_STR(found.key, "secret");
 }
 
+static void of_two_that_could_be_keys_the_password_is_the_key(void)
+{
+	YES(find(STR("device-7"), STR("s3cret"), true));
+	IS_STR(found.key, "s3cret");
+	YES(find(STR("device-7"), STR(""), true));
+	IS_STR(found.key, "device-7");
+	YES(find(STR("device-7"), STR("caf\xc3\xa9"), true));
+	IS_STR(found.key, "device-7");
+	NO(find(STR("device-7"), STR("s3cret"), false));
+}
+
+static void a_setting_looks_at_the_user_name_first(void)
+{
+	any_first = CREDENTIAL_USERNAME;
+	YES(find(STR("device-7"), STR("s3cret"), true));
+	IS_STR(found.key, "device-7");
+	YES(find(STR("device 7"), STR("s3cret"), true));
+	IS_STR(found.key, "s3cret");
+	YES(find(STR("lamp"), key(), true));
+	IS_BYTES(found.key, key());
+	any_first = CREDENTIAL_PASSWORD;
+}
+
 static void any_form_still_prefers_what_is_surely_a_credential(void)
 {
 	YES(find(STR("lamp"), key(), true));
@@ -155,6 +179,7 @@ RUN(the_user_name_may_be_the_key, the_user_name_may_carry_the_word_FlespiToken,
     the_password_may_be_the_key, of_two_keys_the_user_name_counts,
     id_and_sixteen_characters_are_the_short_form, the_short_form_needs_both_parts_whole,
     a_key_with_one_wrong_character_is_no_key, nothing_is_no_credential,
-    any_form_takes_a_name_as_the_key, any_form_still_prefers_what_is_surely_a_credential,
+    any_form_takes_a_name_as_the_key, of_two_that_could_be_keys_the_password_is_the_key,
+    a_setting_looks_at_the_user_name_first, any_form_still_prefers_what_is_surely_a_credential,
     nothing_that_could_end_a_header_line_is_a_key, a_key_longer_than_the_limit_is_no_key,
     reading_stays_inside_both_strings)
