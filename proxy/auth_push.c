@@ -149,7 +149,8 @@ static bool push_known(struct auth *a, struct known *k, const struct token_info 
 	v = info ? verdict_like(k->token.verdict, info) : NULL;
 	if (!v) {
 		auth_end(a, k, info ? RC_SERVER_UNAVAILABLE : RC_NOT_AUTHORIZED);
-		return true;
+		/* without memory its connections end, and the core still hears of the new rights */
+		return !info;
 	}
 	/* Stale stays stale: a push does not say that the credential is still good. */
 	if (atomic_load_explicit(&k->stale, memory_order_relaxed))

@@ -46,7 +46,9 @@ enum conn_state {
 enum {
 	/* the client did something wrong: counted as such */
 	END_ERROR = 1,
-	END_WILL = 2, /* the core is to send the Will */
+	/* The core is to send the Will: every end that the client did not ask for [MQTT-3.1.2-8].
+	 * Not REVOKED: what the client may not publish any more, its Will may not either */
+	END_WILL = 2,
 	/* the core is told nothing: it knows, or its link is lost */
 	END_SILENT = 4,
 	/* we let it go: its Will waits, as for the clients of a proxy that was lost */
@@ -70,7 +72,7 @@ enum {
 	E(REVOKED, "revoked", 0x87, 14, 0) \
 	E(REAUTH, "reauth-refused", 0x87, 135, END_WILL) \
 	E(AUTH_METHOD, "auth-method", 0x8C, 140, END_ERROR | END_WILL) \
-	E(UNSURE, "rights-unknown", 0x89, 137, 0) \
+	E(UNSURE, "rights-unknown", 0x89, 137, END_WILL) \
 	E(CORE_LOST, "core-lost", 0x8B, 139, END_SILENT) \
 	E(SHUTDOWN, "shutdown", 0x8B, 7, END_GRACE) \
 	E(MOVED, "moved", 0x9C, 156, END_GRACE) \

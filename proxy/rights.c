@@ -292,7 +292,9 @@ void rights_notice(struct auth_notice *n)
 			quotas_changed(w, b, now->info.limits);
 		end_misplaced(b, &now->info);
 	}
-	if (w->index == 0)
+	/* Nobody has said that rights are gone when the endpoint was only silent: what is retained,
+	 * and Wills that wait, stay. */
+	if (w->index == 0 && (acl || n->reason != RC_SERVER_UNAVAILABLE))
 		tell_core(w, n->customer, n->id, acl);
 	auth_notice_free(&n);
 }

@@ -3,7 +3,8 @@ import socket
 
 import pytest
 from endpoint import Endpoint, Pair
-from rawmqtt import CONNACK, Raw, connect
+from rawmqtt import CONNACK, DISCONNECT, PUBLISH, Raw, connect, open_client
+from stack import wait_for
 
 CONFIG = "auth_cache = 1s\nauth_poll = 1s\nauth_stale = 2s\nauth_no = 1s\n"
 
@@ -28,6 +29,45 @@ def code(port, username=None, password=None, client_id="c"):
     with Raw(port, 5) as c:
         c.send(connect(client_id, username, password, version=5))
         return c.expect(CONNACK, 10).code
+
+
+def watcher_on(pair, *filters):
+    """Its own token, which the endpoint always likes: see outage()."""
+    w = open_client(pair.port, "watcher", "w", 5)
+    w.subscribe(*filters)
+    return w
+
+
+def outage(endpoint, *cut_off):
+    """From now on the endpoint fails whenever it is asked about one of these keys, and about nobody else."""
+    endpoint.answer = lambda auth: (503, {}, b"") if auth[len("FlespiToken "):] in cut_off else endpoint.good(token=8 if "watcher" in auth else 1)
+
+
+def topics(client):
+    return sorted(p.topic for p in client.settled() if p.kind == PUBLISH)
+
+
+def test_O01_an_outage_removes_no_retained_message(pair, endpoint):
+    outage(endpoint)
+    lamp = open_client(pair.port, "lamp", "lamp", 5)
+    lamp.publish("state/lamp", b"on", qos=1, retain=True)
+    lamp.sync()
+    outage(endpoint, "lamp")
+    assert [p.code for p in lamp.closed(12) if p.kind == DISCONNECT] == [0x89]
+    with watcher_on(pair, "state/#") as w:
+        assert topics(w) == ["state/lamp"]
+
+
+def test_O02_an_outage_sends_the_wills_of_those_it_ends_and_of_those_that_had_gone(pair, endpoint):
+    outage(endpoint)
+    with watcher_on(pair, "will/#") as w:
+        gone = open_client(pair.port, "lamp", "gone", 5, will=("will/gone", b"x", 0, False, [(0x18, 6)]), properties=[(0x11, 60)])
+        here = open_client(pair.port, "lamp", "here", 5, will=("will/here", b"x", 0, False))
+        gone.close()
+        outage(endpoint, "lamp")
+        assert [p.code for p in here.closed(12) if p.kind == DISCONNECT] == [0x89]
+        seen = set()
+        wait_for(lambda: seen.update(topics(w)) or seen == {"will/gone", "will/here"}, 12, 0.2)
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 302])
