@@ -28,6 +28,7 @@ static const char *const levels[] = { "debug", "info", "warn", "error", NULL };
 	}
 
 enum { KB = 1024, MB = 1024 * 1024, SECOND = 1000, MINUTE = 60 * SECOND };
+#define DAY INT64_C(86400000)
 
 static const struct opt table[] = {
 	TEXT("dir", dir, "/var/lib/mbus/admin",
@@ -80,6 +81,8 @@ static const struct opt table[] = {
 	SIZE("metadata_bytes", metadata_bytes, "8k", KB, MB, "bytes of a metadata object as JSON"),
 	TIME("accessed_every", accessed_every, "5s", SECOND, MINUTE,
 	     "how often the times of last use are written to disk"),
+	TIME("token_grace", token_grace, "1d", 0, 366 * DAY,
+	     "how long an ended token is kept, refused, before it is deleted"),
 	TIME("busy_timeout", busy_timeout, "1s", 1, MINUTE,
 	     "how long a locked database is waited for"),
 	NUMBER("bus_queue", bus_queue, "10000", 16, 1000000, "messages waiting for the core"),

@@ -19,7 +19,7 @@ struct admin_config {
 	int64_t api_calls_per_token, api_calls_per_customer; /* per minute; 0: any number */
 	int64_t tokens_per_customer, subaccounts_per_customer;
 	int64_t access_bytes, metadata_bytes;
-	int64_t accessed_every, busy_timeout;
+	int64_t accessed_every, busy_timeout, token_grace;
 	int64_t bus_queue, bus_queue_bytes;
 };
 

@@ -13,14 +13,13 @@
 
 #include "admin/auth_door.h"
 #include "admin/bus.h"
+#include "admin/expiry.h"
 #include "admin/first.h"
 #include "admin/follow.h"
 #include "admin/router.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-
-enum { SWEEP_MOST = 200 };
 
 struct service {
 	const struct admin_config *config;
@@ -31,54 +30,10 @@ struct service {
 	pthread_t thread;
 	bool running;
 	int64_t kept_house; /* monotonic ms */
+	struct expiry expiry;
 };
 
 /* ---- Housekeeping ---- */
-static int delete_ended(struct service *s, uint64_t id, struct events *events)
-{
-	const struct event_who nobody = { 0 };
-	struct token_row row;
-	uint64_t owner;
-	int err = tokens_owner(s->rest.tokens, id, &owner);
-
-	if (!err)
-		err = tokens_get(s->rest.tokens, owner, id, &row);
-	if (err)
-		return err;
-	if (row.ends && row.ends <= clock_wall_ms() / 1000) {
-		err = tokens_delete(s->rest.tokens, id);
-		events_token(events, EVENT_EXPIRED, row.object, NULL, &nobody);
-		events_push_token(events, row.cid, row.id, NULL);
-	}
-	token_row_free(&row);
-	return err;
-}
-
-/* Deletes tokens whose time is over, with event 600. */
-static int sweep(struct service *s)
-{
-	uint64_t ids[SWEEP_MOST];
-	struct events events = { 0 };
-	size_t count;
-	int err = tokens_ended(s->rest.tokens, clock_wall_ms() / 1000, ids, SWEEP_MOST, &count);
-
-	if (err || count == 0)
-		return err;
-	err = db_begin(s->rest.db);
-	for (size_t i = 0; !err && i < count; i++)
-		err = delete_ended(s, ids[i], &events);
-	if (err)
-		db_rollback(s->rest.db);
-	else
-		err = db_commit(s->rest.db);
-	if (!err) {
-		events_send(&events, &s->rest.outlet);
-		LOG_INFO("", "expired", "tokens=%zu", count);
-	}
-	events_free(&events);
-	return err;
-}
-
 static void keep_house(struct service *s)
 {
 	int64_t now = clock_mono_ms();
@@ -89,7 +44,7 @@ static void keep_house(struct service *s)
 	s->kept_house = now;
 	err = tokens_flush(s->rest.tokens);
 	if (!err)
-		err = sweep(s);
+		err = expiry_run(&s->expiry, &s->rest);
 	if (err)
 		LOG_WARN("", "housekeeping-put-off", "why=%s", log_esc(str_c(db_trouble(err))));
 }
@@ -149,6 +104,11 @@ static int open_store(struct service *s, char *why, size_t why_size)
 
 	if (!err)
 		err = tokens_open(&s->rest.tokens, s->rest.db, config->dir, why, why_size);
+	if (!err) {
+		err = expiry_open(&s->expiry, &s->rest, config->token_grace);
+		if (err)
+			(void)snprintf(why, why_size, "the tokens cannot be read");
+	}
 	if (!err)
 		err = first_customer(&s->rest, why, why_size);
 	return err;

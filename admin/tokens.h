@@ -51,7 +51,8 @@ int tokens_count(struct tokens *t, uint64_t cid, uint64_t *out) MUST_CHECK; /* o
 void tokens_touch(struct tokens *t, struct token_row *row); /* used now */
 int tokens_flush(struct tokens *t)
     MUST_CHECK; /* its own transaction; on error nothing is forgotten */
-bool tokens_should_flush(const struct tokens *t); /* much is waiting */
+bool tokens_should_flush(const struct tokens *t);               /* much is waiting */
+int tokens_last_use(struct tokens *t, int64_t *out) MUST_CHECK; /* of any token; 0: none was */
 /* Ids of tokens that have ended by `now` (unix seconds); after tokens_flush. */
 int tokens_ended(struct tokens *t, int64_t now, uint64_t *ids, size_t most,
                  size_t *count) MUST_CHECK;

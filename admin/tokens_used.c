@@ -250,3 +250,14 @@ int tokens_ended(struct tokens *t, int64_t now, uint64_t *ids, size_t most, size
 		*count = n;
 	return err;
 }
+
+int tokens_last_use(struct tokens *t, int64_t *out)
+{
+	struct db_q q = db_start(t->db, "SELECT max(accessed) FROM token");
+	int64_t last = db_row(&q) ? db_get_int(&q, 0) : 0;
+	int err = db_end(&q);
+
+	if (!err)
+		*out = last;
+	return err;
+}

@@ -1,5 +1,6 @@
 """Outages O01 to O07: an endpoint, a clock or a stranger that misbehaves costs nobody what only a revocation may cost. One test per id or more."""
 import socket
+import time
 
 import pytest
 from endpoint import Endpoint, Pair
@@ -94,6 +95,16 @@ def test_O05_a_kept_connection_that_is_closed_when_the_next_request_comes_refuse
         handler.wfile.write(body)
     endpoint.answer = lambda auth: once
     assert [code(pair.port, "key-%d" % i) for i in range(21)] == [0] * 21
+
+
+def test_O06_an_ended_token_is_refused_at_once_and_not_deleted_for_a_day(stack, customer):
+    token = customer.token(ttl=0, expire=int(time.time()) + 2)
+    c = open_client(stack.port, token, "c", 5)
+    assert [p.code for p in c.closed(8)] == [0x87]
+    time.sleep(7)    # longer than accessed_every
+    assert code(stack.port, token) in (0x86, 0x87)
+    customer.change_token(token, expire=int(time.time()) + 600)
+    wait_for(lambda: code(stack.port, token) == 0, 15, 0.5)
 
 
 def test_O07_a_device_name_beside_a_key_is_not_asked_about(pair, endpoint):

@@ -2,6 +2,8 @@
 #include "base/base.h"
 #include "tests/unit/admin_help.h"
 
+#include "admin/expiry.h"
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -254,6 +256,91 @@ static void the_ended_are_those_whose_time_is_over_by_their_last_use(void)
 	world_close(&w);
 }
 
+/* ---- O6: deleted long after the end, and not by a clock that is wrong ---- */
+enum { HOUR = 3600 * 1000, EVERY = 24 * HOUR };
+
+/* One hour after the other, each clock by its own; what expiry_run would do every few seconds. */
+static void hours_pass(struct expiry *e, int64_t *mono, int64_t *wall, unsigned hours)
+{
+	for (unsigned i = 0; i <= hours; i++) {
+		clock_shift(*mono, *wall);
+		IS(expiry_run(e, &w.rest), 0);
+		if (i < hours) {
+			*mono += HOUR;
+			*wall += HOUR;
+		}
+	}
+}
+
+static unsigned there(const char *path)
+{
+	return ASK(&w, HTTP_GET, path, w.key[ALPHA]);
+}
+
+/* A world with one token of a ttl of ten seconds, used just now. */
+static const char *world_with_short_token(struct expiry *e)
+{
+	static char path[64];
+	char key[TOKEN_KEY + 1];
+
+	world_open(&w);
+	(void)snprintf(key, sizeof(key), "%s", create("[{\"ttl\":10}]"));
+	(void)snprintf(path, sizeof(path), "/platform/tokens/%llu",
+	               (unsigned long long)world_number(&w, 0, "id"));
+	IS(ASK(&w, HTTP_GET, "/auth/info", key), 200);
+	IS(tokens_flush(w.rest.tokens), 0);
+	IS(expiry_open(e, &w.rest, EVERY), 0);
+	return path;
+}
+
+static void an_ended_token_is_deleted_a_day_later_and_not_before(void)
+{
+	struct expiry e;
+	const char *path = world_with_short_token(&e);
+	int64_t mono = 0, wall = 0;
+
+	hours_pass(&e, &mono, &wall, 23);
+	IS(there(path), 200);
+	hours_pass(&e, &mono, &wall, 2);
+	IS(there(path), 404);
+	clock_shift(0, 0);
+	world_close(&w);
+}
+
+static void a_clock_that_jumps_ahead_and_comes_back_deletes_nothing(void)
+{
+	struct expiry e;
+	const char *path = world_with_short_token(&e);
+	int64_t mono = 0, wall = 48 * (int64_t)HOUR;
+
+	hours_pass(&e, &mono, &wall, 5);
+	wall -= 48 * (int64_t)HOUR;
+	clock_shift(mono, wall);
+	IS(there(path), 200);
+	hours_pass(&e, &mono, &wall, 23);
+	IS(there(path), 200); /* ended 28 hours ago, but the clock is trusted for 23 only */
+	hours_pass(&e, &mono, &wall, 2);
+	IS(there(path), 404);
+	clock_shift(0, 0);
+	world_close(&w);
+}
+
+static void after_a_start_with_an_unknown_clock_nothing_is_deleted_for_a_day(void)
+{
+	struct expiry e;
+	const char *path = world_with_short_token(&e);
+	int64_t mono = 0, wall = 48 * (int64_t)HOUR;
+
+	clock_shift(mono, wall);
+	IS(expiry_open(&e, &w.rest, EVERY), 0);
+	hours_pass(&e, &mono, &wall, 23);
+	IS(there(path), 200);
+	hours_pass(&e, &mono, &wall, 2);
+	IS(there(path), 404);
+	clock_shift(0, 0);
+	world_close(&w);
+}
+
 static void a_disabled_token_is_403_and_says_so(void)
 {
 	char key[TOKEN_KEY + 1];
@@ -404,8 +491,11 @@ RUN(a_key_is_found_in_all_its_forms, a_key_with_one_character_changed_is_nobodys
     a_token_lives_while_either_expire_or_ttl_does,
     a_token_that_would_have_ended_is_not_made_nor_changed_into,
     the_last_use_is_shown_before_it_is_written_and_survives_a_restart,
-    the_ended_are_those_whose_time_is_over_by_their_last_use, a_disabled_token_is_403_and_says_so,
-    a_blocked_ancestor_blocks_all_below,
+    the_ended_are_those_whose_time_is_over_by_their_last_use,
+    an_ended_token_is_deleted_a_day_later_and_not_before,
+    a_clock_that_jumps_ahead_and_comes_back_deletes_nothing,
+    after_a_start_with_an_unknown_clock_nothing_is_deleted_for_a_day,
+    a_disabled_token_is_403_and_says_so, a_blocked_ancestor_blocks_all_below,
     the_limits_of_auth_info_are_the_lowest_of_token_and_all_above,
     the_ips_of_a_token_count_everywhere_but_in_auth_info,
     a_token_for_certificates_is_good_for_auth_info_only,
