@@ -15,6 +15,7 @@
 #include "proxy/greet.h"
 #include "proxy/inflight.h"
 #include "proxy/reauth.h"
+#include "proxy/share.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
@@ -100,6 +101,8 @@ void conn_new(struct door *d, int fd, const struct sock_addr *peer, struct cap *
 	list_init(&c->todo);
 	list_init(&c->badge_node);
 	list_init(&c->stalled);
+	list_init(&c->share_node);
+	share_begin(c);
 	list_add_tail(&w->conns, &c->node);
 	w->conn_count++;
 	w->n.accepted++;
@@ -155,6 +158,7 @@ void conn_free(struct conn *c)
 	conn_io_end(c);
 	list_del(&c->todo);
 	list_del(&c->node);
+	share_leave(c);
 	w->conn_count--;
 	caps_leave(w->crew->caps, &c->token_cap);
 	caps_leave(w->crew->caps, &c->customer_cap);

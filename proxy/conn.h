@@ -22,6 +22,7 @@ struct cap;
 struct door;
 struct greet;
 struct inflight;
+struct customer_share;
 struct uplink;
 struct worker;
 
@@ -106,7 +107,16 @@ const struct conn_end_row *conn_end_row(enum conn_end end);
 enum conn_end conn_end_of(unsigned reason);
 
 /* ---- Why nothing is read from it now; any bit is enough ---- */
-enum { HOLD_AUTH = 1, HOLD_LINK = 2, HOLD_RATE = 4, HOLD_OUT = 8, HOLD_END = 16 };
+enum {
+	HOLD_AUTH = 1,
+	HOLD_LINK = 2,
+	HOLD_RATE = 4,
+	HOLD_OUT = 8,
+	HOLD_END = 16,
+	HOLD_SHARE = 32, /* the core has too much of its customer: share.h */
+	/* what was read already waits too, in `in` */
+	HOLD_PACKETS = HOLD_AUTH | HOLD_RATE | HOLD_SHARE,
+};
 
 /* ---- Paced: PUBLISHes, their bytes, filters of SUBSCRIBE and UNSUBSCRIBE ---- */
 enum { PACE_MESSAGES, PACE_BYTES, PACE_FILTERS, PACE_KINDS };
@@ -149,6 +159,8 @@ struct conn {
 	char *brought; /* a token that came before CONNECT, for one that names none; owned, wiped */
 	struct badge *badge;
 	struct list badge_node;
+	struct customer_share *share; /* never NULL */
+	struct list share_node;
 	struct auth_ask *reauth; /* AUTH under way (reauth.c) */
 	bool auth_method;        /* CONNECT named "token" */
 	struct sock_addr peer;
@@ -227,6 +239,8 @@ const char *conn_name(const struct conn *c);
 struct buf *conn_out(struct conn *c);
 void conn_hold(struct conn *c, unsigned why);
 void conn_go_on(struct conn *c, unsigned why); /* reads again if nothing else holds it */
+/* the same, and works on what had been read already */
+void conn_go_on_rest(struct conn *c, unsigned why);
 /* Counts n of a kind; over its rate the client is not read for a while, and what it has sent
  * already waits. False: it has been over it for too long, and is closed. */
 bool conn_pace(struct conn *c, unsigned kind, uint64_t n) MUST_CHECK;
@@ -240,5 +254,5 @@ void conn_io_start(struct conn *c); /* conn.c */
 void conn_io_closing(struct conn *c);
 void conn_io_end(struct conn *c);    /* conn.c: gives everything back */
 void conn_timer_arm(struct conn *c); /* after a deadline has come or gone */
-/* OPEN now: works on what came with CONNECT */
+/* works on what was read already, unless it is held */
 void conn_resume_rest(struct conn *c);

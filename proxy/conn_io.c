@@ -168,8 +168,7 @@ static void open_fired(struct conn *c)
 	else if (too_slow(c))
 		conn_close(c, END_SLOW_SENDER);
 	else if ((c->hold & HOLD_RATE) && now >= rate_due(c)) {
-		conn_go_on(c, HOLD_RATE);
-		conn_resume_rest(c);
+		conn_go_on_rest(c, HOLD_RATE);
 	}
 }
 
@@ -310,7 +309,7 @@ void conn_resume_rest(struct conn *c)
 {
 	uint64_t frames = c->frames_in;
 
-	if (buf_len(&c->in))
+	if (buf_len(&c->in) && !(c->hold & HOLD_PACKETS))
 		fed(c, feed_rest(&gate_ops, c, &c->in), frames);
 	finish_look(c);
 }
@@ -368,6 +367,15 @@ void conn_go_on(struct conn *c, unsigned why)
 	conn_timer_arm(c);
 	if (buf_len(&c->in) == 0)
 		finish_look(c); /* else conn_resume_rest() comes */
+}
+
+void conn_go_on_rest(struct conn *c, unsigned why)
+{
+	if (!(c->hold & why))
+		return;
+	conn_go_on(c, why);
+	if (c->state != CONN_CLOSING)
+		conn_resume_rest(c);
 }
 
 /* Attack R18: back-pressure first; a client that goes on for long is not only bursting. */

@@ -119,7 +119,7 @@ static bool frame(void *owner, struct str bytes)
 		conn_break(c, reason);
 	else
 		rows[h.type].handle(c, &h, str_skip(bytes, h.size));
-	return c->state != CONN_CLOSING && !(c->hold & (HOLD_AUTH | HOLD_RATE));
+	return c->state != CONN_CLOSING && !(c->hold & HOLD_PACKETS);
 }
 
 const struct feed_ops gate_ops = { .measure = measure, .frame = frame };

@@ -194,6 +194,10 @@ int badge_take(struct worker *w, struct conn *c, struct token *token, const stru
 {
 	struct badge *b = find(w, token);
 
+	if (share_enter(c, v->info.customer)) {
+		auth_token_put(&token);
+		return -E_NOMEM;
+	}
 	if (b) {
 		auth_token_put(&token);
 		if (b->acl != v->info.acl || b->extended != extended(w, &v->info))

@@ -267,6 +267,7 @@ static void go_down(struct uplink *u)
 		else
 			conn_close(c, END_CORE_LOST);
 	}
+	shares_go_on(u->worker, u->home);
 	if (clients)
 		LOG_WARN(name_of(u), "link-lost", "clients=%zu", clients);
 	if (!u->worker->stopping)

@@ -191,6 +191,7 @@ int worker_new(struct worker **out, struct crew *crew, unsigned index)
 	w->rights.value = sizeof(uint64_t);
 	list_init(&w->conns);
 	list_init(&w->dirty);
+	shares_init(w);
 	drain_init(w);
 	hook_init(&w->end_of_turn, end_of_turn);
 	w->room = mem_alloc(WORKER_ROOM);
@@ -256,6 +257,7 @@ void worker_free(struct worker **slot)
 	tls_side_free(&w->tls);
 	loop_close(&w->loop);
 	map_free(&w->badges);
+	shares_free(w);
 	for (unsigned i = 0; i < w->spares; i++)
 		buf_free(&w->spare[i]);
 	memo_free(&w->rights);

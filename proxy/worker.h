@@ -14,6 +14,7 @@
 #include "proxy/drain.h"
 #include "proxy/events.h"
 #include "proxy/gather.h"
+#include "proxy/share.h"
 #include "wire/link.h"
 
 struct caps;
@@ -55,6 +56,7 @@ struct crew {
 	C(bytes_in) C(bytes_out) C(sends) C(recvs) \
 	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) C(pauses) \
 	C(finishes) \
+	C(holds) \
 	C(events) C(events_dropped) C(revoked) C(regrants) C(reauths)
 /* clang-format on */
 struct worker_counters {
@@ -92,6 +94,8 @@ struct worker {
 	size_t conn_count;
 	uint64_t conn_serial;
 	struct map badges; /* struct badge by token */
+	struct map shares; /* struct customer_share by customer; those of no customer: */
+	struct customer_share strangers;
 	struct hook end_of_turn;
 	bool dirty_links;
 	struct gather gather;

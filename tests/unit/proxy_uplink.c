@@ -305,6 +305,8 @@ static void bare_conn(struct conn *c)
 	list_init(&c->stalled);
 	list_init(&c->todo);
 	list_init(&c->badge_node);
+	list_init(&c->share_node);
+	share_begin(c);
 }
 
 static void a_number_means_another_client_in_its_next_life(void)
@@ -416,11 +418,62 @@ static void a_link_nobody_empties_is_full_and_drains_again(void)
 	tear_down();
 }
 
+static void one_of(struct conn *c, uint64_t customer)
+{
+	bare_conn(c);
+	c->hold = HOLD_AUTH;
+	IS(share_enter(c, customer), 0);
+}
+
+static void a_held_customer_is_not_read_and_its_neighbour_is(void)
+{
+	struct conn a[2], b, late;
+
+	open_link();
+	one_of(&a[0], 7);
+	one_of(&a[1], 7);
+	one_of(&b, 8);
+	share_hold(worker, 7, true);
+	YES(a[0].hold & a[1].hold & HOLD_SHARE);
+	NO(b.hold & HOLD_SHARE);
+	one_of(&late, 7); /* who comes now is held too */
+	YES(late.hold & HOLD_SHARE);
+	share_hold(worker, 7, false);
+	NO((a[0].hold | a[1].hold | late.hold) & HOLD_SHARE);
+	for (int i = 0; i < 2; i++)
+		share_leave(&a[i]);
+	share_leave(&b);
+	share_leave(&late);
+	YES(!share_find(worker, 7));
+	tear_down();
+}
+
+static void a_customer_stays_held_without_connections_until_its_link_is_lost(void)
+{
+	struct conn c, later;
+
+	open_link();
+	share_hold(worker, 7, true);
+	one_of(&c, 7);
+	YES(c.hold & HOLD_SHARE);
+	share_leave(&c);
+	YES(share_find(worker, 7));
+	one_of(&later, 7);
+	YES(later.hold & HOLD_SHARE);
+	shares_go_on(worker, 0);
+	NO(later.hold & HOLD_SHARE);
+	share_leave(&later);
+	YES(!share_find(worker, 7));
+	tear_down();
+}
+
 RUN(the_worker_says_hello_and_asks_for_pushes, a_worker_is_ready_when_pushes_are_granted,
     without_homes_nobody_has_a_link, more_homes_get_links_of_their_own, a_ping_is_answered,
     a_silent_link_is_pinged_each_second_and_dead_after_five,
     nonsense_ends_the_link_and_it_is_dialled_again, what_only_a_proxy_may_say_ends_the_link,
     another_version_is_not_spoken_to, frames_cut_anywhere_are_put_together,
     a_number_means_another_client_in_its_next_life, frames_for_an_earlier_life_are_only_late,
-    many_channels_are_distinct, a_delivery_outside_every_customer_ends_the_link,
-    a_turn_writes_once_however_much_was_said, a_link_nobody_empties_is_full_and_drains_again)
+    many_channels_are_distinct, a_held_customer_is_not_read_and_its_neighbour_is,
+    a_customer_stays_held_without_connections_until_its_link_is_lost,
+    a_delivery_outside_every_customer_ends_the_link, a_turn_writes_once_however_much_was_said,
+    a_link_nobody_empties_is_full_and_drains_again)
