@@ -99,6 +99,7 @@ void conn_new(struct door *d, int fd, const struct sock_addr *peer, struct cap *
 	c->packet_limit = (uint32_t)w->config->packet_max;
 	c->problem_info = true;
 	list_init(&c->todo);
+	list_init(&c->unread);
 	list_init(&c->badge_node);
 	list_init(&c->stalled);
 	list_init(&c->share_node);
@@ -205,7 +206,7 @@ static void tell_core(struct conn *c, enum conn_state was, unsigned flags)
 			how |= LINK_CLOSE_GRACE;
 		if (c->expiry_told)
 			how |= LINK_CLOSE_EXPIRY;
-		link_close_write(uplink_out(c->link), c->channel, c->generation,
+		link_close_write(uplink_say(c), c->channel, c->generation,
 		                 link_close_known((uint8_t)how, c->link->minor), c->expiry_s);
 	}
 	uplink_detach(c);

@@ -118,6 +118,9 @@ enum {
 	HOLD_PACKETS = HOLD_AUTH | HOLD_RATE | HOLD_SHARE,
 };
 
+/* ---- Why the core sends it nothing: its own buffer; too many frames of its customer ---- */
+enum { PAUSED_OUT = 1, PAUSED_LATER = 2 };
+
 /* ---- Paced: PUBLISHes, their bytes, filters of SUBSCRIBE and UNSUBSCRIBE ---- */
 enum { PACE_MESSAGES, PACE_BYTES, PACE_FILTERS, PACE_KINDS };
 
@@ -126,7 +129,8 @@ struct conn {
 	struct worker *worker;
 	const struct door *door; /* it came through */
 	struct list node;        /* worker->conns */
-	struct list todo;        /* worker->dirty, or in no list */
+	struct list todo;        /* share->dirty, or in no list */
+	struct list unread;      /* share->unread, or in no list */
 	struct timer timer;      /* conn_io.c: the nearest of all deadlines */
 	struct cap *peer_cap, *token_cap, *customer_cap;
 	uint64_t serial; /* of this worker, for logs */
@@ -135,6 +139,8 @@ struct conn {
 	uint8_t version; /* enum mqtt_version; 0 before CONNECT */
 	/* bytes: conn_io.c */
 	uint8_t hold;
+	/* the socket has something; what was read before is not worked on wholly */
+	bool readable, behind;
 	/* the socket is full: waiting for LOOP_WRITE; which came in this turn */
 	bool writing, writable;
 	/* last words were written: linger until the peer has read them */
@@ -183,11 +189,11 @@ struct conn {
 	bool mute;               /* a quota of 0: it may publish nothing */
 	uint16_t alias_out_most; /* so many aliases may be set for it; 0 = none */
 	/* the link: uplink.c */
-	bool core_paused;
+	uint8_t core_paused; /* PAUSED_* */
 	uint16_t generation;
 	uint32_t channel; /* 0 = none */
 	struct uplink *link;
-	struct list stalled; /* link->stalled while HOLD_LINK */
+	struct list stalled; /* share->stalled while HOLD_LINK */
 	/* what it did: in_*.c */
 	struct alias_table *aliases;     /* made when first used */
 	struct alias_table *aliases_out; /* deliver.c: those we have set; the same */
@@ -239,7 +245,7 @@ const char *conn_name(const struct conn *c);
 struct buf *conn_out(struct conn *c);
 void conn_hold(struct conn *c, unsigned why);
 void conn_go_on(struct conn *c, unsigned why); /* reads again if nothing else holds it */
-/* the same, and works on what had been read already */
+/* the same, and what had been read already is worked on in its customer's turn */
 void conn_go_on_rest(struct conn *c, unsigned why);
 /* Counts n of a kind; over its rate the client is not read for a while, and what it has sent
  * already waits. False: it has been over it for too long, and is closed. */
@@ -248,7 +254,11 @@ bool conn_pace(struct conn *c, unsigned kind, uint64_t n) MUST_CHECK;
 bool conn_flush(struct conn *c) MUST_CHECK;
 /* deliver.c: out has grown; sends at once if it is long already */
 void conn_wrote(struct conn *c);
-void conn_touch(struct conn *c);    /* conn_flush at the end of this turn */
+void conn_touch(struct conn *c); /* conn_flush at the end of this turn */
+/* the core sends it nothing while there is a reason; PAUSED_* */
+void conn_core_pause(struct conn *c, unsigned why);
+void conn_core_resume(struct conn *c, unsigned why);
+void conn_read_on(struct conn *c);  /* share.c: its turn has come */
 void conn_io_start(struct conn *c); /* conn.c */
 /* conn.c: from now on only out is emptied */
 void conn_io_closing(struct conn *c);

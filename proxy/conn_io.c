@@ -58,10 +58,7 @@ static void watch_again(struct conn *c)
 
 void conn_touch(struct conn *c)
 {
-	if (!list_empty(&c->todo))
-		return;
-	list_add_tail(&c->worker->dirty, &c->todo);
-	worker_touch(c->worker);
+	share_dirty(c);
 }
 
 struct buf *conn_out(struct conn *c)
@@ -227,8 +224,18 @@ static void charge_partial(struct conn *c, bool progressed)
 		conn_timer_arm(c);
 }
 
+/* The slice of its customer was used up in the midst of what one read brought. */
+static bool is_behind(const struct conn *c, enum feed answer)
+{
+	return answer == FEED_HOLD && buf_len(&c->in) && c->state != CONN_CLOSING &&
+	       !(c->hold & HOLD_PACKETS);
+}
+
 static void fed(struct conn *c, enum feed answer, uint64_t frames_before)
 {
+	c->behind = is_behind(c, answer);
+	if (c->behind)
+		share_wait(c, true);
 	if (answer == FEED_NOMEM)
 		conn_close(c, END_MEMORY);
 	MUST(answer != FEED_BAD || c->state == CONN_CLOSING); /* the gate has said why */
@@ -278,8 +285,10 @@ static void read_some(struct conn *c)
 	int64_t before;
 	int err;
 
-	if (c->link && uplink_full(c->link)) {
-		uplink_stall(c->link, c);
+	c->readable = false;
+	share_charge(c, SLICE_READ);
+	if (c->link && uplink_full_for(c)) {
+		uplink_stall(c);
 		return;
 	}
 	err = read_plain(c, &plain);
@@ -327,6 +336,32 @@ static void linger(struct conn *c)
 		read_on(c, plain);
 }
 
+/* Who comes while others of its customer wait is behind them. */
+static void read_in_turn(struct conn *c)
+{
+	c->readable = true;
+	if (!list_empty(&c->unread))
+		return;
+	if (!list_empty(&c->share->unread) || !share_may_read(c))
+		share_wait(c, false);
+	else
+		read_some(c);
+}
+
+void conn_read_on(struct conn *c)
+{
+	if (c->state == CONN_CLOSING)
+		return;
+	if (c->behind)
+		conn_resume_rest(c);
+	if (!c->readable || c->behind || c->hold || c->state == CONN_CLOSING)
+		return;
+	if (share_may_read(c))
+		read_some(c);
+	else
+		share_wait(c, false);
+}
+
 static void ready(struct watch *w, unsigned events)
 {
 	struct conn *c = container_of(w, struct conn, watch);
@@ -343,7 +378,7 @@ static void ready(struct watch *w, unsigned events)
 		return;
 	}
 	if (!c->hold && (events & (LOOP_READ | LOOP_HANGUP)))
-		read_some(c);
+		read_in_turn(c);
 	else if (events & LOOP_HANGUP)
 		/* held, but there is nobody any more (attack A07) */
 		conn_close(c, END_GONE);
@@ -374,8 +409,10 @@ void conn_go_on_rest(struct conn *c, unsigned why)
 	if (!(c->hold & why))
 		return;
 	conn_go_on(c, why);
-	if (c->state != CONN_CLOSING)
-		conn_resume_rest(c);
+	if (c->state == CONN_CLOSING || (c->hold & HOLD_PACKETS) || buf_len(&c->in) == 0)
+		return;
+	c->behind = true;
+	share_wait(c, true);
 }
 
 /* Attack R18: back-pressure first; a client that goes on for long is not only bursting. */
@@ -399,6 +436,24 @@ bool conn_pace(struct conn *c, unsigned kind, uint64_t n)
 
 /* ---- Writing ---- */
 
+void conn_core_pause(struct conn *c, unsigned why)
+{
+	if (!c->channel || c->state != CONN_OPEN)
+		return;
+	if (!c->core_paused)
+		link_bare_write(uplink_say(c), LINK_PAUSE, c->channel, c->generation);
+	c->core_paused |= (uint8_t)why;
+}
+
+void conn_core_resume(struct conn *c, unsigned why)
+{
+	if (!(c->core_paused & why))
+		return;
+	c->core_paused &= (uint8_t)~why;
+	if (!c->core_paused && c->channel && c->state == CONN_OPEN)
+		link_bare_write(uplink_say(c), LINK_RESUME, c->channel, c->generation);
+}
+
 /* A client that does not read pauses its session, not its neighbours (design section 4); nor may it
  * fill us with answers. */
 static void backpressure(struct conn *c)
@@ -407,13 +462,11 @@ static void backpressure(struct conn *c)
 
 	if (!c->channel || c->state != CONN_OPEN)
 		return;
-	if (!c->core_paused && waiting > (size_t)config_of(c)->out_high) {
-		c->core_paused = true;
-		link_bare_write(uplink_out(c->link), LINK_PAUSE, c->channel, c->generation);
+	if (!(c->core_paused & PAUSED_OUT) && waiting > (size_t)config_of(c)->out_high) {
+		conn_core_pause(c, PAUSED_OUT);
 		conn_hold(c, HOLD_OUT);
-	} else if (c->core_paused && waiting <= (size_t)config_of(c)->out_low) {
-		c->core_paused = false;
-		link_bare_write(uplink_out(c->link), LINK_RESUME, c->channel, c->generation);
+	} else if ((c->core_paused & PAUSED_OUT) && waiting <= (size_t)config_of(c)->out_low) {
+		conn_core_resume(c, PAUSED_OUT);
 		conn_go_on(c, HOLD_OUT);
 	}
 }

@@ -134,7 +134,7 @@ static void answer_for(struct conn *c, const struct link_entry *e, unsigned reas
 	if (qos == 2 && (e->flags & LINK_DUP))
 		reason = RC_SUCCESS;
 	if (qos)
-		link_ack_write(uplink_out(c->link), c->channel, c->generation,
+		link_ack_write(uplink_say(c), c->channel, c->generation,
 		               qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, e->packet_id, (uint8_t)reason);
 }
 
@@ -150,7 +150,7 @@ static bool has_room(struct conn *c, const struct link_entry *e, size_t size)
 	bool full = c->worker->waiting + size > most;
 
 	if ((e->flags & LINK_QOS) == 0) {
-		if (!full && (waiting <= (size_t)f->out_high || !c->core_paused))
+		if (!full && (waiting <= (size_t)f->out_high || !(c->core_paused & PAUSED_OUT)))
 			return true;
 		c->undelivered++;
 		c->worker->n.deliveries_dropped++;
@@ -270,15 +270,28 @@ static bool to_worker(struct uplink *u, const struct link_deliver *d)
 	return true;
 }
 
-bool deliver(struct uplink *u, struct link_deliver *frame)
+struct customer_share *deliver_share(const struct uplink *u, const struct link_deliver *d)
+{
+	for (uint32_t i = 0; i < d->count; i++) {
+		struct link_entry e = link_deliver_entry(d, i);
+		const struct conn *c = uplink_find(u, e.channel, e.generation);
+
+		if (c)
+			return c->share;
+	}
+	return NULL;
+}
+
+bool deliver(struct uplink *u, struct link_deliver *frame, uint32_t *next)
 {
 	struct worker *w = u->worker;
+	uint32_t cost = SLICE_ENTRY + (uint32_t)(frame->msg.payload.n / SLICE_COPY), i;
 	/* written by begin(), the rest before it is read: not cleared for each message */
 	struct delivery d __attribute__((uninitialized));
 
 	if (!begin(&d, w, frame))
 		return false;
-	for (uint32_t i = 0; i < frame->count; i++) {
+	for (i = *next; i < frame->count; i++) {
 		struct link_entry e = link_deliver_entry(frame, i);
 		struct conn *c;
 
@@ -298,7 +311,14 @@ bool deliver(struct uplink *u, struct link_deliver *frame)
 			return false;
 		}
 		deliver_to(&d, c, &e);
+		slices_busy(&w->slices, &c->share->window);
+		slice_charge(&w->slices, &c->share->deliver, cost);
+		if (unlikely(!slice_open(&w->slices, &c->share->deliver))) {
+			i++;
+			break;
+		}
 	}
+	*next = i < frame->count ? i : 0;
 	if (w->encoded.cap > WORKER_ROOM)
 		buf_free(&w->encoded);
 	return true;

@@ -148,7 +148,7 @@ static struct uplink *way(struct conn *c,
 	if (!w->config->events || !who->customer)
 		return NULL;
 	link = worker_link_of(w, who->customer);
-	if (link && who->rate && !uplink_full(link) &&
+	if (link && who->rate && !uplink_full(link, who->customer) &&
 	    room_for(who->rate, loop_now(w->loop) / 1000))
 		return link;
 	w->n.events_dropped++;
@@ -213,7 +213,7 @@ static void send(struct conn *c, const struct whose *who, struct uplink *link,
 		p.packet_id = link->event_id;
 		p.msg.topic = buf_str(&topic);
 		p.msg.payload = buf_str(&payload);
-		link_publish_write(uplink_out(link), 0, 0, 1, &p);
+		link_publish_write(uplink_say_of(link, who->customer), 0, 0, 1, &p);
 		c->worker->n.events++;
 	}
 	json_decref(record);

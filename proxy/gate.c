@@ -119,7 +119,8 @@ static bool frame(void *owner, struct str bytes)
 		conn_break(c, reason);
 	else
 		rows[h.type].handle(c, &h, str_skip(bytes, h.size));
-	return c->state != CONN_CLOSING && !(c->hold & HOLD_PACKETS);
+	share_charge(c, SLICE_PACKET + (uint32_t)(bytes.n / SLICE_BYTES));
+	return c->state != CONN_CLOSING && !(c->hold & HOLD_PACKETS) && share_may_read(c);
 }
 
 const struct feed_ops gate_ops = { .measure = measure, .frame = frame };

@@ -20,7 +20,7 @@ void in_ack(struct conn *c, const struct mqtt_head *h, struct str body)
 		conn_break(c, reason);
 		return;
 	}
-	link_ack_write(uplink_out(c->link), c->channel, c->generation, (enum mqtt_type)h->type,
+	link_ack_write(uplink_say(c), c->channel, c->generation, (enum mqtt_type)h->type,
 	               ack.packet_id, ack.code);
 }
 

@@ -170,7 +170,7 @@ static void release(struct conn *c, const struct mqtt_publish *p)
 	}
 	if (inflight_count(c->released) == before)
 		return; /* under way already */
-	link_ack_write(uplink_out(c->link), c->channel, c->generation, MQTT_PUBREL, p->packet_id,
+	link_ack_write(uplink_say(c), c->channel, c->generation, MQTT_PUBREL, p->packet_id,
 	               RC_SUCCESS);
 }
 
@@ -186,7 +186,7 @@ static void pass_on(struct conn *c, const struct mqtt_publish *p)
 		conn_close(c, END_MEMORY);
 		return;
 	}
-	link_publish_write(uplink_out(c->link), c->channel, c->generation, (uint8_t)flags, &out);
+	link_publish_write(uplink_say(c), c->channel, c->generation, (uint8_t)flags, &out);
 }
 
 void in_publish(struct conn *c, const struct mqtt_head *h, struct str body)

@@ -166,7 +166,7 @@ static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct st
 
 void in_subscribe_regrant(struct conn *c)
 {
-	struct buf *out = uplink_out(c->link);
+	struct buf *out = uplink_say(c);
 	size_t frame = 0, start = 0;
 	bool begun = false;
 
@@ -315,7 +315,7 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 	struct str text;
 	/* no-local on a shared one (attack P22) ends here */
 	unsigned reason = mqtt_subscribe_read(body, c->version, &s), nth = 0, account;
-	struct buf *out = uplink_out(c->link);
+	struct buf *out = uplink_say(c);
 	size_t frame;
 
 	(void)h;
@@ -367,7 +367,7 @@ void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 	struct mqtt_unsubscribe u, again;
 	struct str text;
 	unsigned reason = mqtt_unsubscribe_read(body, c->version, &u);
-	struct buf *out = uplink_out(c->link);
+	struct buf *out = uplink_say(c);
 	size_t frame;
 
 	(void)h;

@@ -146,7 +146,7 @@ void opened_tell_token(struct conn *c)
 	struct link_token terms = terms_of(c, &limits);
 
 	if (buf_ok(&limits))
-		link_token_write(uplink_out(c->link), c->channel, c->generation, &terms);
+		link_token_write(uplink_say(c), c->channel, c->generation, &terms);
 	buf_free(&limits);
 }
 
@@ -173,7 +173,7 @@ static bool send_open(struct conn *c)
 	o.peer = str_c(peer);
 	whole = buf_ok(&limits) && will_of(c, &o);
 	if (whole)
-		link_open_write(uplink_out(c->link), c->channel, c->generation,
+		link_open_write(uplink_say(c), c->channel, c->generation,
 		                (uint8_t)((m->clean_start ? LINK_OPEN_CLEAN : 0) |
 		                          (m->will.present ? LINK_OPEN_WILL : 0)),
 		                &o);
@@ -253,7 +253,10 @@ void opened_answer(struct conn *c, bool present, const struct link_opened *o)
 	w->n.connacks++;
 	if (filters_count(&c->filters))
 		in_subscribe_regrant(c);
-	link_bare_write(uplink_out(c->link), LINK_RESUME, c->channel, c->generation);
+	c->core_paused = PAUSED_OUT; /* it is born paused */
+	if (c->share->later_paused)
+		conn_core_pause(c, PAUSED_LATER);
+	conn_core_resume(c, PAUSED_OUT);
 	LOG_INFO(conn_name(c), "open",
 	         "token=%" PRIu64 " version=%u present=%d keepalive=%us expiry=%us", c->badge->id,
 	         c->version, present, c->keep_alive_ms / 1500, c->greet->session_expiry);

@@ -43,7 +43,7 @@ void rights_changed(struct conn *c)
 		return;
 	if (will.n && gate_publish(c->worker, c->badge, will)) { /* attack C02 */
 		LOG_INFO(conn_name(c), "will-dropped", "topic=%s", log_esc(will));
-		link_bare_write(uplink_out(c->link), LINK_WILL_DROP, c->channel, c->generation);
+		link_bare_write(uplink_say(c), LINK_WILL_DROP, c->channel, c->generation);
 		mem_free(c->will_topic);
 		c->will_topic = NULL;
 		c->will_topic_size = 0;
@@ -265,7 +265,7 @@ static void tell_core(struct worker *w, uint64_t customer, uint64_t token, const
 	if (!link || customer == 0)
 		return;
 	space_make(&space, customer);
-	t.out = uplink_out(link);
+	t.out = uplink_say_of(link, customer); /* behind what it has published */
 	t.frame = link_rights_begin(t.out, customer, token);
 	if (acl)
 		(void)acl_publishable(acl, tell_filter, &t);

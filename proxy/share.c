@@ -25,6 +25,19 @@ struct customer_share *share_find(const struct worker *w, uint64_t customer)
 	return NULL;
 }
 
+static void init(struct customer_share *s, uint64_t customer)
+{
+	s->customer = customer;
+	list_init(&s->conns);
+	list_init(&s->unread);
+	list_init(&s->unread_node);
+	list_init(&s->dirty);
+	list_init(&s->dirty_node);
+	list_init(&s->later_node);
+	list_init(&s->out_node);
+	list_init(&s->stalled);
+}
+
 static struct customer_share *find_or_make(struct worker *w, uint64_t customer)
 {
 	struct customer_share *s = share_find(w, customer);
@@ -38,22 +51,32 @@ static struct customer_share *find_or_make(struct worker *w, uint64_t customer)
 		mem_free(s);
 		return NULL;
 	}
-	s->customer = customer;
-	list_init(&s->conns);
+	init(s, customer);
 	return s;
 }
 
-static void free_if_idle(struct worker *w, struct customer_share *s)
+void share_tidy(struct worker *w, struct customer_share *s)
 {
-	if (s == &w->strangers || s->held || !list_empty(&s->conns))
+	if (s == &w->strangers || s->pins || s->held || !list_empty(&s->conns) ||
+	    buf_len(&s->later) || buf_len(&s->out))
 		return;
+	MUST(list_empty(&s->unread) && list_empty(&s->dirty) && !s->freed_first);
+	list_del(&s->unread_node);
+	list_del(&s->dirty_node);
+	list_del(&s->later_node);
+	list_del(&s->out_node);
+	buf_free(&s->later);
+	buf_free(&s->out);
 	map_del(&w->shares, &s->node);
 	mem_free(s);
 }
 
 void shares_init(struct worker *w)
 {
-	list_init(&w->strangers.conns);
+	init(&w->strangers, 0);
+	list_init(&w->unread);
+	list_init(&w->dirty);
+	list_init(&w->later);
 }
 
 void shares_free(struct worker *w)
@@ -62,7 +85,7 @@ void shares_free(struct worker *w)
 		struct customer_share *s = container_of(n, struct customer_share, node);
 
 		s->held = false;
-		free_if_idle(w, s);
+		share_tidy(w, s);
 	}
 	MUST(w->shares.count == 0);
 	map_free(&w->shares);
@@ -78,6 +101,7 @@ void share_begin(struct conn *c)
 
 int share_enter(struct conn *c, uint64_t customer)
 {
+	bool unread = !list_empty(&c->unread), dirty = !list_empty(&c->todo);
 	struct customer_share *s;
 
 	MUST(customer);
@@ -89,8 +113,13 @@ int share_enter(struct conn *c, uint64_t customer)
 	share_leave(c);
 	c->share = s;
 	list_add_tail(&s->conns, &c->share_node);
+	if (unread)
+		share_wait(c, c->behind);
+	if (dirty)
+		share_dirty(c);
 	if (s->held)
 		conn_hold(c, HOLD_SHARE);
+	share_charge(c, SLICE_CONNECT);
 	return 0;
 }
 
@@ -100,11 +129,138 @@ void share_leave(struct conn *c)
 
 	c->share = NULL;
 	list_del(&c->share_node);
-	free_if_idle(c->worker, s);
+	list_del(&c->unread);
+	list_del(&c->todo);
+	share_tidy(c->worker, s);
+}
+
+/* ---- Reading ---- */
+
+void share_charge(struct conn *c, uint32_t units)
+{
+	struct slices *all = &c->worker->slices;
+
+	slices_busy(all, &c->share->window);
+	slice_charge(all, &c->share->read, units);
+}
+
+bool share_may_read(const struct conn *c)
+{
+	return slice_open(&c->worker->slices, &c->share->read);
+}
+
+void share_wait(struct conn *c, bool behind)
+{
+	struct customer_share *s = c->share;
+	struct worker *w = c->worker;
+
+	list_del(&c->unread);
+	if (behind)
+		list_add_head(&s->unread, &c->unread);
+	else
+		list_add_tail(&s->unread, &c->unread);
+	if (list_empty(&s->unread_node))
+		list_add_tail(&w->unread, &s->unread_node);
+	worker_touch(w);
+}
+
+static void read_share(struct worker *w, struct customer_share *s)
+{
+	struct conn *c;
+
+	s->pins++;
+	while (slice_open(&w->slices, &s->read) &&
+	       (c = list_first(&s->unread, struct conn, unread))) {
+		list_del(&c->unread);
+		conn_read_on(c);
+	}
+	s->pins--;
+}
+
+/* Each has its slice once; who has more to read is behind the others then. */
+void shares_each(struct worker *w, struct list *shares, size_t node,
+                 void (*run)(struct worker *w, struct customer_share *s),
+                 bool (*more)(const struct customer_share *s))
+{
+	struct list now;
+
+	list_init(&now);
+	if (list_empty(shares))
+		return;
+	/* taken as a whole: those that come meanwhile are for the next time */
+	now = *shares;
+	now.next->prev = now.prev->next = &now;
+	list_init(shares);
+	while (!list_empty(&now)) {
+		struct list *first = now.next;
+		struct customer_share *s = (struct customer_share *)((char *)first - node);
+
+		list_del(first);
+		run(w, s);
+		if (more(s) && list_empty(first))
+			list_add_tail(shares, first);
+		share_tidy(w, s);
+	}
+}
+
+static bool has_unread(const struct customer_share *s)
+{
+	return !list_empty(&s->unread);
+}
+
+void shares_read(struct worker *w)
+{
+	shares_each(w, &w->unread, offsetof(struct customer_share, unread_node), read_share,
+	            has_unread);
+}
+
+/* ---- Flushing ---- */
+
+void share_dirty(struct conn *c)
+{
+	struct customer_share *s = c->share;
+
+	if (!list_empty(&c->todo))
+		return;
+	list_add_tail(&s->dirty, &c->todo);
+	if (list_empty(&s->dirty_node))
+		list_add_tail(&c->worker->dirty, &s->dirty_node);
+	worker_touch(c->worker);
+}
+
+static void flush_share(struct worker *w, struct customer_share *s)
+{
+	struct conn *c;
+
+	s->pins++;
+	while (slice_open(&w->slices, &s->flush) &&
+	       (c = list_first(&s->dirty, struct conn, todo))) {
+		slice_charge(&w->slices, &s->flush, SLICE_SEND);
+		if (conn_flush(c))
+			conn_free(c);
+	}
+	s->pins--;
+}
+
+static bool has_dirty(const struct customer_share *s)
+{
+	return !list_empty(&s->dirty);
+}
+
+void shares_flush(struct worker *w)
+{
+	shares_each(w, &w->dirty, offsetof(struct customer_share, dirty_node), flush_share,
+	            has_dirty);
+}
+
+bool shares_done(const struct worker *w)
+{
+	return list_empty(&w->unread) && list_empty(&w->dirty) && list_empty(&w->later);
 }
 
 /* ---- Held by the core ---- */
 
+/* What was read of many connections meanwhile is worked on in their turns. */
 static void go_on(struct worker *w, struct customer_share *s)
 {
 	struct conn *c;
@@ -112,7 +268,7 @@ static void go_on(struct worker *w, struct customer_share *s)
 	s->held = false;
 	list_each(c, &s->conns, struct conn, share_node)
 		conn_go_on_rest(c, HOLD_SHARE);
-	free_if_idle(w, s);
+	share_tidy(w, s);
 }
 
 void share_hold(struct worker *w, uint64_t customer, bool hold)

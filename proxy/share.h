@@ -1,13 +1,26 @@
-/* share.h - what one customer has of one worker: its connections there, and what they may take of a
- * turn. Worker's thread only.
+/* share.h - what one customer has of one worker: its connections there, and what is done for them
+ * in a turn. Worker's thread only.
  *
  * A connection belongs to the share of strangers until its token has told whose it is, and to its
- * customer's from then on, until it is freed. */
+ * customer's from then on, until it is freed.
+ *
+ * Three kinds of work are done for a customer, and each waits in its share when the turn's slice
+ * (slice.h) is used up:
+ *
+ *   read     its connections' bytes          -> unread: who is readable, in the order of coming
+ *   deliver  frames of the core for it       -> later: the frames, as they came
+ *   flush    what was written to its clients -> dirty: who is to be flushed, or ended
+ *
+ * What is left is the next turn's, which begins at once. In between the worker looks at its links,
+ * its timers, its doors and everybody else. */
 #pragma once
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "proxy/slice.h"
 
 struct conn;
+struct uplink;
 struct worker;
 
 struct customer_share {
@@ -16,6 +29,27 @@ struct customer_share {
 	struct list conns;    /* conn.share_node */
 	/* the core has too much of this customer: none of its connections is read (HOLD_SHARE) */
 	bool held;
+	/* in use by a caller further up: not freed meanwhile */
+	uint8_t pins;
+	uint32_t window; /* slices_busy */
+	struct slice read, deliver, flush;
+	struct list unread;      /* conn.unread */
+	struct list unread_node; /* worker->unread, while there is one */
+	struct list dirty;       /* conn.todo */
+	struct list dirty_node;  /* worker->dirty, while there is one */
+	/* uplink_in.c: whole frames, of the first of which so many entries are done */
+	struct buf later;
+	uint32_t later_done;
+	struct list later_node; /* worker->later, while there are some */
+	bool later_paused;      /* the core knows that there are many */
+	/* uplink_out.c: whole frames for the core, but for what has been sent of the first one */
+	struct uplink *link; /* of both; NULL: nothing was said yet */
+	struct buf out;
+	struct list out_node; /* link->outs, while there are some */
+	/* connections that are not read until `out` has drained: conn.stalled */
+	struct list stalled;
+	/* channels that are free as soon as `out` is empty, chained by next_free; 0: none */
+	uint32_t freed_first, freed_last;
 };
 
 void shares_init(struct worker *w);
@@ -27,6 +61,29 @@ int share_enter(struct conn *c, uint64_t customer) MUST_CHECK;
 void share_leave(struct conn *c); /* conn_free */
 /* NULL: no connection, and not held */
 struct customer_share *share_find(const struct worker *w, uint64_t customer);
+/* frees it if nobody needs it any more */
+void share_tidy(struct worker *w, struct customer_share *s);
+
+/* ---- Slices ---- */
+/* Counts work that is not read, such as filters judged; it counts as reading. */
+void share_charge(struct conn *c, uint32_t units);
+/* May more of c's bytes be worked on in this turn? */
+bool share_may_read(const struct conn *c);
+/* c is readable, or has bytes that were read and are not worked on: its turn will come. behind: it
+ * goes on as the first of its customer, so that only one of them has such bytes. */
+void share_wait(struct conn *c, bool behind);
+/* c is to be flushed, or ended, at the end of this turn */
+void share_dirty(struct conn *c);
+
+/* worker.c, at the end of each turn. Reads who has waited; flushes. False: something is left. */
+void shares_read(struct worker *w);
+void shares_flush(struct worker *w);
+/* later.c: runs each share of one of the worker's lists once, whose node lies there; who has more
+ * stays, behind the others */
+void shares_each(struct worker *w, struct list *shares, size_t node,
+                 void (*run)(struct worker *w, struct customer_share *s),
+                 bool (*more)(const struct customer_share *s));
+bool shares_done(const struct worker *w);
 
 /* uplink_in.c, LINK_HOLD: reads nothing of this customer from now on, or goes on. Connections that
  * come later inherit it. */

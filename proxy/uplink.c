@@ -1,5 +1,5 @@
-/* uplink.c - the proxy's side of the link: dialling, HELLO, heartbeat, one read and one write per
- * turn, the table of channels (uplink.h). What the frames mean is in uplink_in.c. */
+/* uplink.c - the proxy's side of the link: dialling, HELLO, heartbeat, one read per turn, the table
+ * of channels (uplink.h). What goes out is in uplink_out.c, what the frames mean in uplink_in.c. */
 #include "base/base.h"
 #include "proxy/uplink.h"
 
@@ -15,14 +15,15 @@
 #include "proxy/conn.h"
 #include "proxy/feed.h"
 #include "proxy/greet.h"
+#include "proxy/later.h"
+#include "proxy/share.h"
 #include "proxy/worker.h"
 
 enum {
 	BACKOFF_FIRST_MS = 50,
 	BACKOFF_MOST_MS = 2000,
-	/* memory that an emptied buffer may keep: there are few links */
-	OUT_KEEP = 1 << 20,
 	SOCKET_ROOM = 1 << 20,
+	READ_BESIDE = 64 << 10,
 	CHANNELS_FIRST = 64,
 };
 
@@ -39,84 +40,13 @@ static int64_t now_of(const struct uplink *u)
 	return loop_now(u->worker->loop);
 }
 
-/* ---- Out ---- */
-
-static void touch(struct uplink *u)
-{
-	u->dirty = true;
-	u->worker->dirty_links = true;
-	worker_touch(u->worker);
-}
-
-struct buf *uplink_out(struct uplink *u)
-{
-	if (!uplink_up(u)) /* it fails in this turn, and its connections end with it */
-		return worker_sink(u->worker);
-	touch(u);
-	return &u->out;
-}
-
-bool uplink_full(const struct uplink *u)
-{
-	return buf_len(&u->out) > (size_t)u->worker->config->link_high;
-}
-
-void uplink_stall(struct uplink *u, struct conn *c)
-{
-	if (list_empty(&c->stalled))
-		list_add_tail(&u->stalled, &c->stalled);
-	conn_hold(c, HOLD_LINK);
-}
-
-static void release_stalled(struct uplink *u)
-{
-	struct conn *c;
-
-	if (buf_len(&u->out) > (size_t)u->worker->config->link_high / 2)
-		return;
-	while ((c = list_first(&u->stalled, struct conn, stalled))) {
-		list_del(&c->stalled);
-		conn_go_on(c, HOLD_LINK);
-	}
-}
-
 void uplink_fail(struct uplink *u, const char *why)
 {
 	if (u->failed || u->state == UPLINK_DOWN)
 		return;
 	u->failed = true;
 	u->why = why;
-	touch(u);
-}
-
-static void write_out(struct uplink *u)
-{
-	ssize_t n;
-
-	if (!buf_ok(&u->out)) {
-		uplink_fail(u, "out of memory");
-		return;
-	}
-	if (buf_len(&u->out) == 0)
-		return;
-	do
-		n = send(u->watch.fd, buf_data(&u->out), buf_len(&u->out),
-		         MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {
-		uplink_fail(u, "cannot write");
-		return;
-	}
-	u->worker->n.link_writes++;
-	if (n > 0) {
-		buf_consume(&u->out, (size_t)n);
-		u->said = now_of(u);
-	}
-	u->writing = buf_len(&u->out) > 0;
-	loop_rewatch(u->worker->loop, &u->watch, LOOP_READ | (u->writing ? LOOP_WRITE : 0));
-	if (!u->writing && u->out.cap > OUT_KEEP)
-		buf_free(&u->out);
-	release_stalled(u);
+	uplink_touch(u);
 }
 
 /* ---- In ---- */
@@ -168,16 +98,11 @@ static void subscribe(struct uplink *u)
 	link_end(out, frame);
 }
 
-static bool frame(void *owner, struct str bytes)
+bool uplink_take(struct uplink *u, const struct link_head *head, struct str body)
 {
-	struct uplink *u = owner;
-	struct link_head h = u->head; /* measured a moment ago */
-	struct str body;
+	struct link_head h = *head; /* frames that wait are read here too */
 	bool sense;
 
-	MUST(bytes.n == h.length);
-	body = str_skip(bytes, LINK_HEAD);
-	u->worker->n.link_frames_in++;
 	if (u->state == UPLINK_HELLO) {
 		sense = hello(u, &h, body);
 		if (sense && u->home == 0)
@@ -195,15 +120,30 @@ static bool frame(void *owner, struct str bytes)
 	return !u->failed;
 }
 
+static bool frame(void *owner, struct str bytes)
+{
+	struct uplink *u = owner;
+	struct link_head h = u->head; /* measured a moment ago */
+
+	MUST(bytes.n == h.length);
+	u->worker->n.link_frames_in++;
+	u->entry = 0;
+	return uplink_take(u, &h, str_skip(bytes, LINK_HEAD));
+}
+
 static const struct feed_ops ops = { .measure = measure, .frame = frame };
 
 static void read_in(struct uplink *u)
 {
 	struct worker *w = u->worker;
+	/* who is not alone does not wait while all of this is looked at */
+	size_t most = slices_contended(&w->slices) ? READ_BESIDE : WORKER_ROOM;
 	ssize_t n;
 
+	if (later_full(u))
+		return;
 	do
-		n = recv(u->watch.fd, w->room, WORKER_ROOM, MSG_DONTWAIT);
+		n = recv(u->watch.fd, w->room, most, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -225,7 +165,7 @@ static void ready(struct watch *w, unsigned events)
 		return;
 	loop_step(u->worker->loop, "link-read");
 	if (events & LOOP_WRITE)
-		touch(u);
+		uplink_touch(u);
 	if (events & (LOOP_READ | LOOP_HANGUP))
 		read_in(u);
 }
@@ -255,7 +195,8 @@ static void go_down(struct uplink *u)
 	u->failed = u->dirty = u->writing = u->subscribed = false;
 	u->lost_once = true;
 	buf_free(&u->in);
-	buf_free(&u->out);
+	later_forget(u);
+	uplink_forget_out(u);
 	for (uint32_t i = 1; i < u->channels; i++) {
 		struct conn *c = u->channel[i].conn;
 
@@ -280,7 +221,7 @@ void uplink_flush(struct uplink *u)
 		return;
 	u->dirty = false;
 	if (!u->failed && u->state != UPLINK_DOWN)
-		write_out(u);
+		uplink_write(u);
 	if (u->failed)
 		go_down(u);
 }
@@ -329,7 +270,7 @@ static int dial(struct uplink *u)
 	link_hello_write(&u->out, &hello);
 	u->state = UPLINK_HELLO;
 	u->heard = u->said = now_of(u);
-	touch(u);
+	uplink_touch(u);
 	return 0;
 }
 
@@ -351,7 +292,7 @@ static void fired(struct timer *t)
 			again_later(u);
 			return;
 		}
-	} else if (now - u->heard >= LINK_DEAD_MS) {
+	} else if (!u->deaf && now - u->heard >= LINK_DEAD_MS) {
 		uplink_fail(u, "nothing heard");
 		return;
 	} else if (u->state == UPLINK_UP && now - u->said >= LINK_PING_MS) {
@@ -371,7 +312,7 @@ int uplink_new(struct uplink **out, struct worker *w, unsigned home)
 	u->watch.fd = -1;
 	u->backoff_ms = BACKOFF_FIRST_MS;
 	u->channels = 1;
-	list_init(&u->stalled);
+	list_init(&u->outs);
 	timer_init(&u->timer, fired);
 	*out = u;
 	return 0;
@@ -389,7 +330,8 @@ void uplink_free(struct uplink **slot)
 	*slot = NULL;
 	if (!u)
 		return;
-	MUST(list_empty(&u->stalled));
+	later_forget(u);
+	uplink_forget_out(u);
 	timer_stop(&u->timer);
 	loop_unwatch(u->worker->loop, &u->watch);
 	sock_close(&u->watch.fd);
@@ -443,6 +385,7 @@ int uplink_attach(struct uplink *u, struct conn *c)
 
 void uplink_detach(struct conn *c)
 {
+	struct customer_share *s = c->share;
 	struct uplink *u = c->link;
 	struct channel *ch;
 
@@ -451,8 +394,15 @@ void uplink_detach(struct conn *c)
 	ch = &u->channel[c->channel];
 	MUST(ch->conn == c);
 	ch->conn = NULL;
-	ch->next_free = u->free_channel;
-	u->free_channel = c->channel;
+	if (list_empty(&s->out_node)) {
+		ch->next_free = u->free_channel;
+		u->free_channel = c->channel;
+	} else { /* another customer's OPEN must not overtake this one's CLOSE */
+		ch->next_free = s->freed_first;
+		s->freed_first = c->channel;
+		if (!s->freed_last)
+			s->freed_last = c->channel;
+	}
 	list_del(&c->stalled);
 	c->channel = 0;
 	c->link = NULL;

@@ -10,6 +10,7 @@
 #include "wire/link.h"
 
 struct conn;
+struct customer_share;
 struct worker;
 
 /* no socket; HELLO not answered yet; clients may come */
@@ -39,8 +40,16 @@ struct uplink {
 	struct link_head head;   /* of the frame that comes now, between measuring and working */
 	struct channel *channel; /* [0] is the link itself and never used */
 	uint32_t channels, channel_room, free_channel;
-	/* connections that are not read until the link has drained */
-	struct list stalled;
+	struct list outs; /* share->out_node: with frames that wait here */
+	unsigned out_count;
+	/* whose frame was sent in part, and how many bytes of it are left */
+	struct buf *torn;
+	struct customer_share *torn_share;
+	size_t torn_left;
+	/* later.c: nothing is read, there is too much already; a frame that waited is worked on;
+	 * of a DELIVER so many entries are done, 0: none or all */
+	bool deaf, late;
+	uint32_t entry;
 	uint16_t event_id; /* packet ids of our own publishes */
 };
 
@@ -56,10 +65,19 @@ static inline bool uplink_up(const struct uplink *u)
 {
 	return u->state == UPLINK_UP && !u->failed;
 }
-struct buf *uplink_out(struct uplink *u); /* to append whole frames to; MUST be up */
-bool uplink_full(const struct uplink *u); /* its clients are not to be read now */
-/* holds c until the link has drained */
-void uplink_stall(struct uplink *u, struct conn *c);
+
+/* ---- uplink_out.c: to append whole frames to ---- */
+struct buf *uplink_out(struct uplink *u); /* the link's own; they leave first */
+struct buf *uplink_say(struct conn *c);   /* its customer's; c has a channel */
+struct buf *uplink_say_of(struct uplink *u, uint64_t customer); /* the same, without a client */
+/* so much of this customer waits that its clients are not to be read now */
+bool uplink_full(const struct uplink *u, uint64_t customer);
+bool uplink_full_for(const struct conn *c);
+/* holds c until what its customer has said has drained */
+void uplink_stall(struct conn *c);
+void uplink_touch(struct uplink *u);      /* uplink.c: flushed at the end of this turn */
+void uplink_write(struct uplink *u);      /* uplink.c: one write, or as many as the socket takes */
+void uplink_forget_out(struct uplink *u); /* uplink.c: it is down */
 
 /* sets c's link, channel, generation; 0, -E_LIMIT, -E_NOMEM */
 int uplink_attach(struct uplink *u, struct conn *c) MUST_CHECK;
@@ -67,6 +85,7 @@ void uplink_detach(struct conn *c); /* harmless without one; says nothing to the
 /* NULL: nobody, or somebody later */
 struct conn *uplink_find(const struct uplink *u, uint32_t channel, uint16_t generation);
 
-/* uplink_in.c: one whole frame of the core, after HELLO. False: it is not one, the link is to fail.
- */
+/* One whole frame of the core; the link fails if it makes no sense, and then false. */
+bool uplink_take(struct uplink *u, const struct link_head *h, struct str body);
+/* uplink_in.c: the same after HELLO. False: it is not one, the link is to fail. */
 bool uplink_frame(struct uplink *u, const struct link_head *h, struct str body);

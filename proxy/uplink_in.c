@@ -13,6 +13,8 @@
 #include "proxy/finish.h"
 #include "proxy/gate.h"
 #include "proxy/greet.h"
+#include "proxy/later.h"
+#include "proxy/share.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
 
@@ -27,13 +29,29 @@ static bool on_ping(struct uplink *u, struct conn *c, const struct link_head *h,
 	return true;
 }
 
+/* True, also without memory: that is no nonsense, but this link cannot go on. */
+static bool kept(struct uplink *u, struct customer_share *s, const struct link_head *h,
+                 struct str body, uint32_t done)
+{
+	if (!later_keep(u, s, h, body, done))
+		uplink_fail(u, "out of memory");
+	return true;
+}
+
 static bool on_deliver(struct uplink *u, struct conn *c, const struct link_head *h, struct str body)
 {
+	struct customer_share *s;
 	struct link_deliver d;
 
 	(void)c;
-	(void)h;
-	return link_deliver_read(body, &d) && deliver(u, &d);
+	if (!link_deliver_read(body, &d))
+		return false;
+	s = deliver_share(u, &d);
+	if (s && later_due(u, s))
+		return kept(u, s, h, body, 0);
+	if (!deliver(u, &d, &u->entry))
+		return false;
+	return u->late || !u->entry || kept(u, s, h, body, u->entry);
 }
 
 /* ---- A channel ---- */
@@ -167,8 +185,12 @@ bool uplink_frame(struct uplink *u, const struct link_head *h, struct str body)
 	    0) /* ours: the answer to mbus/#; acknowledgements of events tell us nothing */
 		return h->type == LINK_SUBACK ? own_suback(u, body) : h->type == LINK_ACK;
 	c = uplink_find(u, h->channel, h->generation);
-	if (c)
+	if (c) {
+		if (later_due(u, c->share))
+			return kept(u, c->share, h, body, 0);
+		slice_charge(&u->worker->slices, &c->share->deliver, SLICE_PACKET);
 		return rule->run(u, c, h, body);
+	}
 	u->worker->n.stale_frames++;
 	return true;
 }

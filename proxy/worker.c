@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "proxy/badge.h"
 #include "proxy/conn.h"
+#include "proxy/later.h"
 #include "proxy/transport_tls.h"
 #include "proxy/uplink.h"
 
@@ -63,7 +64,7 @@ static void flush_links(struct worker *w)
 static bool links_empty(const struct worker *w)
 {
 	for (unsigned i = 0; i < LINK_HOMES_MAX; i++) {
-		if (w->link[i] && uplink_up(w->link[i]) && buf_len(&w->link[i]->out))
+		if (w->link[i] && uplink_up(w->link[i]) && w->link[i]->writing)
 			return false;
 	}
 	return true;
@@ -84,21 +85,29 @@ static void pause_a_little(struct worker *w)
 	loop_pause(w->loop, us);
 }
 
+static void more(struct hook *h)
+{
+	worker_touch(container_of(h, struct worker, more));
+}
+
 /* The link first, so that the core works while we write to clients; what they caused for the link
  * goes after them. */
 static void end_of_turn(struct hook *h)
 {
 	struct worker *w = container_of(h, struct worker, end_of_turn);
-	struct conn *c;
 
+	later_serve(w);
+	shares_read(w);
 	do {
 		flush_links(w);
-		while ((c = list_first(&w->dirty, struct conn, todo))) {
-			if (conn_flush(c))
-				conn_free(c);
-		}
+		shares_flush(w);
 	} while (w->dirty_links);
-	pause_a_little(w);
+	if (list_empty(&w->more.node)) /* once a turn, even if there is more at its end */
+		slices_next(&w->slices, loop_now(w->loop));
+	if (shares_done(w))
+		pause_a_little(w);
+	else
+		loop_at_next_end(w->loop, &w->more);
 	drain_look(w);
 	if (w->stopping && w->conn_count == 0 && (links_empty(w) || !timer_is_set(&w->stop_timer)))
 		loop_stop(w->loop);
@@ -190,10 +199,10 @@ int worker_new(struct worker **out, struct crew *crew, unsigned index)
 	w->auth = crew->auth;
 	w->rights.value = sizeof(uint64_t);
 	list_init(&w->conns);
-	list_init(&w->dirty);
 	shares_init(w);
 	drain_init(w);
 	hook_init(&w->end_of_turn, end_of_turn);
+	hook_init(&w->more, more);
 	w->room = mem_alloc(WORKER_ROOM);
 	if (!w->room)
 		goto fail;

@@ -57,6 +57,7 @@ struct crew {
 	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) C(pauses) \
 	C(finishes) \
 	C(holds) \
+	C(link_stalls) C(frames_later) C(customers_paused) \
 	C(events) C(events_dropped) C(revoked) C(regrants) C(reauths)
 /* clang-format on */
 struct worker_counters {
@@ -89,14 +90,19 @@ struct worker {
 	uint64_t drained;
 	struct timer drain_timer, stop_timer;
 	struct inbox_item drain_item, stop_item;
-	/* all of them; those with something to flush or to end */
-	struct list conns, dirty;
+	/* all of them */
+	struct list conns;
 	size_t conn_count;
 	uint64_t conn_serial;
 	struct map badges; /* struct badge by token */
 	struct map shares; /* struct customer_share by customer; those of no customer: */
 	struct customer_share strangers;
+	struct slices slices; /* the clock of turns */
+	/* shares with work left: conns to read, conns to flush, frames of the core */
+	struct list unread, dirty, later;
+	size_t later_bytes;
 	struct hook end_of_turn;
+	struct hook more; /* shares have work left: the next turn comes at once */
 	bool dirty_links;
 	struct gather gather;
 	/* counters when the last turn was over */

@@ -1,0 +1,237 @@
+/* What customers on one worker have of each other: frames to the core leave in turns, frames of the
+ * core are worked on in turns, and nobody's wait behind a neighbour's. */
+#include <stdlib.h>
+
+#include "tests/unit/proxy_link_help.h"
+
+#include "proxy/later.h"
+#include "proxy/share.h"
+
+enum { CUSTOMERS = 3 };
+
+static struct conn client[CUSTOMERS];
+
+/* Customers 7, 8 and 9, each with a client that has a channel. */
+static void open_customers(void)
+{
+	open_link();
+	for (unsigned i = 0; i < CUSTOMERS; i++) {
+		bare_conn(&client[i]);
+		client[i].hold = HOLD_AUTH;
+		IS(share_enter(&client[i], 7 + i), 0);
+		IS(uplink_attach(worker->link[0], &client[i]), 0);
+	}
+}
+
+static void close_customers(void)
+{
+	for (unsigned i = 0; i < CUSTOMERS; i++) {
+		uplink_detach(&client[i]);
+		client[i].state = CONN_CLOSING;
+	}
+	uplink_forget_out(worker->link[0]);
+	later_forget(worker->link[0]);
+	for (unsigned i = 0; i < CUSTOMERS; i++)
+		share_leave(&client[i]);
+	tear_down();
+}
+
+/* A message of so many bytes, numbered. */
+static void say_message(struct conn *c, uint16_t number, size_t size)
+{
+	static const char filler[8192];
+	struct link_publish p = { .packet_id = number, .msg.expiry_s = LINK_NO_EXPIRY };
+
+	MUST(size <= sizeof(filler));
+	p.msg.topic = STR("customer/7/t");
+	p.msg.payload = str_make(filler, size);
+	link_publish_write(uplink_say(c), c->channel, c->generation, 1, &p);
+}
+
+static void fill_socket(struct conn *c)
+{
+	for (unsigned i = 0; i < 2000; i++)
+		say_message(c, 1, 8192);
+	turn();
+}
+
+static void what_one_customer_says_does_not_stand_before_anothers(void)
+{
+	struct link_head h;
+	struct str body;
+	size_t before = 0, waiting;
+
+	open_customers();
+	fill_socket(&client[0]);
+	waiting = buf_len(&client[0].share->out);
+	YES(waiting > (8u << 20));
+	say_message(&client[1], 2, 10);
+	do {
+		YES(next_frame(&h, &body));
+		before += h.length;
+	} while (h.channel != client[1].channel);
+	/* only what the socket had already, and the frame that was cut by its end */
+	YES(before < (4u << 20));
+	YES(buf_len(&client[0].share->out) > (4u << 20));
+	close_customers();
+}
+
+static void the_links_own_frames_leave_first(void)
+{
+	struct link_head h;
+	struct str body;
+	unsigned others = 0;
+
+	open_customers();
+	fill_socket(&client[0]);
+	say_message(&client[1], 2, 10);
+	link_bare_write(uplink_out(worker->link[0]), LINK_PING, 0, 0);
+	do {
+		YES(next_frame(&h, &body));
+		others += h.channel == client[1].channel;
+	} while (h.type != LINK_PING);
+	IS(others, 0);
+	close_customers();
+}
+
+static void only_who_fills_the_link_is_not_read(void)
+{
+	open_customers();
+	fill_socket(&client[0]);
+	say_message(&client[1], 2, 10);
+	YES(uplink_full_for(&client[0]));
+	NO(uplink_full_for(&client[1]));
+	NO(uplink_full_for(&client[2]));
+	YES(uplink_full(worker->link[0], 7));
+	NO(uplink_full(worker->link[0], 8));
+	close_customers();
+}
+
+/* However the socket cuts it, the core reads whole frames, and each customer's in their order. */
+static void frames_of_many_are_never_mixed_up(void)
+{
+	uint16_t said[CUSTOMERS] = { 0 }, got[CUSTOMERS] = { 0 };
+	struct link_head h;
+	struct str body;
+	unsigned left = 0;
+
+	open_customers();
+	srand(9);
+	for (unsigned round = 0; round < 300; round++) {
+		for (unsigned i = 0; i < CUSTOMERS; i++) {
+			for (int n = rand() % (i == 0 ? 40 : 6); n > 0; n--, left++)
+				say_message(&client[i], ++said[i], (size_t)(rand() % 8000));
+		}
+		if (rand() % 4 == 0)
+			link_bare_write(uplink_out(worker->link[0]), LINK_PING, 0, 0);
+		turn();
+		for (int n = rand() % 60; left && (n > 0 || round == 299); n--) {
+			struct link_publish p;
+			unsigned i = 0;
+
+			YES(next_frame(&h, &body));
+			if (h.type == LINK_PING)
+				continue;
+			IS(h.type, LINK_PUBLISH);
+			while (client[i].channel != h.channel)
+				i++;
+			YES(link_publish_read(body, h.flags, &p));
+			IS(p.packet_id, ++got[i]);
+			left--;
+		}
+	}
+	IS(left, 0);
+	close_customers();
+}
+
+/* Else another customer's OPEN of the number could overtake the CLOSE. */
+static void a_number_is_free_when_its_last_frame_has_left(void)
+{
+	struct conn late, later;
+	uint32_t number;
+
+	open_customers();
+	number = client[0].channel;
+	fill_socket(&client[0]);
+	uplink_detach(&client[0]);
+	bare_conn(&late);
+	IS(share_enter(&late, 8), 0);
+	IS(uplink_attach(worker->link[0], &late), 0);
+	NO(late.channel == number);
+	while (buf_len(&client[0].share->out)) {
+		listen_up();
+		buf_reset(&heard);
+		turn();
+	}
+	bare_conn(&later);
+	IS(share_enter(&later, 9), 0);
+	IS(uplink_attach(worker->link[0], &later), 0);
+	IS(later.channel, number);
+	uplink_detach(&late);
+	uplink_detach(&later);
+	share_leave(&late);
+	share_leave(&later);
+	close_customers();
+}
+
+/* ---- Frames of the core ---- */
+
+/* An acknowledgement for a client that is closing: worked on, and without an effect. */
+static void core_says(const struct conn *c, unsigned frames)
+{
+	for (unsigned i = 0; i < frames; i++)
+		link_closed_write(&say, c->channel, c->generation, 0x97);
+}
+
+static void frames_beyond_the_slice_wait_for_the_next_turn_and_others_do_not(void)
+{
+	struct customer_share *a, *b;
+
+	open_customers();
+	a = client[0].share;
+	b = client[1].share;
+	/* its slice of this turn is used up */
+	slice_charge(&worker->slices, &a->deliver, 1u << 30);
+	link_ack_write(&say, client[0].channel, client[0].generation, MQTT_PUBACK, 1, 0);
+	IS(send(core, buf_data(&say), buf_len(&say), MSG_NOSIGNAL), buf_len(&say));
+	buf_reset(&say);
+	turn();
+	IS(buf_len(&a->later) > 0, true);
+	IS(buf_len(&b->later), 0);
+	IS(worker->later_bytes, buf_len(&a->later));
+	NO(later_due(worker->link[0], b));
+	YES(later_due(worker->link[0], a));
+	close_customers();
+}
+
+static void a_link_of_which_too_much_waits_is_not_read_until_less_does(void)
+{
+	struct customer_share *a;
+	struct uplink *u;
+
+	open_customers();
+	a = client[0].share;
+	u = worker->link[0];
+	worker->slices = (struct slices){ 0 }; /* it is alone */
+	slice_charge(&worker->slices, &a->deliver, 1u << 30);
+	for (unsigned i = 0; i < 60; i++) {
+		core_says(&client[0], 1000);
+		(void)!send(core, buf_data(&say), buf_len(&say), MSG_NOSIGNAL | MSG_DONTWAIT);
+		buf_reset(&say);
+		slice_charge(&worker->slices, &a->deliver, 1u << 30);
+		turn();
+	}
+	YES(u->deaf);
+	YES(worker->later_bytes < (1u << 20));
+	YES(uplink_up(u));
+	later_forget(u);
+	NO(u->deaf);
+	IS(worker->later_bytes, 0);
+	close_customers();
+}
+
+RUN(what_one_customer_says_does_not_stand_before_anothers, the_links_own_frames_leave_first,
+    only_who_fills_the_link_is_not_read, frames_of_many_are_never_mixed_up,
+    a_number_is_free_when_its_last_frame_has_left,
+    frames_beyond_the_slice_wait_for_the_next_turn_and_others_do_not,
+    a_link_of_which_too_much_waits_is_not_read_until_less_does)
