@@ -154,7 +154,11 @@ static const struct opt table[] = {
 	{ "topic_alias_out_max", OPT_INT, AT(topic_alias_out_max), "16", 0, 1000, NULL,
 	  "topic aliases that are used towards a client, if it takes so many", false },
 	{ "partial_bytes", OPT_SIZE, AT(partial_bytes), "64m", KB(256), MB(16384), NULL,
-	  "half-received packets of all connections of a worker together", false },
+	  "half-received packets of all customers of a worker together; when they are more, who "
+	  "holds most loses its oldest connections with one",
+	  false },
+	{ "partial_strangers", OPT_SIZE, AT(partial_strangers), "16m", KB(64), MB(16384), NULL,
+	  "the same of connections without a token yet, handshakes included; by address", false },
 	{ "waiting_bytes", OPT_SIZE, AT(waiting_bytes), "512m", MB(1), MB(65536), NULL,
 	  "bytes waiting for slow readers, all connections of a worker together", false },
 	{ "connections_max", OPT_INT, AT(connections_max), "200000", 1, 10000000, NULL,
@@ -196,6 +200,10 @@ static const struct opt table[] = {
 	{ "subscribe_rate", OPT_INT, AT(subscribe_rate), "250", 0, 10000000, NULL,
 	  "filters of SUBSCRIBE and UNSUBSCRIBE per second and connection, with the same burst; "
 	  "0 = no limit",
+	  false },
+	{ "control_rate", OPT_INT, AT(control_rate), "200", 0, 10000000, NULL,
+	  "PINGREQs, and PUBACKs, PUBRECs, PUBRELs and PUBCOMPs that answer nothing we sent, per "
+	  "second and connection, with the same burst; an AUTH counts as 20; 0 = no limit",
 	  false },
 	{ "rate_patience", OPT_MSEC, AT(rate_patience), "60s", 0, DAY(1), NULL,
 	  "over one of these rates a client is read slower; after so long without a break it is "

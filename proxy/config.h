@@ -47,8 +47,9 @@ struct proxy_config {
 	    topic_alias_out_max;
 	/* for clients that read slowly, all of a worker together */
 	int64_t waiting_bytes;
-	/* of half-received packets, all connections of a worker together */
-	int64_t partial_bytes;
+	/* of half-received packets, all connections of a worker together: with and without a token
+	 */
+	int64_t partial_bytes, partial_strangers;
 	int64_t connections_max, connections_per_ip, connections_per_token,
 	    connections_per_customer;
 	/* letting clients go: per second over all workers, 0 = all at once; ms for all of them */
@@ -64,7 +65,7 @@ struct proxy_config {
 	/* bytes waiting for the core: stop reading clients above */
 	int64_t link_high;
 	/* per second and connection, 0 = none; burst 5x; reading pauses above (pace.h) */
-	int64_t publish_rate, publish_bytes, subscribe_rate;
+	int64_t publish_rate, publish_bytes, subscribe_rate, control_rate;
 	int64_t rate_patience; /* ms over a rate until it is closed; 0 = never */
 	/* per second, 0 = none; burst 10x (rates.h) */
 	int64_t connect_rate_per_ip, connect_rate_per_token, connect_rate_per_customer,

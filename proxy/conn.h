@@ -22,6 +22,7 @@ struct cap;
 struct door;
 struct greet;
 struct inflight;
+struct partial_holder;
 struct customer_share;
 struct uplink;
 struct worker;
@@ -121,8 +122,9 @@ enum {
 /* ---- Why the core sends it nothing: its own buffer; too many frames of its customer ---- */
 enum { PAUSED_OUT = 1, PAUSED_LATER = 2 };
 
-/* ---- Paced: PUBLISHes, their bytes, filters of SUBSCRIBE and UNSUBSCRIBE ---- */
-enum { PACE_MESSAGES, PACE_BYTES, PACE_FILTERS, PACE_KINDS };
+/* ---- Paced: PUBLISHes, their bytes, filters of SUBSCRIBE and UNSUBSCRIBE, the other packets that
+ * answer nothing of ours ---- */
+enum { PACE_MESSAGES, PACE_BYTES, PACE_FILTERS, PACE_CONTROL, PACE_KINDS };
 
 struct conn {
 	/* life: conn.c */
@@ -152,9 +154,12 @@ struct conn {
 	struct transport transport;
 	/* in: a packet that has not wholly come; out: not yet sent. Memory only while needed */
 	struct buf in, out;
-	/* of in, and of out and transport.held, as counted in worker->partial and worker->waiting
-	 */
+	/* of in and of transport.partial, as counted in partial_holder (partial.h); of out and
+	 * transport.held, as counted in worker->waiting */
 	size_t partial, waiting;
+	struct partial_holder *partial_holder; /* NULL: nothing is begun */
+	struct list partial_node;
+	bool partial_stranger; /* it is counted among the strangers */
 	/* packets that came, to tell whether one came during a read */
 	uint64_t frames_in;
 	uint64_t finish_at; /* finish.c: of bytes_in, when `finishing` */
@@ -201,6 +206,8 @@ struct conn {
 	struct inflight *released; /* in_publish.c: by us, in the client's name; answers to come */
 	struct filters filters;    /* what its session is subscribed to */
 	struct pace pace[PACE_KINDS];
+	/* acknowledgements that it owes us: for what it was sent on this connection */
+	uint32_t owed;
 	/* counters for the last line */
 	uint64_t msgs_in, msgs_out, bytes_in, bytes_out;
 	/* publishes refused; deliveries dropped (rights, size, no room) */
@@ -262,7 +269,10 @@ void conn_read_on(struct conn *c);  /* share.c: its turn has come */
 void conn_io_start(struct conn *c); /* conn.c */
 /* conn.c: from now on only out is emptied */
 void conn_io_closing(struct conn *c);
-void conn_io_end(struct conn *c);    /* conn.c: gives everything back */
+void conn_io_end(struct conn *c); /* conn.c: gives everything back */
+void conn_finish(struct conn *c); /* nothing is left to do: freed at the end of this turn */
+/* ---- Deadlines: conn_due.c ---- */
+void conn_timer_init(struct conn *c);
 void conn_timer_arm(struct conn *c); /* after a deadline has come or gone */
 /* works on what was read already, unless it is held */
 void conn_resume_rest(struct conn *c);

@@ -1,5 +1,5 @@
 /* conn_io.c - the bytes of a connection: one receive when it is readable, one send at the end of
- * the turn, and every deadline on one timer. An idle connection holds no buffer. */
+ * the turn. An idle connection holds no buffer. */
 #include "base/base.h"
 #include "proxy/conn.h"
 
@@ -7,13 +7,12 @@
 #include "proxy/gate.h"
 #include "proxy/greet.h"
 #include "proxy/listen.h"
+#include "proxy/partial.h"
 #include "proxy/quotas.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 
 enum {
-	PARTIAL_LOOK_MS = 5000,
-	LINGER_MS = 1000, /* for the peer to read our last words */
 	/* so much is sent at once: one great message to many must not lie here many times */
 	EAGER = 64 << 10,
 };
@@ -56,6 +55,14 @@ static void watch_again(struct conn *c)
 	loop_rewatch(c->worker->loop, &c->watch, events);
 }
 
+void conn_finish(struct conn *c)
+{
+	c->done = true;
+	timer_stop(&c->timer);
+	loop_unwatch(c->worker->loop, &c->watch);
+	conn_touch(c);
+}
+
 void conn_touch(struct conn *c)
 {
 	share_dirty(c);
@@ -71,153 +78,22 @@ struct buf *conn_out(struct conn *c)
 	return &c->out;
 }
 
-/* ---- Deadlines ---- */
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Attacks R01, R02, W03: half of the time for all handshakes, again half until the first byte of
- * CONNECT, and then what is left of all of it. */
-static int64_t greeting_due(const struct conn *c)
-{
-	int64_t deadline = config_of(c)->connect_deadline;
-
-	if (c->bytes_in)
-		return c->since + deadline;
-	return (c->transport.settled ? c->heard : c->since) + deadline / 2;
-}
-
-static int64_t rate_due(const struct conn *c)
-{
-	int64_t due = 0;
-
-	for (unsigned i = 0; i < PACE_KINDS; i++) {
-		if (c->pace[i].per_second && pace_free(&c->pace[i]) > due)
-			due = pace_free(&c->pace[i]);
-	}
-	return due;
-}
-
-/* Attack R03: from here on, a packet on its way must have come at 1 KiB/s. */
-static int64_t partial_due(const struct conn *c)
-{
-	return c->partial_since + config_of(c)->packet_grace;
-}
-
-static int64_t open_due(const struct conn *c)
-{
-	int64_t due = INT64_MAX;
-
-	if (c->keep_alive_ms && !c->hold)
-		due = earlier(due, c->heard + c->keep_alive_ms);
-	if (c->writing)
-		due = earlier(due, c->progress + config_of(c)->write_deadline);
-	if (c->partial && !c->hold)
-		due = earlier(due, partial_due(c) > now_of(c) ? partial_due(c)
-		                                              : now_of(c) + PARTIAL_LOOK_MS);
-	if (c->hold & HOLD_RATE)
-		due = earlier(due, rate_due(c));
-	return due;
-}
-
-void conn_timer_arm(struct conn *c)
-{
-	int64_t due;
-
-	switch ((enum conn_state)c->state) {
-	case CONN_GREETING:
-		due = greeting_due(c);
-		break;
-	case CONN_AUTH:
-	case CONN_OPENING:
-		due = c->heard + config_of(c)->answer_deadline;
-		break;
-	case CONN_OPEN:
-		due = open_due(c);
-		break;
-	default:
-		due = c->progress + LINGER_MS;
-		break;
-	}
-	if (due == INT64_MAX)
-		timer_stop(&c->timer);
-	else
-		timer_set(c->worker->loop, &c->timer, due - now_of(c));
-}
-
-static bool too_slow(const struct conn *c)
-{
-	int64_t age = now_of(c) - partial_due(c);
-
-	return c->partial && !c->hold && age > 0 && (int64_t)c->partial * 1000 < age << 10;
-}
-
-static void open_fired(struct conn *c)
-{
-	int64_t now = now_of(c);
-
-	if (c->writing && now >= c->progress + config_of(c)->write_deadline)
-		conn_close(c, END_SLOW_READER);
-	else if (c->keep_alive_ms && !c->hold && now >= c->heard + c->keep_alive_ms)
-		conn_close(c, END_KEEP_ALIVE);
-	else if (too_slow(c))
-		conn_close(c, END_SLOW_SENDER);
-	else if ((c->hold & HOLD_RATE) && now >= rate_due(c)) {
-		conn_go_on_rest(c, HOLD_RATE);
-	}
-}
-
-static void finish(struct conn *c)
-{
-	c->done = true;
-	timer_stop(&c->timer);
-	loop_unwatch(c->worker->loop, &c->watch);
-	conn_touch(c);
-}
-
-static void fired(struct timer *t)
-{
-	struct conn *c = container_of(t, struct conn, timer);
-
-	switch ((enum conn_state)c->state) {
-	case CONN_GREETING:
-		if (now_of(c) >= greeting_due(c))
-			conn_close(c, END_CONNECT_LATE);
-		break;
-	case CONN_AUTH:
-	case CONN_OPENING:
-		if (now_of(c) >= c->heard + config_of(c)->answer_deadline)
-			greet_refuse(c, RC_SERVER_UNAVAILABLE, "no answer in time");
-		break;
-	case CONN_OPEN:
-		open_fired(c);
-		break;
-	default:
-		finish(c);
-		return;
-	}
-	conn_timer_arm(c);
-}
-
 /* ---- Reading ---- */
 
-/* What has not wholly come is charged to all of the worker: many clients may each begin a great
- * packet (attack R02). */
+/* What has not wholly come is charged to its customer, or address: many clients may each begin a
+ * great packet (attack R02). */
 static void charge_partial(struct conn *c, bool progressed)
 {
-	struct worker *w = c->worker;
-	size_t before = c->partial, n = c->state == CONN_CLOSING ? 0 : buf_len(&c->in);
+	size_t before = c->partial, n = buf_len(&c->in) + c->transport.partial;
 
-	w->partial += n - before;
-	c->partial = n;
-	if (n == 0)
+	if (c->state == CONN_CLOSING)
 		return;
-	if (n > before && w->partial > (size_t)w->config->partial_bytes) {
-		conn_close_with(c, END_QUOTA, RC_QUOTA_EXCEEDED, "too many half-received packets");
+	if (partial_set(c, n)) {
+		conn_close(c, END_MEMORY);
 		return;
 	}
+	if (c->partial == 0)
+		return;
 	if (progressed || before == 0)
 		c->partial_since = now_of(c);
 	if (before == 0)
@@ -299,8 +175,10 @@ static void read_some(struct conn *c)
 	read_on(c, plain);
 	w->n.recvs++;
 	w->n.bytes_in += plain.n;
-	if (plain.n == 0)
+	if (plain.n == 0) { /* a handshake, or the beginning of a record */
+		charge_partial(c, false);
 		return;
+	}
 	before = c->heard;
 	c->heard = now_of(c);
 	if (c->bytes_in == 0)
@@ -331,7 +209,7 @@ static void linger(struct conn *c)
 	int err = c->transport.ops->read(&c->transport, c->watch.fd, c->worker->room, &plain);
 
 	if (err && err != -E_AGAIN)
-		finish(c);
+		conn_finish(c);
 	else
 		read_on(c, plain);
 }
@@ -374,7 +252,7 @@ static void ready(struct watch *w, unsigned events)
 		if (c->lingering && (events & (LOOP_READ | LOOP_HANGUP)))
 			linger(c);
 		else if (events & LOOP_HANGUP)
-			finish(c);
+			conn_finish(c);
 		return;
 	}
 	if (!c->hold && (events & (LOOP_READ | LOOP_HANGUP)))
@@ -420,6 +298,8 @@ bool conn_pace(struct conn *c, unsigned kind, uint64_t n)
 {
 	int64_t patience = config_of(c)->rate_patience;
 
+	if (kind == PACE_FILTERS)
+		share_charge(c, (uint32_t)size_min(n, SLICE_MOST) * SLICE_FILTER);
 	if (!pace_take(&c->pace[kind], n, now_of(c)) || c->hold & HOLD_RATE)
 		return true;
 	if (patience && pace_over(&c->pace[kind], now_of(c)) >= patience) {
@@ -427,7 +307,9 @@ bool conn_pace(struct conn *c, unsigned kind, uint64_t n)
 		return false;
 	}
 	c->worker->n.rate_pauses++;
-	if (kind != PACE_FILTERS)
+	if (kind == PACE_CONTROL)
+		c->worker->n.control_pauses++;
+	else if (kind != PACE_FILTERS)
 		(void)quota_over(c->worker, kind == PACE_BYTES ? LIMIT_TRAFFIC : LIMIT_MESSAGES);
 	conn_hold(c, HOLD_RATE);
 	conn_timer_arm(c);
@@ -495,7 +377,7 @@ static void wrote(struct conn *c, bool moved, bool waits)
 static void last_said(struct conn *c)
 {
 	if (!c->said_end) {
-		finish(c);
+		conn_finish(c);
 		return;
 	}
 	if (c->lingering)
@@ -570,7 +452,7 @@ void conn_io_start(struct conn *c)
 	struct worker *w = c->worker;
 	int fd = c->watch.fd;
 
-	timer_init(&c->timer, fired);
+	conn_timer_init(c);
 	c->watch.fd = -1;
 	if (c->transport.ops->open(&c->transport, c) ||
 	    loop_watch(w->loop, &c->watch, fd, LOOP_READ | (bare(c) ? LOOP_EDGE : 0), ready)) {
@@ -588,6 +470,7 @@ void conn_io_closing(struct conn *c)
 	if (c->transport.ops->lingers && c->transport.settled && !c->transport.over &&
 	    c->end != END_GONE && c->end != END_SOCKET)
 		c->said_end = true;
+	partial_drop(c);
 	c->transport.ending = true;
 	c->transport.reason = c->end_reason;
 	list_del(&c->stalled);
@@ -605,9 +488,8 @@ void conn_io_end(struct conn *c)
 	loop_unwatch(c->worker->loop, &c->watch);
 	c->transport.ops->end(&c->transport);
 	sock_close(&c->watch.fd);
-	c->worker->partial -= c->partial;
 	c->worker->waiting -= c->waiting;
-	c->partial = c->waiting = 0;
+	c->waiting = 0;
 	buf_free(&c->in);
 	buf_free(&c->out);
 }

@@ -205,6 +205,7 @@ static void append(struct conn *c, const struct shape *s, uint16_t packet_id, un
 	fill(p, s->fill.alias, alias);
 	buf_commit(out, s->size);
 	c->msgs_out++;
+	c->owed += packet_id != 0;
 	c->worker->n.deliveries++;
 	conn_wrote(c);
 }

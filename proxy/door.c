@@ -113,8 +113,14 @@ static void come(struct watch *watch, unsigned events)
 
 	(void)events;
 	for (unsigned i = 0; i < ACCEPTS; i++) {
+		if (!slice_open(&w->slices, &w->strangers.read)) { /* told again next turn */
+			worker_touch(w);
+			return;
+		}
 		err = sock_accept(d->fd, &fd, &peer);
 		if (err == 0) {
+			slices_busy(&w->slices, &w->strangers.window);
+			slice_charge(&w->slices, &w->strangers.read, SLICE_ACCEPT);
 			admit(d, fd, &peer);
 			continue;
 		}

@@ -11,25 +11,28 @@
 #define V3         (V(V31) | V(V311))
 #define ALL        (V3 | V(V5))
 
+/* of PINGREQs: a verdict, and all rights anew (attack I9-AUTH) */
+enum { AUTH_COST = 20 };
+
 /* A type that a client may not send at all has no handler; its row is there so that the table is
  * whole. */
 static const struct gate_row rows[16] = {
 	/* a second one is a protocol error [MQTT-3.1.0-2] */
-	[MQTT_CONNECT] = { "CONNECT", IN(GREETING), ALL, greet_connect },
-	[MQTT_CONNACK] = { "CONNACK", 0, 0, NULL },
-	[MQTT_PUBLISH] = { "PUBLISH", IN(OPEN), ALL, in_publish },
-	[MQTT_PUBACK] = { "PUBACK", IN(OPEN), ALL, in_ack },
-	[MQTT_PUBREC] = { "PUBREC", IN(OPEN), ALL, in_ack },
-	[MQTT_PUBREL] = { "PUBREL", IN(OPEN), ALL, in_ack },
-	[MQTT_PUBCOMP] = { "PUBCOMP", IN(OPEN), ALL, in_ack },
-	[MQTT_SUBSCRIBE] = { "SUBSCRIBE", IN(OPEN), ALL, in_subscribe },
-	[MQTT_SUBACK] = { "SUBACK", 0, 0, NULL },
-	[MQTT_UNSUBSCRIBE] = { "UNSUBSCRIBE", IN(OPEN), ALL, in_unsubscribe },
-	[MQTT_UNSUBACK] = { "UNSUBACK", 0, 0, NULL },
-	[MQTT_PINGREQ] = { "PINGREQ", IN(OPEN), ALL, in_pingreq },
-	[MQTT_PINGRESP] = { "PINGRESP", 0, 0, NULL },
-	[MQTT_DISCONNECT] = { "DISCONNECT", IN(OPEN), ALL, in_disconnect },
-	[MQTT_AUTH] = { "AUTH", IN(OPEN), V(V5), in_auth },
+	[MQTT_CONNECT] = { "CONNECT", IN(GREETING), ALL, 0, greet_connect },
+	[MQTT_CONNACK] = { "CONNACK", 0, 0, 0, NULL },
+	[MQTT_PUBLISH] = { "PUBLISH", IN(OPEN), ALL, 0, in_publish },
+	[MQTT_PUBACK] = { "PUBACK", IN(OPEN), ALL, 0, in_ack },
+	[MQTT_PUBREC] = { "PUBREC", IN(OPEN), ALL, 0, in_ack },
+	[MQTT_PUBREL] = { "PUBREL", IN(OPEN), ALL, 0, in_ack },
+	[MQTT_PUBCOMP] = { "PUBCOMP", IN(OPEN), ALL, 0, in_ack },
+	[MQTT_SUBSCRIBE] = { "SUBSCRIBE", IN(OPEN), ALL, 0, in_subscribe },
+	[MQTT_SUBACK] = { "SUBACK", 0, 0, 0, NULL },
+	[MQTT_UNSUBSCRIBE] = { "UNSUBSCRIBE", IN(OPEN), ALL, 0, in_unsubscribe },
+	[MQTT_UNSUBACK] = { "UNSUBACK", 0, 0, 0, NULL },
+	[MQTT_PINGREQ] = { "PINGREQ", IN(OPEN), ALL, 1, in_pingreq },
+	[MQTT_PINGRESP] = { "PINGRESP", 0, 0, 0, NULL },
+	[MQTT_DISCONNECT] = { "DISCONNECT", IN(OPEN), ALL, 0, in_disconnect },
+	[MQTT_AUTH] = { "AUTH", IN(OPEN), V(V5), AUTH_COST, in_auth },
 };
 
 const struct gate_row *gate_row(unsigned type)
@@ -114,10 +117,12 @@ static bool frame(void *owner, struct str bytes)
 	MUST(bytes.n == h.size + (size_t)h.remaining);
 	c->frames_in++;
 	c->worker->n.packets_in++;
+	if (unlikely(h.type == MQTT_CONNECT))
+		share_charge(c, SLICE_CONNECT);
 	reason = gate_judge(h.type, c->state, c->version);
 	if (reason)
 		conn_break(c, reason);
-	else
+	else if (likely(!rows[h.type].control) || conn_pace(c, PACE_CONTROL, rows[h.type].control))
 		rows[h.type].handle(c, &h, str_skip(bytes, h.size));
 	share_charge(c, SLICE_PACKET + (uint32_t)(bytes.n / SLICE_BYTES));
 	return c->state != CONN_CLOSING && !(c->hold & HOLD_PACKETS) && share_may_read(c);

@@ -14,6 +14,7 @@ struct gate_row {
 	const char *name;
 	uint8_t states;   /* 1 << enum conn_state: where it is legal */
 	uint8_t versions; /* 1 << enum mqtt_version */
+	uint8_t control;  /* what it counts as in PACE_CONTROL; 0: it is paced in another way */
 	/* NULL: never legal from a client */
 	void (*handle)(struct conn *c, const struct mqtt_head *h, struct str body);
 };

@@ -7,8 +7,9 @@
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
 
-/* Which id is on its way in which step is the session's business: the core ignores and counts what
- * does not fit (attack P28). */
+/* What answers a message of ours is free; what answers nothing is paced, because nobody is charged
+ * for it otherwise. Which id is on its way in which step is the session's business: the core
+ * ignores and counts what does not fit (attack P28). */
 void in_ack(struct conn *c, const struct mqtt_head *h, struct str body)
 {
 	struct mqtt_ack ack __attribute__((uninitialized)); /* as in in_publish() */
@@ -20,6 +21,10 @@ void in_ack(struct conn *c, const struct mqtt_head *h, struct str body)
 		conn_break(c, reason);
 		return;
 	}
+	if (c->owed)
+		c->owed--;
+	else if (!conn_pace(c, PACE_CONTROL, 1))
+		return;
 	link_ack_write(uplink_say(c), c->channel, c->generation, (enum mqtt_type)h->type,
 	               ack.packet_id, ack.code);
 }

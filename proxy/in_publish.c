@@ -76,6 +76,7 @@ static void refuse(struct conn *c, const struct mqtt_publish *p, unsigned reason
 	         log_esc(p->topic));
 	if (p->qos == 0)
 		return;
+	c->owed += p->qos == 2; /* MQTT 3 hears no refusal, and says PUBREL */
 	if (c->problem_info && reason == RC_NOT_AUTHORIZED) {
 		acl_explain(c->badge->acl, true, p->topic, why, sizeof(why));
 		props.reason_string = str_c(why);

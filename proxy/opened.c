@@ -34,6 +34,7 @@ void opened_rates(struct conn *c)
 	c->pace[PACE_MESSAGES].per_second = rate_of(most[LIMIT_MESSAGES]);
 	c->pace[PACE_BYTES].per_second = rate_of(most[LIMIT_TRAFFIC]);
 	c->pace[PACE_FILTERS].per_second = (uint32_t)c->worker->config->subscribe_rate;
+	c->pace[PACE_CONTROL].per_second = (uint32_t)c->worker->config->control_rate;
 }
 
 /* [MQTT-3.1.2-22]. Only a v5 client can be told that its keep alive is a shorter one (attack R04);

@@ -29,6 +29,7 @@ static void init(struct customer_share *s, uint64_t customer)
 {
 	s->customer = customer;
 	list_init(&s->conns);
+	partial_holder_init(&s->partial);
 	list_init(&s->unread);
 	list_init(&s->unread_node);
 	list_init(&s->dirty);

@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "proxy/partial.h"
 #include "proxy/slice.h"
 
 struct conn;
@@ -27,6 +28,7 @@ struct customer_share {
 	struct map_node node; /* worker->shares, by customer */
 	uint64_t customer;    /* 0: strangers */
 	struct list conns;    /* conn.share_node */
+	struct partial_holder partial;
 	/* the core has too much of this customer: none of its connections is read (HOLD_SHARE) */
 	bool held;
 	/* in use by a caller further up: not freed meanwhile */

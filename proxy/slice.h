@@ -15,14 +15,16 @@ enum {
 	SLICE_LEAST = 32,
 	SLICE_WINDOW_MS = 500, /* who was active in this window or the last one counts */
 	/* what things cost */
-	SLICE_PACKET = 1,   /* and as much again for each... */
-	SLICE_BYTES = 512,  /* ... of bytes */
-	SLICE_READ = 2,     /* a receive */
-	SLICE_SEND = 4,     /* a send */
-	SLICE_COPY = 4096,  /* bytes of a message, per client */
-	SLICE_ENTRY = 1,    /* a delivery to one client */
-	SLICE_ACCEPT = 16,  /* a connection */
-	SLICE_CONNECT = 48, /* a CONNECT, verdict and answer included */
+	SLICE_PACKET = 1,     /* and as much again for each... */
+	SLICE_BYTES = 512,    /* ... of bytes */
+	SLICE_READ = 2,       /* a receive */
+	SLICE_SEND = 4,       /* a send */
+	SLICE_COPY = 4096,    /* bytes of a message, per client */
+	SLICE_ENTRY = 1,      /* a delivery to one client */
+	SLICE_FILTER = 4,     /* of SUBSCRIBE or UNSUBSCRIBE */
+	SLICE_MOST = 1 << 20, /* of anything: no product overflows */
+	SLICE_ACCEPT = 16,    /* a connection */
+	SLICE_CONNECT = 48,   /* a CONNECT, verdict and answer included */
 };
 
 struct slices { /* a worker's clock of turns; zeroed is fine */

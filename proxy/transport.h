@@ -27,6 +27,8 @@ struct transport {
 	void *layer; /* the table's own state, or NULL */
 	/* Layer: bytes it keeps until the socket takes them */
 	uint32_t held;
+	/* Layer: bytes it keeps of what has not wholly come: a request, a record, a handshake */
+	uint32_t partial;
 	/* Layer: 0, or -E_* as of read: behind the plain bytes just handed over the stream ended */
 	int8_t over;
 	/* Layer: all handshakes are done; what comes from now on is MQTT */

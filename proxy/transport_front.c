@@ -88,6 +88,7 @@ static int take(struct transport *t, struct lead *l, uint8_t *room, struct str *
 		memcpy(room, rest.p, rest.n);
 	*plain = str_make(room, rest.n);
 	front_end(t);
+	t->partial = 0;
 	t->ops = &transport_tcp;
 	t->settled = true;
 	return 0;
@@ -101,6 +102,7 @@ static int front_read_bytes(struct transport *t, int fd, uint8_t *room, struct s
 	if (err)
 		return err;
 	buf_str_add(&l->bytes, *plain);
+	t->partial = (uint32_t)buf_len(&l->bytes);
 	*plain = STR_NONE;
 	return buf_ok(&l->bytes) ? take(t, l, room, plain) : -E_NOMEM;
 }

@@ -14,6 +14,7 @@
 #include "proxy/conn.h"
 #include "proxy/door.h"
 #include "proxy/listen.h"
+#include "proxy/share.h"
 #include "proxy/tls_parts.h"
 #include "proxy/worker.h"
 
@@ -57,6 +58,7 @@ struct tls { /* one connection */
 	SSL *ssl;        /* from the first byte on: who says nothing costs nothing */
 	struct buf kept; /* to be sent before anything else */
 	uint32_t hello;  /* bytes that came during the handshake */
+	uint32_t record; /* bytes that came of a record that is not whole */
 	uint32_t key_updates;
 	int64_t key_updates_since;
 	struct list shown; /* side->shown, or in no list */
@@ -80,6 +82,8 @@ static int bio_read(BIO *b, char *to, int n)
 	size_t take = size_min(in->n, n > 0 ? (size_t)n : 0);
 
 	BIO_clear_retry_flags(b);
+	if (n == SSL3_RT_HEADER_LENGTH) /* between two records */
+		l->record = 0;
 	if (take == 0) {
 		BIO_set_retry_read(b);
 		return -1;
@@ -89,6 +93,7 @@ static int bio_read(BIO *b, char *to, int n)
 		if (too_long(l))
 			return -1;
 	}
+	l->record += (uint32_t)take;
 	memcpy(to, in->p, take);
 	*in = str_skip(*in, take);
 	return (int)take;
@@ -364,7 +369,9 @@ static int shake_hands(struct transport *t, struct tls *l)
 	ERR_clear_error();
 	result = SSL_do_handshake(l->ssl);
 	err = result == 1 ? settle(t, l) : answer_of(l, result);
-	side->spent_us += now_us() - since;
+	since = now_us() - since;
+	side->spent_us += since;
+	share_charge(l->conn, (uint32_t)since);
 	loop_at_end(side->loop, &side->end_of_turn);
 	return err;
 }
@@ -380,6 +387,8 @@ static int decrypt(struct tls *l, uint8_t *room, size_t *got)
 		if (n <= 0)
 			break;
 		*got += (size_t)n;
+		if (SSL_pending(l->ssl) == 0)
+			l->record = 0;
 		if (l->side->in.n == 0 && SSL_pending(l->ssl) == 0)
 			break;
 	}
@@ -414,6 +423,7 @@ static int tls_read(struct transport *t, int fd, uint8_t *room, struct str *plai
 		err = decrypt(l, room, &got);
 	side->in = STR_NONE;
 	t->held = (uint32_t)buf_len(&l->kept);
+	t->partial = (t->settled ? l->record : l->hello) + l->under.partial;
 	t->over = (int8_t)err;
 	*plain = str_make(room, got);
 	return got ? 0 : err;

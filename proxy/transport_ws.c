@@ -286,6 +286,7 @@ static int web_read(struct transport *t, int fd, uint8_t *room, struct str *plai
 		err = w->under.over;
 	t->over = t->over ? t->over : (int8_t)(err == -E_AGAIN ? 0 : err);
 	t->held = (uint32_t)buf_len(&w->say) + w->under.held;
+	t->partial = (uint32_t)buf_len(&w->head) + w->under.partial;
 	return plain->n ? 0 : err;
 }
 

@@ -106,9 +106,11 @@ static bool on_ack(struct uplink *u, struct conn *c, const struct link_head *h, 
 	(void)u;
 	if (!link_ack_read(body, h->flags, &packet_id, &reason) || c->state != CONN_OPEN)
 		return false;
-	if (in_publish_acked(c, (enum mqtt_type)h->flags, packet_id, reason))
+	if (in_publish_acked(c, (enum mqtt_type)h->flags, packet_id, reason)) {
+		c->owed += h->flags == MQTT_PUBREC || h->flags == MQTT_PUBREL;
 		mqtt_ack_write(conn_out(c), (enum mqtt_type)h->flags, c->version, packet_id, reason,
 		               NULL);
+	}
 	return true;
 }
 

@@ -200,6 +200,7 @@ int worker_new(struct worker **out, struct crew *crew, unsigned index)
 	w->rights.value = sizeof(uint64_t);
 	list_init(&w->conns);
 	shares_init(w);
+	partial_init(w);
 	drain_init(w);
 	hook_init(&w->end_of_turn, end_of_turn);
 	hook_init(&w->more, more);
@@ -267,6 +268,7 @@ void worker_free(struct worker **slot)
 	loop_close(&w->loop);
 	map_free(&w->badges);
 	shares_free(w);
+	partial_free(w);
 	for (unsigned i = 0; i < w->spares; i++)
 		buf_free(&w->spare[i]);
 	memo_free(&w->rights);

@@ -14,6 +14,7 @@
 #include "proxy/drain.h"
 #include "proxy/events.h"
 #include "proxy/gather.h"
+#include "proxy/partial.h"
 #include "proxy/share.h"
 #include "wire/link.h"
 
@@ -58,6 +59,7 @@ struct crew {
 	C(finishes) \
 	C(holds) \
 	C(link_stalls) C(frames_later) C(customers_paused) \
+	C(partials_closed) C(control_pauses) \
 	C(events) C(events_dropped) C(revoked) C(regrants) C(reauths)
 /* clang-format on */
 struct worker_counters {
@@ -115,8 +117,9 @@ struct worker {
 	unsigned spares;
 	struct buf scratch; /* for building; nobody keeps it over a call */
 	struct buf encoded; /* deliver.c: the layouts of one message */
-	size_t partial;     /* bytes of half-received packets */
-	size_t waiting;     /* bytes waiting for clients */
+	/* half-received packets of customers, and of connections without a token */
+	struct partial_pool partial, partial_strangers;
+	size_t waiting; /* bytes waiting for clients */
 	/* what is written for somebody who is gone; never read */
 	struct buf sink;
 	uint64_t deliver_serial;

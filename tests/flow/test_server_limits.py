@@ -63,7 +63,7 @@ def take_all(stack, tokens, version):
 
 
 @V
-def test_half_received_packets_of_all_have_a_limit_and_who_goes_on_sending_is_closed(few, version):
+def test_half_received_packets_of_all_have_a_limit_and_the_oldest_makes_room(few, version):
     token = few.new_customer().token()
     body = publish("t", b"x" * 120000, version=version)
 
@@ -75,9 +75,9 @@ def test_half_received_packets_of_all_have_a_limit_and_who_goes_on_sending_is_cl
     with open_client(few.port, token, "", version) as w:
         w.subscribe("t")
         third = began()    # 330 kB of 256
-        told = [p.code for p in third.closed() if p.kind == DISCONNECT]
+        told = [p.code for p in first.closed() if p.kind == DISCONNECT]
         assert told == ([0x97] if version == 5 else [])
-        for c in (first, second):
+        for c in (second, third):
             c.send(body[110000:])
             assert len(w.expect(PUBLISH).payload) == 120000
             c.close()

@@ -1,0 +1,218 @@
+"""Attacks I20 and I21 of the attack table: work and memory that nobody was charged for, beside a customer that goes about its business."""
+import socket
+import ssl
+import time
+
+import pytest
+from rawmqtt import AUTH, CONNACK, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Closed, Raw, ack, connect, open_client, packet, props, publish
+from resources import alive
+from stack import SLOW, Stack, Stopwatch, wait_for
+
+V = pytest.mark.parametrize("version", [4, 5])
+# control_rate: 100 at once, then 20 a second
+FAIR = """[proxy]
+workers = 1
+partial_bytes = 1m
+partial_strangers = 256k
+control_rate = 20
+rate_patience = 3s
+packet_grace = 60s
+connect_deadline = 60s
+"""
+
+
+@pytest.fixture(scope="module")
+def fair(tmp_path_factory):
+    s = Stack(tmp_path_factory.mktemp("fair"), config=FAIR)
+    s.start()
+    yield s
+    s.check_alive()
+    s.stop()
+
+
+def in_two_pieces(c, data, cut):
+    c.send(data[:cut])
+    time.sleep(0.05)
+    return c.send(data[cut:])
+
+
+def is_open(c):
+    """Also of a connection that was never answered."""
+    c.sock.settimeout(0.05)
+    try:
+        return c.sock.recv(1) != b""
+    except (socket.timeout, ssl.SSLWantReadError):
+        return True
+    except OSError:
+        return False
+
+
+@V
+def test_I20_half_connects_without_a_token_close_no_customers_connection(fair, version):
+    token = fair.new_customer().token()
+    begun = connect("x", "t" * 60000, version=version)[:50000]
+    strangers = []
+    with open_client(fair.port, token, version=version) as c:
+        for _ in range(12):    # 600 kB of 256
+            strangers.append(Raw(fair.port, version).send(begun))
+            time.sleep(0.02)
+        wait_for(lambda: not is_open(strangers[0]), 5)    # the oldest made room
+        assert is_open(strangers[-1])
+        in_two_pieces(c, publish("t", b"x" * 40000, qos=1, pid=1, version=version), 30000)
+        assert c.expect(PUBACK).pid == 1
+        for i in range(5):    # nor does it keep anybody out who comes with a token
+            with Raw(fair.port, version) as late:
+                in_two_pieces(late, connect("late%d" % i, token, version=version), 20)
+                assert late.expect(CONNACK).code == 0
+    for s in strangers:
+        s.close()
+
+
+@V
+def test_I20_a_customer_with_too_many_half_packets_loses_its_own_oldest_and_no_neighbours(fair, version):
+    greedy, modest = fair.new_customer().token(), fair.new_customer().token()
+    body = publish("t", b"x" * 120000, qos=1, pid=7, version=version)
+    with open_client(fair.port, modest, version=version) as c:
+        c.send(body[:110000])    # the oldest of all
+        clients = [open_client(fair.port, greedy, version=version).send(body[:110000]) for _ in range(10)]    # 1.2 MB of 1
+        told = [p.code for p in clients[0].closed() if p.kind == DISCONNECT]
+        assert told == ([0x97] if version == 5 else [])
+        for who in (c, clients[-1]):
+            who.send(body[110000:])
+            assert who.expect(PUBACK).pid == 7
+        for who in clients:
+            who.close()
+
+
+def half_records(port, n):
+    """A TLS client that has said so many bytes of a record of 16 KiB, and no more."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    come, go = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(come, go)
+    sock = socket.create_connection(("127.0.0.1", int(port)))
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            sock.sendall(go.read())
+            come.write(sock.recv(65536))
+    sock.sendall(go.read())
+    tls.write(b"\x10" + b"\xff\xff\x03" + b"x" * 16000)    # a CONNECT that goes on
+    sock.sendall(go.read()[:n])
+    return sock
+
+
+def test_I20_records_that_are_not_whole_count_too(fair):
+    door = fair.ready.get("mqtts")
+    if not door:
+        pytest.skip("no TLS door")
+    socks = []
+    for _ in range(30):    # 450 kB of 256
+        socks.append(half_records(door, 15000))
+        time.sleep(0.01)
+
+    def gone(s):
+        s.settimeout(0.05)
+        try:
+            return len(s.recv(65536)) == 0
+        except socket.timeout:
+            return False
+        except OSError:
+            return True
+    wait_for(lambda: gone(socks[0]) or gone(socks[0]), 10)
+    assert not gone(socks[-1])
+    alive(fair, fair.new_customer())
+    for s in socks:
+        s.close()
+
+
+@V
+def test_I21_pings_have_a_rate(fair, version):
+    with open_client(fair.port, fair.new_customer().token(), version=version) as c:
+        begin, watch = time.monotonic(), Stopwatch(fair)
+        c.send(packet(PINGREQ) * 130)
+        for _ in range(130):
+            c.expect(PINGRESP)
+        assert 1 < time.monotonic() - begin and watch.seconds() < 6 * SLOW
+
+
+@V
+@pytest.mark.parametrize("kind", [PUBACK, PUBREC, PUBREL, PUBCOMP])
+def test_I21_acknowledgements_of_nothing_have_a_rate(fair, version, kind):
+    with open_client(fair.port, fair.new_customer().token(), version=version) as c:
+        begin = time.monotonic()
+        for i in range(130):
+            c.send(ack(kind, i + 1000, version=version))
+        c.send(packet(PINGREQ))
+        while c.read().kind != PINGRESP:    # a PUBREC or PUBREL of nothing is answered
+            pass
+        assert time.monotonic() - begin > 1
+
+
+@V
+def test_I21_acknowledgements_of_what_was_sent_are_free(fair, version):
+    token = fair.new_customer().token()
+    with open_client(fair.port, token, "s", version) as s, open_client(fair.port, token, "p", version) as p:
+        s.subscribe(("t", 2))
+        pauses = counter(fair, "control_pauses")
+        for qos in (1, 2):
+            for i in range(150):
+                p.publish("t", b"%d" % i, qos=qos, pid=i + 1)
+                if qos == 2:
+                    p.expect(PUBREC)
+                    p.send(ack(PUBREL, i + 1, version=version)).expect(PUBCOMP)
+                else:
+                    p.expect(PUBACK)
+                m = s.expect(PUBLISH)
+                s.send(ack(PUBACK if qos == 1 else PUBREC, m.pid, version=version))
+                if qos == 2:
+                    s.expect(PUBREL)
+                    s.send(ack(PUBCOMP, m.pid, version=version))
+        s.send(packet(PINGREQ)).expect(PINGRESP)
+        assert counter(fair, "control_pauses") == pauses
+
+
+def test_I21_who_goes_on_is_closed(fair):
+    with open_client(fair.port, fair.new_customer().token(), version=5) as c:
+        end, told = time.monotonic() + 30 * SLOW, []
+        try:
+            c.sock.settimeout(0.2)
+            while time.monotonic() < end:
+                try:
+                    c.sock.sendall(packet(PINGREQ) * 50)
+                except socket.timeout:
+                    pass
+                time.sleep(0.05)
+        except OSError:
+            pass
+        try:
+            while True:
+                p = c.read(1)
+                told += [p.code] if p.kind == DISCONNECT else []
+        except (Closed, OSError, TimeoutError):
+            pass
+        assert told == [0x96]
+
+
+def test_I21_auth_counts_as_twenty(fair):
+    token = fair.new_customer().token()
+    method = ((0x15, "token"), (0x16, token))
+    with Raw(fair.port, 5) as c:
+        c.send(connect("a", None, version=5, properties=method))
+        assert c.expect(CONNACK).code == 0
+        begin, block = time.monotonic(), packet(AUTH, b"\x19" + props(*method))
+        for _ in range(7):    # five at once, then one a second
+            c.send(block).expect(AUTH, 10)
+        assert time.monotonic() - begin > 1
+
+
+def counter(stack, name):
+    import re
+    import signal
+    import os
+    before = stack.log("proxy").count("ev=numbers")
+    os.kill(stack.ready["pids"]["proxy"], signal.SIGUSR2)
+    wait_for(lambda: stack.log("proxy").count("ev=numbers") > before, 5)
+    return int(re.findall(r"\b%s=(\d+)" % name, stack.log("proxy"))[-1])
