@@ -56,6 +56,11 @@ static const struct opt table[] = {
 	  "sessions of one customer, connected or not", false },
 	{ "customer_subscriptions", OPT_INT, AT(customer_subscriptions), "1000000", 1, 1000000000,
 	  NULL, "subscriptions of one customer", false },
+	{ "customer_subscription_bytes", OPT_SIZE, AT(customer_subscription_bytes), "512m", KB(1),
+	  INT64_C(1) << 50, NULL,
+	  "and their bytes, with the filters that rights make of them and what stands for these in "
+	  "the index",
+	  false },
 	{ "customer_queue_bytes", OPT_SIZE, AT(customer_queue_bytes), "1g", KB(1), INT64_C(1) << 50,
 	  NULL, "messages waiting for all sessions of one customer", false },
 	{ "customer_egress", OPT_SIZE, AT(customer_egress), "0", 0, INT64_C(1) << 40, NULL,

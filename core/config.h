@@ -17,8 +17,8 @@ struct core_config {
 	 * there is no room for more; ms between take-overs of a session */
 	int64_t copies_max, inbound_expiry, takeover_interval;
 	/* one customer */
-	int64_t customer_sessions, customer_subscriptions, customer_queue_bytes, customer_egress,
-	    retained_messages, retained_bytes;
+	int64_t customer_sessions, customer_subscriptions, customer_subscription_bytes,
+	    customer_queue_bytes, customer_egress, retained_messages, retained_bytes;
 	/* $filter/: bytes of a payload that are looked into, steps per message */
 	int64_t condition_payload, condition_steps;
 	int64_t will_rate;       /* Wills sent per second, 0 = any number */

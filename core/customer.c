@@ -39,6 +39,7 @@ static void customer_free(struct customer **slot)
 	accounts_free(&c->accounts);
 	map_free(&c->sessions);
 	map_free(&c->groups);
+	map_free(&c->sets);
 	mem_free(c);
 }
 

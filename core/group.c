@@ -49,6 +49,9 @@ static struct group *group_new(struct customer *c, struct str key, uint64_t hash
 		mem_free(g);
 		return NULL;
 	}
+	/* a member's subscription has been refused already, if it was too much */
+	g->charge = (uint32_t)(sizeof(*g) + key.n);
+	c->filter_bytes += g->charge;
 	return g;
 }
 
@@ -184,6 +187,7 @@ static void group_settle(struct group *g)
 	if (!list_empty(&g->members) || !list_empty(&g->loose))
 		return;
 	map_del(&g->customer->groups, &g->node);
+	g->customer->filter_bytes -= g->charge;
 	mem_free(g);
 }
 

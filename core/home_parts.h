@@ -36,6 +36,9 @@ struct customer {
 	bool egress_over;
 	struct timer egress_timer;
 	size_t subscriptions, queue_bytes;
+	struct map sets; /* struct shared_set, by content; set.c */
+	/* of all sets, subscriptions and groups */
+	size_t filter_bytes;
 	uint64_t queue_dropped;
 	/* work.c: jobs that go on; in home->busy while there are any; what it may spend in this
 	 * turn, or owes; the turn in which it was served last */

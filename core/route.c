@@ -81,15 +81,10 @@ static bool passes(struct match *match, struct subscription *sub)
 	return g->passes;
 }
 
-static void hit(void *arg, struct tree_leaf *leaf)
+static void hit_sub(void *arg, struct subscription *sub)
 {
 	struct match *match = arg;
-	struct subscription *sub = leaf->sub;
 
-	if (!sub) {
-		match->elsewhere = true;
-		return;
-	}
 	if (sub->stamp == match->home->stamp)
 		return;
 	sub->stamp = match->home->stamp;
@@ -99,6 +94,18 @@ static void hit(void *arg, struct tree_leaf *leaf)
 		hit_group(match, sub);
 	else
 		give(match, sub);
+}
+
+static void hit(void *arg, struct tree_leaf *leaf)
+{
+	struct match *match = arg;
+
+	if (leaf->sub)
+		hit_sub(match, leaf->sub);
+	else if (leaf->shared)
+		set_each(leaf, match->home->stamp, hit_sub, match);
+	else
+		match->elsewhere = true;
 }
 
 /* A message given to every subscription of a tree that was hit. */

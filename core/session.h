@@ -113,14 +113,17 @@ struct inner { /* one filter of a subscription's set */
 	/* without the customer's prefix; bytes follow the set */
 	struct str text;
 };
-struct inner_set {
-	unsigned count;
+struct inner_set { /* set.c */
+	uint16_t count;
+	bool shared;
+	uint32_t charge; /* to customer->filter_bytes */
 	struct inner at[];
 };
 struct subscription {
 	struct map_node node; /* in session->subs */
 	struct session *session;
 	struct inner_set *set;         /* NULL: matches nothing (no rights left) */
+	struct list sharer;            /* among those that share it */
 	struct group *group;           /* NULL: not shared */
 	struct list member;            /* in group->members */
 	struct subscription *next_hit; /* of the group, while one message is matched */
@@ -131,6 +134,7 @@ struct subscription {
 	struct list outs;              /* struct out, by peer: what its set was found to match */
 	struct sweep *sweep;           /* the others of them */
 	uint32_t id;
+	uint32_t charge; /* to customer->filter_bytes */
 	uint16_t filter_len;
 	uint8_t opts;  /* MQTT's options byte, and LINK_EXTENDED */
 	char filter[]; /* as the client wrote it */
@@ -171,6 +175,7 @@ struct group {
 	uint64_t stamp; /* and which members are hit */
 	struct subscription *hits;
 	struct group *next_hit;
+	uint32_t charge; /* to customer->filter_bytes */
 	uint16_t key_len;
 	char key[];
 };
@@ -266,6 +271,18 @@ void sweep_stop(struct subscription *sub);   /* the session ends: no more judgin
 /* ---- session_in.c ---- */
 bool inbound_any(const struct session *s);
 void inbound_clear(struct session *s);
+
+/* ---- set.c ---- */
+/* bytes: of the names. False: one is outside the customer's space, or no filter. */
+bool set_measure(const struct customer *c, struct link_item item, size_t *bytes);
+bool set_same(const struct subscription *sub, struct link_item item);
+bool set_matches(const struct subscription *sub, const struct msg *m);
+/* The new set in the place of the old one. -E_NOMEM, -E_LIMIT: as it was. */
+int set_take(struct subscription *sub, struct link_item item, size_t bytes);
+void set_leave(struct subscription *sub); /* harmless without one */
+/* leaf->shared: the subscriptions that it stands for, once for each stamp */
+void set_each(struct tree_leaf *leaf, uint64_t stamp,
+              void (*each)(void *arg, struct subscription *sub), void *arg);
 
 /* ---- subscription.c ---- */
 struct subscription *sub_find(const struct session *s, struct str filter);

@@ -1,159 +1,14 @@
 /* subscription.c - SUBSCRIBE, UNSUBSCRIBE and REGRANT. A subscription is known by the client's
  * filter, byte for byte (attack T14); what it matches is its set of inner filters, which the proxy
- * computes from the token's rights. A set is made whole before it takes the old one's place, so
- * that running out of memory leaves a subscription as it was, or (REGRANT) matching nothing: never
- * more than it may. */
+ * computes from the token's rights (set.c). Running out of memory leaves a subscription as it was,
+ * or (REGRANT) matching nothing: never more than it may. */
 #include "base/base.h"
 #include "core/session.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 
-/* ---- Sets ---- */
-static bool set_measure(const struct customer *c, struct link_item item, size_t *bytes)
-{
-	struct str filter, name;
-	bool system;
-
-	*bytes = 0;
-	while (link_item_next(&item, &filter, &system)) {
-		if (!customer_name(c, filter, &name) || !topic_filter_ok(name))
-			return false;
-		*bytes += name.n;
-	}
-	return true;
-}
-
-/* Measured already: names are inside, their bytes fit. */
-static struct inner_set *set_new(struct subscription *sub, struct link_item item, size_t bytes)
-{
-	struct customer *c = sub->session->customer;
-	struct inner_set *set =
-	    mem_zalloc(sizeof(*set) + item.count * sizeof(struct inner) + bytes);
-	struct str filter, name;
-	char *at;
-	bool system;
-
-	if (!set)
-		return NULL;
-	at = (char *)&set->at[item.count];
-	while (link_item_next(&item, &filter, &system) && customer_name(c, filter, &name)) {
-		struct inner *inner = &set->at[set->count++];
-
-		list_init(&inner->leaf.node);
-		inner->leaf.sub = sub;
-		inner->leaf.system = system;
-		inner->text = str_make(memcpy(at, name.p, name.n), name.n);
-		at += name.n;
-	}
-	return set;
-}
-
-/* The trusted world's filters (home 0) stand in the trees of the other homes too. */
-static bool set_mirrors(const struct customer *c)
-{
-	return c->id == 0 && c->home->count > 1;
-}
-
-static void set_out(struct customer *c, struct inner_set *set, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++) {
-		tree_del(c->tree, &set->at[i].leaf);
-		if (set_mirrors(c) &&
-		    trusted_mirror(c->home, set->at[i].text, set->at[i].leaf.system, false))
-			/* costs a needless letter per match, nothing else */
-			LOG_WARN(home_name(c->home), "mirror-kept", "why=memory");
-	}
-}
-
-static int set_in(struct customer *c, struct inner_set *set)
-{
-	for (unsigned i = 0; i < set->count; i++) {
-		int err = tree_add(c->tree, &set->at[i].leaf, set->at[i].text);
-
-		if (!err && set_mirrors(c)) {
-			err =
-			    trusted_mirror(c->home, set->at[i].text, set->at[i].leaf.system, true);
-			if (err)
-				tree_del(c->tree, &set->at[i].leaf);
-		}
-		if (err) {
-			set_out(c, set, i);
-			return err;
-		}
-	}
-	return 0;
-}
-
-static void set_free(struct customer *c, struct inner_set **set)
-{
-	if (*set)
-		set_out(c, *set, (*set)->count);
-	mem_free(*set);
-	*set = NULL;
-}
-
-static bool set_same(const struct subscription *sub, struct link_item item)
-{
-	const struct inner_set *set = sub->set;
-	struct str filter, name;
-	bool system;
-	unsigned i = 0;
-
-	if (!set || set->count != item.count)
-		return false;
-	for (; link_item_next(&item, &filter, &system); i++) {
-		if (!customer_name(sub->session->customer, filter, &name) ||
-		    !str_eq(name, set->at[i].text) || system != set->at[i].leaf.system)
-			return false;
-	}
-	return true;
-}
-
-/* The new set in the place of the old one. -E_NOMEM: as it was. */
-static int set_change(struct subscription *sub, struct link_item item, size_t bytes)
-{
-	struct customer *c = sub->session->customer;
-	struct inner_set *set;
-	bool replayed = sub->replay;
-	int err;
-
-	if (set_same(sub, item))
-		return 0;
-	set = set_new(sub, item, bytes);
-	if (!set)
-		return -E_NOMEM;
-	err = set_in(c, set);
-	if (err) {
-		mem_free(set);
-		return err;
-	}
-	replay_stop(sub); /* it walks by the old set */
-	set_free(c, &sub->set);
-	sub->set = set;
-	sweep_start(sub);
-	if (replayed) /* from its beginning: what has come may come again */
-		replay_start(sub);
-	return 0;
-}
-
-/* ---- Subscriptions ---- */
-enum { MATCHED = 64 }; /* bytes of a filter that are compared for one unit of work */
-
-static bool set_matches(const struct subscription *sub, const struct msg *m)
-{
-	struct customer *c = sub->session->customer;
-	struct str name = c->id ? msg_name(m) : m->m.topic;
-
-	work_spend(c->home, 1);
-	for (unsigned i = 0; sub->set && i < sub->set->count; i++) {
-		work_spend(c->home, 1 + sub->set->at[i].text.n / MATCHED);
-		if (topic_match(
-			(struct filter){ sub->set->at[i].text, sub->set->at[i].leaf.system }, name))
-			return true;
-	}
-	return false;
-}
+enum { SUB_BESIDE = 32 }; /* bytes: its places in tables, what malloc adds */
 
 bool sub_wants(const struct subscription *sub, struct msg *m)
 {
@@ -181,13 +36,28 @@ struct subscription *sub_find(const struct session *s, struct str filter)
 	return NULL;
 }
 
+/* What it takes of its customer's room beside its set. A condition is compiled to about so much. */
+static bool sub_charge(struct subscription *sub, bool conditions)
+{
+	struct customer *c = sub->session->customer;
+
+	sub->charge =
+	    (uint32_t)(sizeof(*sub) + SUB_BESIDE + (size_t)sub->filter_len * (conditions ? 16 : 1));
+	c->filter_bytes += sub->charge;
+	if (c->filter_bytes <= (size_t)c->home->config->customer_subscription_bytes)
+		return true;
+	c->home->counters.refused_subscription_bytes++;
+	return false;
+}
+
 static void sub_free(struct subscription *sub, bool in_session)
 {
 	struct session *s = sub->session;
 
 	replay_stop(sub);
-	set_free(s->customer, &sub->set);
+	set_leave(sub);
 	condition_free(&sub->condition);
+	s->customer->filter_bytes -= sub->charge;
 	if (in_session) {
 		map_del(&s->subs, &sub->node);
 		s->customer->subscriptions--;
@@ -263,9 +133,13 @@ static int sub_new(struct subscription **out, struct session *s, const struct li
 	memcpy(sub->filter, item->filter.p, item->filter.n);
 	list_init(&sub->member);
 	list_init(&sub->outs);
+	list_init(&sub->sharer);
+	err = -E_LIMIT;
+	if (!sub_charge(sub, item->opts & LINK_EXTENDED))
+		goto fail;
 	err = sub_read(sub, item->filter, item->opts & LINK_EXTENDED);
 	if (!err)
-		err = set_change(sub, *item, bytes);
+		err = set_take(sub, *item, bytes);
 	if (err)
 		goto fail;
 	err = map_add(&s->subs, &sub->node, hash_bytes(item->filter.p, item->filter.n));
@@ -295,7 +169,7 @@ static int sub_again(struct subscription *sub, const struct link_item *item, siz
 
 	if ((sub->opts ^ item->opts) & LINK_EXTENDED)
 		err = sub_read(sub, item->filter, item->opts & LINK_EXTENDED);
-	return err ? err : set_change(sub, *item, bytes);
+	return err ? err : set_take(sub, *item, bytes);
 }
 
 /* One item. *code: what SUBACK says at its place. False: names outside the customer's space. */
@@ -434,12 +308,11 @@ bool session_regrant(struct port *p, struct link_subscribe *r)
 		if (readable && set_same(sub, item))
 			continue;
 		h->counters.regranted++;
-		if (!readable || item.count > INNER_MAX || set_change(sub, item, bytes)) {
+		if (!readable || item.count > INNER_MAX || set_take(sub, item, bytes)) {
 			LOG_ERROR(home_name(h), "regrant-failed",
 			          "cid=%" PRIu64 " client=%s filters=%u", s->customer->id,
 			          log_esc(session_id(s)), item.count);
-			replay_stop(sub);
-			set_free(s->customer, &sub->set);
+			set_leave(sub);
 			sweep_start(sub);
 		}
 	}

@@ -18,6 +18,8 @@ struct tree_leaf {
 	struct list node;     /* in its tree_node */
 	struct tree_node *at; /* NULL: not in a tree */
 	bool system;
+	bool shared;    /* of a set that several subscriptions share (set.c); sub is NULL then */
+	uint32_t index; /* in that set */
 	struct subscription *sub;
 };
 

@@ -151,8 +151,8 @@ static void what_waits_survives_as_a_slow_model_says(void)
 				do_rights((unsigned)any_below(SUBS));
 			a.n = 0;
 			while (slice()) { /* nothing goes before all is judged */
-				if (!work_waits(seven()))
-					break;
+				if (!a.port.session->sweeps)
+					continue; /* sets that nobody uses any more */
 				cut_short++;
 				session_resume(&a.port);
 				IS(a.n, 0);
