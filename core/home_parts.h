@@ -81,9 +81,10 @@ struct home {
 	struct list fars;    /* struct far that wait; far.c */
 	struct inbox_item replay_item;
 	bool replay_asked;
-	/* expiry storms are cut into slices: turn, and how many ended in it */
+	/* expiry storms are cut into slices: turn, how many ended in it, what was spent before */
 	int64_t ended_at;
 	unsigned ended;
+	uint64_t ended_from;
 	struct list spare_outs; /* struct out, kept for reuse */
 	size_t spare_count;
 	struct store *store;

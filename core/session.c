@@ -11,7 +11,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { ENDINGS_PER_TURN = 512, ENDINGS_LATER_MS = 8 };
+enum {
+	ENDINGS_PER_TURN = 512,
+	ENDINGS_UNITS = 50000, /* 1 ms (work.h) */
+	ENDINGS_LATER_MS = 8,
+};
 
 #define TO(state) (1u << SESSION_##state)
 static const struct {
@@ -79,6 +83,7 @@ struct session *session_new(struct customer *c, struct str client_id)
 /* Everything the session has, but its Will. Group members' messages go to others. */
 void session_empty(struct session *s)
 {
+	request_leave(s, true);
 	subs_clear(s);
 	out_clear(s);
 	inbound_clear(s);
@@ -158,15 +163,16 @@ void session_rearm(struct session *s)
 		timer_stop(&s->timer);
 }
 
-/* Many sessions may end in the same second (fault F29): a turn ends so many, the others wait a
- * moment. */
+/* Many sessions may end in the same second (fault F29), and have much that ends with them: a turn
+ * ends so many, the others wait a moment. */
 static bool too_many(struct home *h)
 {
 	if (h->ended_at != home_now(h)) {
 		h->ended_at = home_now(h);
 		h->ended = 0;
+		h->ended_from = h->spent;
 	}
-	return h->ended++ >= ENDINGS_PER_TURN;
+	return h->ended++ >= ENDINGS_PER_TURN || h->spent - h->ended_from >= ENDINGS_UNITS;
 }
 
 static void timer_fired(struct timer *t)
@@ -195,6 +201,7 @@ void session_port_off(struct session *s)
 {
 	s->port->session = NULL;
 	s->port = NULL;
+	request_leave(s, false);
 	replays_pause(s);
 }
 

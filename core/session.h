@@ -51,6 +51,7 @@ struct out {              /* one QoS 1 or 2 message owed to one session */
 struct flight_index; /* out_ack.c */
 struct inbound;      /* session_in.c */
 struct sweep;        /* sweep.c */
+struct request;      /* request.c */
 
 struct session {
 	struct map_node node; /* in customer->sessions */
@@ -80,8 +81,9 @@ struct session {
 	/* in */
 	struct inbound *inbound; /* QoS 2 ids waiting for PUBREL; NULL: none */
 	/* subscriptions */
-	struct map subs;  /* struct subscription, by the client's filter */
-	unsigned replays; /* under way */
+	struct map subs;         /* struct subscription, by the client's filter */
+	unsigned replays;        /* under way */
+	struct request *request; /* SUBSCRIBE or the like under way; NULL: none */
 	/* end */
 	uint32_t expiry_s, will_delay_s;
 	struct msg *will;
@@ -272,6 +274,10 @@ void sweep_stop(struct subscription *sub);   /* the session ends: no more judgin
 bool inbound_any(const struct session *s);
 void inbound_clear(struct session *s);
 
+/* ---- request.c ---- */
+/* The client of a SUBSCRIBE under way is gone; or (ends) the session. Harmless without one. */
+void request_leave(struct session *s, bool ends);
+
 /* ---- set.c ---- */
 /* bytes: of the names. False: one is outside the customer's space, or no filter. */
 bool set_measure(const struct customer *c, struct link_item item, size_t *bytes);
@@ -286,6 +292,10 @@ void set_each(struct tree_leaf *leaf, uint64_t stamp,
 
 /* ---- subscription.c ---- */
 struct subscription *sub_find(const struct session *s, struct str filter);
+/* One item. *code: what SUBACK says at its place. False: names outside the customer's space. */
+bool sub_subscribe(struct session *s, uint32_t id, const struct link_item *item, uint8_t *code);
+uint8_t sub_unsubscribe(struct session *s, struct str filter);
+bool sub_regrant(struct session *s, const struct link_item *item); /* false: as above */
 /* matches, and its condition holds; what is too dear to know counts as wanted */
 bool sub_wants(const struct subscription *sub, struct msg *m);
 /* the session ends, or starts anew */

@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+enum { OUT_UNITS = 3 }; /* to take one away, and to free its message */
+
 /* ---- Entries; the home keeps freed ones for reuse ---- */
 static struct out *out_new(struct subscription *sub, struct msg *m, const struct out_how *how)
 {
@@ -96,6 +98,7 @@ static void set_state(struct session *s, struct out *o, enum out_state to)
 
 static void leave(struct session *s, struct out *o)
 {
+	work_spend(session_home(s), OUT_UNITS);
 	if (s->durable)
 		store_queue_del(session_home(s)->store, s->customer->id, session_id(s), o->number);
 	if (o->msg)

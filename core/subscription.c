@@ -1,14 +1,17 @@
-/* subscription.c - SUBSCRIBE, UNSUBSCRIBE and REGRANT. A subscription is known by the client's
- * filter, byte for byte (attack T14); what it matches is its set of inner filters, which the proxy
- * computes from the token's rights (set.c). Running out of memory leaves a subscription as it was,
- * or (REGRANT) matching nothing: never more than it may. */
+/* subscription.c - one item of SUBSCRIBE, UNSUBSCRIBE and REGRANT (request.c). A subscription is
+ * known by the client's filter, byte for byte (attack T14); what it matches is its set of inner
+ * filters, which the proxy computes from the token's rights (set.c). Running out of memory leaves a
+ * subscription as it was, or (REGRANT) matching nothing: never more than it may. */
 #include "base/base.h"
 #include "core/session.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { SUB_BESIDE = 32 }; /* bytes: its places in tables, what malloc adds */
+enum {
+	SUB_BESIDE = 32, /* bytes: its places in tables, what malloc adds */
+	SUB_UNITS = 10,  /* to free one */
+};
 
 bool sub_wants(const struct subscription *sub, struct msg *m)
 {
@@ -54,7 +57,7 @@ static void sub_free(struct subscription *sub, bool in_session)
 {
 	struct session *s = sub->session;
 
-	replay_stop(sub);
+	work_spend(session_home(s), SUB_UNITS);
 	set_leave(sub);
 	condition_free(&sub->condition);
 	s->customer->filter_bytes -= sub->charge;
@@ -172,9 +175,7 @@ static int sub_again(struct subscription *sub, const struct link_item *item, siz
 	return err ? err : set_take(sub, *item, bytes);
 }
 
-/* One item. *code: what SUBACK says at its place. False: names outside the customer's space. */
-static bool subscribe_one(struct session *s, uint32_t id, const struct link_item *item,
-                          uint8_t *code)
+bool sub_subscribe(struct session *s, uint32_t id, const struct link_item *item, uint8_t *code)
 {
 	struct subscription *sub = sub_find(s, item->filter);
 	unsigned handling = item->opts >> SUB_HANDLING & SUB_HANDLING_MASK;
@@ -212,59 +213,16 @@ static bool subscribe_one(struct session *s, uint32_t id, const struct link_item
 	return true;
 }
 
-/* The trusted world lives on home 0; on other homes its members publish only. */
-static bool may_subscribe(const struct session *s)
+/* ---- UNSUBSCRIBE ---- */
+uint8_t sub_unsubscribe(struct session *s, struct str filter)
 {
-	return s->customer->id != 0 || home_index(session_home(s)) == 0;
-}
+	struct subscription *sub = sub_find(s, filter);
 
-bool session_subscribe(struct port *p, struct link_subscribe *sub)
-{
-	struct session *s = p->session;
-	struct home *h = session_home(s);
-	struct link_item item;
-	size_t count = 0;
-
-	while (link_subscribe_next(sub, &item)) {
-		uint8_t *code = &h->codes[count++];
-
-		*code = item.code;
-		if (item.code >= 0x80)
-			continue;
-		if (!may_subscribe(s))
-			*code = RC_USE_ANOTHER_SERVER;
-		else if (!subscribe_one(s, sub->subscription_id, &item, code))
-			return false;
-		if (*code >= 0x80)
-			h->counters.refused_subscriptions++;
-		else
-			h->counters.subscribed++;
-	}
-	p->ops->suback(p, LINK_SUBACK, sub->packet_id, h->codes, count);
-	if (s->replays)
-		replay_go_on(s);
-	return true;
-}
-
-bool session_unsubscribe(struct port *p, struct link_unsubscribe *u)
-{
-	struct session *s = p->session;
-	struct home *h = session_home(s);
-	struct str filter;
-	size_t count = 0;
-
-	while (link_unsubscribe_next(u, &filter)) {
-		struct subscription *sub = sub_find(s, filter);
-
-		h->codes[count++] = sub ? RC_SUCCESS : RC_NO_SUBSCRIPTION_EXISTED;
-		if (!sub)
-			continue;
-		h->counters.unsubscribed++;
-		sub_drop(sub, false);
-	}
-	map_trim(&s->subs);
-	p->ops->suback(p, LINK_UNSUBACK, u->packet_id, h->codes, count);
-	return true;
+	if (!sub)
+		return RC_NO_SUBSCRIPTION_EXISTED;
+	session_home(s)->counters.unsubscribed++;
+	sub_drop(sub, false);
+	return RC_SUCCESS;
 }
 
 /* ---- REGRANT ---- */
@@ -285,39 +243,28 @@ static bool read_as(struct subscription *sub, uint8_t opts)
 	return true;
 }
 
-bool session_regrant(struct port *p, struct link_subscribe *r)
+bool sub_regrant(struct session *s, const struct link_item *item)
 {
-	struct session *s = p->session;
 	struct home *h = session_home(s);
-	struct link_item item;
 	struct subscription *sub;
+	bool readable;
 	size_t bytes;
 
-	s->sweeps++; /* nothing goes before all of it is judged */
-	while (link_subscribe_next(r, &item)) {
-		bool readable;
-
-		if (!set_measure(s->customer, item, &bytes)) {
-			s->sweeps--;
-			return false;
-		}
-		sub = sub_find(s, item.filter);
-		if (!sub)
-			continue; /* unsubscribed meanwhile */
-		readable = read_as(sub, item.opts);
-		if (readable && set_same(sub, item))
-			continue;
-		h->counters.regranted++;
-		if (!readable || item.count > INNER_MAX || set_take(sub, item, bytes)) {
-			LOG_ERROR(home_name(h), "regrant-failed",
-			          "cid=%" PRIu64 " client=%s filters=%u", s->customer->id,
-			          log_esc(session_id(s)), item.count);
-			set_leave(sub);
-			sweep_start(sub);
-		}
+	if (!set_measure(s->customer, *item, &bytes))
+		return false;
+	sub = sub_find(s, item->filter);
+	if (!sub)
+		return true; /* unsubscribed meanwhile */
+	readable = read_as(sub, item->opts);
+	if (readable && set_same(sub, *item))
+		return true;
+	h->counters.regranted++;
+	if (!readable || item->count > INNER_MAX || set_take(sub, *item, bytes)) {
+		LOG_ERROR(home_name(h), "regrant-failed", "cid=%" PRIu64 " client=%s filters=%u",
+		          s->customer->id, log_esc(session_id(s)), item->count);
+		set_leave(sub);
+		sweep_start(sub);
 	}
-	s->sweeps--;
-	out_pump(s);
 	return true;
 }
 

@@ -479,6 +479,36 @@ static void who_leaves_while_it_waits_for_the_budget_is_forgotten(void)
 	end();
 }
 
+static void sessions_that_end_with_much_that_waits_are_ended_a_few_at_a_time(void)
+{
+	enum { SESSIONS = 300, MESSAGES = 500 };
+	char id[16];
+
+	world_begins();
+	a.n = 0;
+	for (int i = 0; i < SESSIONS; i++) {
+		(void)snprintf(id, sizeof(id), "s%d", i);
+		OPEN(&a, .id = id, .expiry = 5);
+		SUBBED(&a, "t", .opts = 1);
+		session_close(&a.port, 0, 0);
+	}
+	OPEN(&a, .id = "p");
+	for (int i = 0; i < MESSAGES; i++) {
+		PUB(&a, "t", "x", 1, 1);
+		a.n = 0;
+	}
+	session_close(&a.port, 0, 0);
+	a.port.session = NULL;
+	shifted += 5100;
+	clock_shift(shifted, shifted);
+	loop_turn(home->loop, 0);
+	YES(home->counters.expired >= 10 && home->counters.expired < 60);
+	for (int i = 0; i < 60; i++)
+		later(20);
+	IS(home->counters.expired, SESSIONS);
+	world_ends();
+}
+
 RUN(a_take_over_war_ends_after_ten_and_the_one_inside_stays, later_one_take_over_per_second_fits,
     coming_back_after_leaving_is_no_take_over, without_an_interval_take_overs_are_free,
     overlapping_filters_give_so_many_copies_and_no_more,
@@ -495,4 +525,5 @@ RUN(a_take_over_war_ends_after_ten_and_the_one_inside_stays, later_one_take_over
     an_account_is_there_while_it_has_something,
     over_its_budget_a_customer_gets_qos_0_no_more_and_qos_1_later, a_budget_is_a_customers_own,
     retained_messages_wait_for_the_budget_and_none_is_lost,
-    who_leaves_while_it_waits_for_the_budget_is_forgotten)
+    who_leaves_while_it_waits_for_the_budget_is_forgotten,
+    sessions_that_end_with_much_that_waits_are_ended_a_few_at_a_time)
