@@ -56,12 +56,19 @@ static const struct field below[] = {
 	{ "flespi_extensions", FIELD_BOOL, BOTH, 0, 0, "c.flespi_extensions", NULL },
 };
 
+static const char *const columns[] = {
+	"c.id",      "c.cid",    "c.name",     "c.enabled",           "c.blocked",
+	"c.created", "c.limits", "c.metadata", "c.flespi_extensions",
+};
+_Static_assert(ARRAY_LEN(columns) == ARRAY_LEN(below), "one per field");
+
 const struct field_table subaccount_fields = {
 	.item = "subaccount",
 	.list = below,
 	.count = ARRAY_LEN(below),
 	.from = SCOPED " AND c.id <> ?1",
 	.id = "c.id",
+	.stored = columns,
 };
 
 /* ---- Rows ---- */

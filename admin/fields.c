@@ -180,6 +180,18 @@ void fields_keep(json_t *object, struct str list)
 	}
 }
 
+uint64_t fields_wanted(const struct field_table *table, struct str list)
+{
+	uint64_t wanted = 0;
+
+	MUST(table->count < 64);
+	for (size_t i = 0; i < table->count; i++) {
+		if (!list.n || list_has(list, str_c(table->list[i].name)))
+			wanted |= UINT64_C(1) << i;
+	}
+	return wanted;
+}
+
 /* ---- Objects inside ---- */
 int fields_check_metadata(const json_t *value, char *why, size_t why_size)
 {

@@ -23,6 +23,8 @@ struct field_table {
 	/* How the rows a caller may see are found: begins with FROM, has ?1 = the acting customer;
 	 * `id` is the id's column. */
 	const char *from, *id;
+	/* Where the value of each field lies, in the order of list; NULL: it is not stored. */
+	const char *const *stored;
 };
 
 /* object holds only fields of the table that may be written now, each of its type and in range.
@@ -38,6 +40,8 @@ const struct field *fields_find(const struct field_table *table, struct str name
 int fields_list_check(const struct field_table *table, struct str list, char *why,
                       size_t why_size) MUST_CHECK;
 void fields_keep(json_t *object, struct str list);
+uint64_t fields_wanted(const struct field_table *table,
+                       struct str list); /* a bit per place in the table */
 
 /* For metadata objects, usable as field.check; those for limits are in acl/limits.h. */
 int fields_check_metadata(const json_t *value, char *why, size_t why_size);

@@ -65,6 +65,7 @@ struct http_resp {
 	struct http_stream *stream; /* taken: the answer goes on until either side ends it */
 	struct http_slices *slices; /* taken: what comes after body */
 	bool close;                 /* end the connection after this answer */
+	bool counted;               /* the handler's: admits() has charged this request */
 	uint64_t cid, token;        /* who asked, for the log line */
 };
 

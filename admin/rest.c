@@ -144,26 +144,41 @@ static void write_tail(struct call *c, struct buf *out)
 	buf_str_add(out, STR("}"));
 }
 
-void call_finish(struct call *c)
+static void write_errors(struct call *c, struct buf *out)
 {
-	struct buf *out = &c->resp->body;
-	bool whole = c->results || !c->error_count;
+	if (!c->error_count)
+		return;
+	buf_str_add(out, STR("\"errors\":["));
+	buf_str_add(out, buf_str(&c->errors));
+	buf_str_add(out, STR("]"));
+}
 
-	if (!c->resp->stream && c->resp->status == 0) {
-		c->resp->status = whole ? 200 : c->status;
+void call_end(struct call *c, struct buf *out)
+{
+	buf_str_add(out, c->error_count ? STR("],") : STR("]"));
+	write_errors(c, out);
+	write_tail(c, out);
+}
+
+static void write_answer(struct call *c, struct buf *out)
+{
+	if (c->results || !c->error_count) {
+		c->resp->status = 200;
+		buf_str_add(out, STR("{\"result\":["));
+		buf_str_add(out, buf_str(&c->result));
+		call_end(c, out);
+	} else {
+		c->resp->status = c->status;
 		buf_str_add(out, STR("{"));
-		if (whole) {
-			buf_str_add(out, STR("\"result\":["));
-			buf_str_add(out, buf_str(&c->result));
-			buf_str_add(out, c->error_count ? STR("],") : STR("]"));
-		}
-		if (c->error_count) {
-			buf_str_add(out, STR("\"errors\":["));
-			buf_str_add(out, buf_str(&c->errors));
-			buf_str_add(out, STR("]"));
-		}
+		write_errors(c, out);
 		write_tail(c, out);
 	}
+}
+
+void call_finish(struct call *c)
+{
+	if (!c->resp->stream && c->resp->status == 0)
+		write_answer(c, &c->resp->body);
 	c->resp->cid = c->caller.cid;
 	c->resp->token = c->caller.id;
 	call_drop(c);

@@ -81,6 +81,7 @@ void call_drop_results(
 void call_drop(struct call *c); /* and errors */
 bool call_arg(const struct call *c, struct str name, struct str *value);
 struct event_who call_who(const struct call *c);
+void call_end(struct call *c, struct buf *out); /* what stands behind the results */
 void call_finish(struct call *c); /* writes the answer into resp and frees what the call holds */
 
 /* ---- rest_auth.c ---- */
@@ -119,13 +120,15 @@ void rest_logs_history(struct call *c);
 
 /* ---- rest_items.c: the four verbs over any kind of item ----
  * Return 0, -E_NOTFOUND, -E_INVALID or -E_DENIED with why (bad values; over a limit), or the
- * database's error, which ends the whole call. *shown is given away. All but read run in a
+ * database's error, which ends the whole call. *shown is given away. All but read and show run in a
  * transaction and leave their events in c->events. */
 struct item_kind {
 	const struct field_table *fields;
 	int (*create)(struct call *c, const json_t *fields, json_t **shown, char *why,
 	              size_t why_size);
-	int (*read)(struct call *c, uint64_t id, json_t **shown);
+	int (*read)(struct call *c, uint64_t id, json_t **shown); /* of items_get_one; or NULL */
+	/* Appends the item as JSON, of the wanted fields; of items_get; or NULL */
+	int (*show)(struct rest *r, uint64_t scope, uint64_t id, uint64_t wanted, struct buf *out);
 	int (*update)(struct call *c, uint64_t id, const json_t *fields, json_t **shown, char *why,
 	              size_t why_size);
 	int (*remove)(struct call *c, uint64_t id);
@@ -137,6 +140,9 @@ void items_delete(struct call *c, const struct item_kind *kind);
 void items_get_one(struct call *c, const struct item_kind *kind,
                    uint64_t id); /* an id that came from no selector */
 void items_put_one(struct call *c, const struct item_kind *kind, uint64_t id);
+/* rest_list.c: GET of what was chosen. A long answer is made in slices, while it is written. */
+void items_list(struct call *c, const struct item_kind *kind, const struct selection *chosen,
+                struct str fields);
 /* Sizes that depend on the configuration: access and metadata as JSON. */
 int items_check_sizes(const struct call *c, const json_t *fields, char *why,
                       size_t why_size) MUST_CHECK;

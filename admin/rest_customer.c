@@ -72,7 +72,7 @@ static int update_own(struct call *c, uint64_t id, const json_t *fields, json_t 
 	return err;
 }
 
-static const struct item_kind kind = { &customer_fields, NULL, read_own, update_own, NULL };
+static const struct item_kind kind = { &customer_fields, NULL, read_own, NULL, update_own, NULL };
 
 void rest_customer_get(struct call *c)
 {

@@ -238,7 +238,7 @@ void items_get(struct call *c, const struct item_kind *kind)
 {
 	uint64_t limit = SELECT_MAX, offset = 0;
 	struct selection *chosen;
-	bool going = true;
+	struct str fields = STR("");
 
 	if (!read_fields_arg(c, kind) || !read_number(c, STR("limit"), SELECT_MAX, &limit) ||
 	    !read_number(c, STR("offset"), UINT32_MAX, &offset))
@@ -246,19 +246,14 @@ void items_get(struct call *c, const struct item_kind *kind)
 	chosen = choose(c, kind, limit, offset);
 	if (!chosen)
 		return;
-	for (size_t i = 0; going && i < chosen->count; i++) {
-		json_t *shown = NULL;
-		int err = kind->read(c, chosen->ids[i], &shown);
-
-		going = settle(c, kind, chosen->ids[i], err, shown, "");
-	}
-	if (going &&
-	    (chosen->total > chosen->count || call_arg(c, STR("limit"), &(struct str){ 0 }))) {
+	if (chosen->total > chosen->count || call_arg(c, STR("limit"), &(struct str){ 0 })) {
 		c->paged = true;
 		c->limit = limit;
 		c->offset = offset;
 		c->total = chosen->total;
 	}
+	(void)call_arg(c, STR("fields"), &fields);
+	items_list(c, kind, chosen, fields);
 	mem_free(chosen);
 }
 

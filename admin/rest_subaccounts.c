@@ -58,18 +58,6 @@ static int get_below(struct call *c, uint64_t id, struct customer_row *out)
 	return id == c->scope ? -E_NOTFOUND : customers_get(c->rest->db, c->scope, id, out);
 }
 
-static int read_one(struct call *c, uint64_t id, json_t **shown)
-{
-	struct customer_row row;
-	int err = get_below(c, id, &row);
-
-	if (err)
-		return err;
-	*shown = json_incref(row.object);
-	customer_row_free(&row);
-	return 0;
-}
-
 static int update(struct call *c, uint64_t id, const json_t *fields, json_t **shown, char *why,
                   size_t why_size)
 {
@@ -114,7 +102,12 @@ static int remove_one(struct call *c, uint64_t id)
 	return err;
 }
 
-static const struct item_kind kind = { &subaccount_fields, create, read_one, update, remove_one };
+static int show(struct rest *r, uint64_t scope, uint64_t id, uint64_t wanted, struct buf *out)
+{
+	return select_show(r->db, &subaccount_fields, scope, id, wanted, NULL, out);
+}
+
+static const struct item_kind kind = { &subaccount_fields, create, NULL, show, update, remove_one };
 
 void rest_subaccounts_post(struct call *c)
 {

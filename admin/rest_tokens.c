@@ -46,18 +46,6 @@ static int create(struct call *c, const json_t *fields, json_t **shown, char *wh
 	return err;
 }
 
-static int read_one(struct call *c, uint64_t id, json_t **shown)
-{
-	struct token_row row;
-	int err = tokens_get(c->rest->tokens, c->scope, id, &row);
-
-	if (err)
-		return err;
-	*shown = json_incref(row.object);
-	token_row_free(&row);
-	return 0;
-}
-
 static int update(struct call *c, uint64_t id, const json_t *fields, json_t **shown, char *why,
                   size_t why_size)
 {
@@ -99,7 +87,12 @@ static int remove_one(struct call *c, uint64_t id)
 	return err;
 }
 
-static const struct item_kind kind = { &token_fields, create, read_one, update, remove_one };
+static int show(struct rest *r, uint64_t scope, uint64_t id, uint64_t wanted, struct buf *out)
+{
+	return tokens_show(r->tokens, scope, id, wanted, out);
+}
+
+static const struct item_kind kind = { &token_fields, create, NULL, show, update, remove_one };
 
 void rest_tokens_post(struct call *c)
 {

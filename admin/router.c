@@ -179,13 +179,25 @@ static bool check_content_type(struct call *c)
 	return false;
 }
 
+/* A call counts as one whatever comes of it, as soon as we know whose it is and before anything
+ * else is done for it; once, though it is looked at twice when it has a body. Not by /auth/info,
+ * where proxies ask for their clients: who is there too often is their affair (mqtt_connects). */
+static bool count(struct call *c)
+{
+	if (!c->caller.id || c->resp->counted || str_eq(c->req->path, STR("/auth/info")))
+		return true;
+	c->resp->counted = true;
+	return rest_count(c);
+}
+
 /* Who, then what, then whether: nobody learns which paths exist without a token. NULL: the answer
  * says why not. */
 static const struct route *admit(struct call *c)
 {
 	const struct route *route;
+	bool good = rest_authenticate(c);
 
-	if (!rest_authenticate(c))
+	if (!count(c) || !good)
 		return NULL;
 	route = find_route(c);
 	if (!route || !check_address(c, route) || !check_right(c, route) || !choose_scope(c) ||
@@ -210,13 +222,6 @@ static bool read_body(struct call *c)
 	return false;
 }
 
-/* A call counts as one whatever comes of it, as soon as we know whose it is. Not by /auth/info,
- * where proxies ask for their clients: who is there too often is their affair (mqtt_connects). */
-static bool count(struct call *c)
-{
-	return !c->caller.id || str_eq(c->req->path, STR("/auth/info")) || rest_count(c);
-}
-
 /* ---- The two calls of http.c ---- */
 static struct call call_make(struct rest *r, const struct http_req *req, struct http_resp *resp)
 {
@@ -229,7 +234,6 @@ bool router_admits(struct rest *r, const struct http_req *req, struct http_resp 
 	bool good = admit(&c) != NULL;
 
 	if (!good) {
-		(void)count(&c);
 		(void)add_cors(r, req, resp);
 		call_finish(&c);
 		return false;
@@ -250,7 +254,7 @@ void router_handle(struct rest *r, const struct http_req *req, struct http_resp 
 		return;
 	}
 	route = admit(&c);
-	if (count(&c) && route) {
+	if (route) {
 		tokens_touch(r->tokens, &c.caller);
 		if (read_body(&c))
 			route->run(&c);

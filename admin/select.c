@@ -147,3 +147,110 @@ int select_run(struct db *db, const struct field_table *table, const struct sele
 		out->ids[out->count++] = (uint64_t)db_get_int(&q, 0);
 	return db_end(&q);
 }
+
+/* ---- Showing ---- */
+enum { SHOW_SQL = 2000, SHOW_TABLES = 4 };
+
+/* The statement of a table; db.h remembers statements by their address, so it is made once. A
+ * column that is not wanted is not read: CASE looks at nothing behind a WHEN that is false. */
+static const char *show_sql(const struct field_table *table)
+{
+	static struct {
+		const struct field_table *table;
+		char sql[SHOW_SQL];
+	} made[SHOW_TABLES];
+	size_t i = 0;
+	int n;
+
+	while (made[i].table && made[i].table != table) {
+		i++;
+		MUST(i < SHOW_TABLES);
+	}
+	if (made[i].table)
+		return made[i].sql;
+	n = snprintf(made[i].sql, SHOW_SQL, "SELECT ");
+	for (size_t f = 0; f < table->count; f++) {
+		const char *stored = table->stored[f] ? table->stored[f] : "NULL";
+
+		n +=
+		    snprintf(made[i].sql + n, SHOW_SQL - (size_t)n,
+		             "%sCASE WHEN ?3 & %llu THEN %s END", f ? ", " : "", 1ULL << f, stored);
+		MUST(n < SHOW_SQL);
+	}
+	n += snprintf(made[i].sql + n, SHOW_SQL - (size_t)n, " %s AND %s = ?2", table->from,
+	              table->id);
+	MUST(n < SHOW_SQL);
+	made[i].table = table;
+	return made[i].sql;
+}
+
+static int write_text(struct buf *out, struct str text)
+{
+	json_t *value = json_stringn(text.n ? text.p : "", text.n);
+	int err = value ? json_write(out, value) : -E_NOMEM;
+
+	json_decref(value);
+	return err;
+}
+
+static int write_value(struct buf *out, const struct field *f, struct db_q *q, int column)
+{
+	switch (f->type) {
+	case FIELD_INT:
+		buf_printf(out, "%lld", (long long)db_get_int(q, column));
+		return 0;
+	case FIELD_BOOL:
+		buf_str_add(out, db_get_int(q, column) ? STR("true") : STR("false"));
+		return 0;
+	case FIELD_TEXT:
+		return write_text(out, db_get_text(q, column));
+	case FIELD_OBJECT:
+		buf_str_add(out, db_get_text(q, column));
+		return 0;
+	}
+	return -E_INVALID;
+}
+
+static int write_row(struct buf *out, const struct field_table *table, struct db_q *q, uint64_t id,
+                     uint64_t wanted, const struct select_newer *newer)
+{
+	const char *comma = "{";
+	int err = 0;
+
+	for (size_t i = 0; !err && i < table->count; i++) {
+		const struct field *f = &table->list[i];
+		int64_t at = 0;
+
+		if (!(wanted & UINT64_C(1) << i) || !table->stored[i])
+			continue;
+		buf_printf(out, "%s\"%s\":", comma, f->name);
+		comma = ",";
+		if (newer && strcmp(newer->field, f->name) == 0)
+			at = newer->of(newer->arg, id);
+		if (at > db_get_int(q, (int)i))
+			buf_printf(out, "%lld", (long long)at);
+		else
+			err = write_value(out, f, q, (int)i);
+	}
+	buf_str_add(out, comma[0] == '{' ? STR("{}") : STR("}"));
+	return err ? err : buf_ok(out) ? 0 : -E_NOMEM;
+}
+
+int select_show(struct db *db, const struct field_table *table, uint64_t scope, uint64_t id,
+                uint64_t wanted, const struct select_newer *newer, struct buf *out)
+{
+	struct db_q q = db_start(db, show_sql(table));
+	size_t before = buf_len(out);
+	int found = -E_NOTFOUND, err;
+
+	db_int(&q, (int64_t)scope);
+	db_int(&q, (int64_t)id);
+	db_int(&q, (int64_t)wanted);
+	if (db_row(&q))
+		found = write_row(out, table, &q, id, wanted, newer);
+	err = db_end(&q);
+	err = err ? err : found;
+	if (err)
+		buf_cut(out, before);
+	return err;
+}

@@ -3,6 +3,7 @@
 #pragma once
 #include "admin/db.h"
 #include "admin/fields.h"
+#include "base/bytes.h"
 
 enum { SELECT_MAX = 1000 };
 
@@ -31,3 +32,16 @@ struct selection {
  * the caller's order, doubles left out, not looked up: the look-up of each is scoped too. */
 int select_run(struct db *db, const struct field_table *table, const struct selector *s,
                uint64_t scope, uint64_t limit, uint64_t offset, struct selection *out) MUST_CHECK;
+
+/* A number that is known newer than it is stored. */
+struct select_newer {
+	const char *field;
+	int64_t (*of)(void *arg, uint64_t id);
+	void *arg;
+};
+
+/* Appends the item as the API shows it, of the wanted fields only (fields_wanted): the columns of
+ * others are not read, objects are handed on as the text they are stored as. -E_NOTFOUND: not
+ * there, or not below scope. newer may be NULL. Service thread. */
+int select_show(struct db *db, const struct field_table *table, uint64_t scope, uint64_t id,
+                uint64_t wanted, const struct select_newer *newer, struct buf *out) MUST_CHECK;

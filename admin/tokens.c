@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "acl/verdict.h"
+#include "admin/select.h"
 #include "admin/tokens_parts.h"
 #include "base/crypt.h"
 #include "base/log.h"
@@ -95,12 +96,20 @@ static const struct field list[] = {
 	{ "metadata", FIELD_OBJECT, BOTH, 0, 0, NULL, fields_check_metadata },
 };
 
+static const char *const columns[] = {
+	"t.id",      "t.cid",     NULL,         "t.key_hint", "t.info",
+	"t.enabled", "t.created", "t.accessed", "t.expire",   "t.ttl",
+	"t.ips",     "t.certs",   "t.access",   "t.limits",   "t.metadata",
+};
+_Static_assert(ARRAY_LEN(columns) == ARRAY_LEN(list), "one per field");
+
 const struct field_table token_fields = {
 	.item = "token",
 	.list = list,
 	.count = ARRAY_LEN(list),
 	.from = SCOPED,
 	.id = "t.id",
+	.stored = columns,
 };
 
 /* ---- Rows ---- */
@@ -185,6 +194,18 @@ int tokens_get(struct tokens *t, uint64_t scope, uint64_t id, struct token_row *
 	db_int(&q, (int64_t)scope);
 	db_int(&q, (int64_t)id);
 	return row_one(t, &q, out);
+}
+
+static int64_t accessed(void *arg, uint64_t id)
+{
+	return tokens_touched(arg, id);
+}
+
+int tokens_show(struct tokens *t, uint64_t scope, uint64_t id, uint64_t wanted, struct buf *out)
+{
+	struct select_newer newer = { "accessed", accessed, t };
+
+	return select_show(t->db, &token_fields, scope, id, wanted, &newer, out);
 }
 
 int tokens_owner(struct tokens *t, uint64_t id, uint64_t *cid)

@@ -9,6 +9,7 @@
 #pragma once
 #include "admin/db.h"
 #include "admin/fields.h"
+#include "base/bytes.h"
 #include "wire/token.h"
 
 struct tokens;
@@ -38,6 +39,9 @@ void tokens_close(struct tokens **slot); /* writes the times of last use */
 int tokens_find(struct tokens *t, struct str credential, struct token_row *out) MUST_CHECK;
 /* Visible from the customer `scope`: own, or of a descendant; else -E_NOTFOUND. */
 int tokens_get(struct tokens *t, uint64_t scope, uint64_t id, struct token_row *out) MUST_CHECK;
+/* Appends it as JSON, of the wanted fields only (select_show). Service thread. */
+int tokens_show(struct tokens *t, uint64_t scope, uint64_t id, uint64_t wanted,
+                struct buf *out) MUST_CHECK;
 int tokens_owner(struct tokens *t, uint64_t id,
                  uint64_t *cid) MUST_CHECK; /* whoever it is; for what admin does by itself */
 /* fields: checked by token_fields. -E_INVALID with why: it would have ended already. */

@@ -29,6 +29,8 @@ struct world {
 	unsigned status;
 	char text[65536];
 	json_t *body;
+	unsigned slices; /* of it, after the first */
+	size_t largest;  /* bytes of one, ever */
 	/* what was published: "topic payload\n" */
 	struct buf sent;
 	unsigned sent_count;
@@ -138,6 +140,25 @@ static void ask_args(struct http_req *req, const char *path)
 	}
 }
 
+/* What comes after the first bytes of an answer. */
+static void world_take_slices(struct world *w, struct http_resp *resp)
+{
+	enum http_next next = HTTP_MORE;
+
+	w->slices = 0;
+	if (!resp->slices)
+		return;
+	while (next == HTTP_MORE) {
+		size_t before = buf_len(&resp->body);
+
+		next = resp->slices->next(resp->slices, &resp->body);
+		w->slices++;
+		w->largest = size_max(w->largest, buf_len(&resp->body) - before);
+	}
+	IS(next, HTTP_LAST);
+	resp->slices->done(resp->slices);
+}
+
 /* One call, as http.c would make it; the answer is in w->status, w->text, w->body. */
 static UNUSED_FN unsigned world_ask(struct world *w, struct ask a)
 {
@@ -155,6 +176,7 @@ static UNUSED_FN unsigned world_ask(struct world *w, struct ask a)
 	req.body = str_c(a.body);
 	req.content_type = str_c(a.type ? a.type : "application/json");
 	router_handle(&w->rest, &req, &resp);
+	world_take_slices(w, &resp);
 	json_decref(w->body);
 	w->body = NULL;
 	w->status = resp.status;

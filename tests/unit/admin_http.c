@@ -351,6 +351,94 @@ static void the_answer_to_a_large_refused_body_arrives(void)
 	stop();
 }
 
+/* The chunks of an answer in `heard`, put together in place; the number of them, -1: not whole. */
+static int unchunk(char **body)
+{
+	char *from = strstr(heard, "\r\n\r\n"), *to;
+	int chunks = 0;
+
+	if (!from)
+		return -1;
+	from += 4;
+	*body = to = from;
+	for (;;) {
+		unsigned long n = strtoul(from, &from, 16);
+
+		from += 2;
+		if (n == 0)
+			break;
+		if (strlen(from) < n + 2)
+			return -1;
+		memmove(to, from, n);
+		to += n;
+		from += n + 2;
+		chunks++;
+	}
+	*to = '\0';
+	return chunks;
+}
+
+static void make_tokens(void)
+{
+	json_t *fields = json_pack("{s:s}", "info", "one of many");
+
+	IS(db_begin(w.rest.db), 0);
+	for (int i = 0; i < 300; i++) {
+		char key[TOKEN_KEY], why[200];
+		struct token_row row;
+
+		IS(tokens_create(w.rest.tokens, ALPHA, fields, key, &row, why, sizeof(why)), 0);
+		token_row_free(&row);
+	}
+	IS(db_commit(w.rest.db), 0);
+	json_decref(fields);
+}
+
+static void a_long_list_comes_in_chunks_and_the_next_answer_after_it(void)
+{
+	char two[2200], *body, why[200];
+	json_t *list;
+	int fd, chunks;
+
+	start();
+	make_tokens(); /* nobody is connected yet: the service thread touches nothing */
+	(void)snprintf(two, sizeof(two), "%s", make("GET /platform/tokens/all", "\r\n"));
+	(void)strncat(two, make("GET /platform/customer", "Connection: close\r\n\r\n"), 1000);
+	fd = dial();
+	MUST(send(fd, two, strlen(two), 0) > 0);
+	heard[0] = '\0';
+	YES(hear(fd, heard, sizeof(heard), NULL, 3000));
+	CONTAINS(heard, "transfer-encoding: chunked");
+	CONTAINS(heard, "\r\n0\r\n\r\nHTTP/1.1 200 OK");
+	chunks = unchunk(&body);
+	YES(chunks > 2);
+	IS(json_read(&list, str_c(body), 1 << 20, 32, why, sizeof(why)), 0);
+	YES(json_array_size(json_object_get(list, "result")) > 300);
+	json_decref(list);
+	(void)close(fd);
+	stop();
+}
+
+static void a_long_list_ends_with_the_connection_where_there_are_no_chunks(void)
+{
+	int fd;
+
+	start();
+	make_tokens();
+	fd = dial();
+	(void)snprintf(request, sizeof(request),
+	               "GET /platform/tokens/all HTTP/1.0\r\nAuthorization: %s\r\n\r\n",
+	               w.key[ALPHA]);
+	MUST(send(fd, request, strlen(request), 0) > 0);
+	heard[0] = '\0';
+	YES(hear(fd, heard, sizeof(heard), NULL, 3000));
+	NO(strstr(heard, "chunked"));
+	CONTAINS(heard, "connection: close");
+	YES(heard[strlen(heard) - 1] == '}');
+	(void)close(fd);
+	stop();
+}
+
 /* ---- Parts without a socket ---- */
 static void a_path_in_the_log_never_shows_a_key(void)
 {
@@ -380,4 +468,6 @@ RUN(requests_on_one_connection_are_answered_in_order,
     a_slow_head_is_the_first_to_go_and_its_time_is_limited,
     a_side_that_is_closed_after_the_request_still_gets_the_answer,
     a_body_that_is_announced_with_expect_is_asked_for, the_answer_to_a_large_refused_body_arrives,
+    a_long_list_comes_in_chunks_and_the_next_answer_after_it,
+    a_long_list_ends_with_the_connection_where_there_are_no_chunks,
     a_path_in_the_log_never_shows_a_key)

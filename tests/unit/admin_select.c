@@ -155,8 +155,129 @@ static void a_change_of_more_than_a_thousand_is_refused_whole(void)
 	world_close(&w);
 }
 
+/* ---- Lists ---- */
+static void an_item_of_a_list_reads_as_it_is(void)
+{
+	struct token_row row;
+	struct customer_row below;
+
+	world_open(&w);
+	IS(ASK(&w, HTTP_POST, "/platform/tokens", w.key[GAMMA],
+	       .body = "[{\"info\":\"a \\\"b\\\" \\u00e4\",\"ttl\":600,\"ips\":\"127.*\","
+	               "\"enabled\":false,\"metadata\":{\"x\":\"y\"},\"limits\":"
+	               "{\"mqtt_sessions\":3},\"access\":{\"type\":2,\"acl\":[{\"uri\":"
+	               "\"mqtt\",\"topic\":\"a/#\",\"actions\":[\"publish\"]}]}}]"),
+	   200);
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/enabled=false", w.key[GAMMA]), 200);
+	IS(tokens_get(w.rest.tokens, GAMMA, (uint64_t)world_number(&w, 0, "id"), &row), 0);
+	YES(json_equal(world_item(&w, 0), row.object));
+	token_row_free(&row);
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/all", w.key[GAMMA]), 200);
+	IS(tokens_get(w.rest.tokens, GAMMA, w.id[GAMMA], &row), 0); /* it has been used just now */
+	YES(row.accessed > 0);
+	IS(world_number(&w, 0, "accessed"), row.accessed);
+	token_row_free(&row);
+	IS(ASK(&w, HTTP_GET, "/platform/subaccounts/all", w.key[BETA]), 200);
+	IS(customers_get(w.rest.db, BETA, GAMMA, &below), 0);
+	YES(json_equal(world_item(&w, 0), below.object));
+	customer_row_free(&below);
+	world_close(&w);
+}
+
+static void make_large_tokens(unsigned tens)
+{
+	struct buf body = { 0 };
+
+	for (unsigned i = 0; i < 10; i++) {
+		buf_printf(&body, "%s{\"access\":{\"type\":2,\"acl\":[", i ? "," : "[");
+		for (unsigned j = 0; j < 60; j++)
+			buf_printf(&body,
+			           "%s{\"uri\":\"mqtt\",\"topic\":\"%04u\",\"actions\":"
+			           "[\"publish\"]}",
+			           j ? "," : "", j);
+		buf_str_add(&body, STR("]}}"));
+	}
+	buf_str_add(&body, STR("]"));
+	buf_u8(&body, 0);
+	w.config.tokens_per_customer = 5000;
+	for (unsigned i = 0; i < tens; i++)
+		IS(ASK(&w, HTTP_POST, "/platform/tokens?fields=id", w.key[GAMMA],
+		       .body = (const char *)buf_data(&body)),
+		   200);
+	buf_free(&body);
+}
+
+static void a_long_list_is_made_in_slices_while_it_is_written(void)
+{
+	world_open(&w);
+	make_large_tokens(30);
+	w.largest = 0;
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/all?limit=1000", w.key[GAMMA]), 200);
+	IS(world_items(&w), 301);
+	YES(w.slices > 20);
+	YES(w.largest < 40000);
+	IS(json_integer_value(json_object_get(json_object_get(w.body, "pagination"), "count")),
+	   301);
+	IS(json_array_size(json_object_get(json_object_get(world_item(&w, 300), "access"), "acl")),
+	   60);
+	/* Of few small fields it is whole at once, but for the number of items in a slice. */
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/all?fields=id", w.key[GAMMA]), 200);
+	IS(world_items(&w), 301);
+	YES(w.slices <= 5);
+	world_close(&w);
+}
+
+static void what_is_deleted_while_a_list_is_written_is_told_in_its_errors(void)
+{
+	struct http_req req = { .method = HTTP_GET, .path = STR("/platform/tokens/all") };
+	struct http_resp resp = { 0 };
+	enum http_next next = HTTP_MORE;
+	char cause[100];
+	json_t *body;
+
+	world_open(&w);
+	make_large_tokens(3);
+	req.authorization = str_c(w.key[GAMMA]);
+	req.has_authorization = true;
+	router_handle(&w.rest, &req, &resp);
+	IS(resp.status, 200);
+	YES(resp.slices);
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/all?fields=id&offset=29", w.key[GAMMA]), 200);
+	IS(db_begin(w.rest.db), 0);
+	IS(tokens_delete(w.rest.tokens, (uint64_t)world_number(&w, 1, "id")), 0);
+	IS(db_commit(w.rest.db), 0);
+	while (next == HTTP_MORE)
+		next = resp.slices->next(resp.slices, &resp.body);
+	IS(next, HTTP_LAST);
+	resp.slices->done(resp.slices);
+	IS(json_read(&body, buf_str(&resp.body), 1 << 24, 32, cause, sizeof(cause)), 0);
+	IS(json_array_size(json_object_get(body, "result")), 30);
+	IS(json_array_size(json_object_get(body, "errors")), 1);
+	json_decref(body);
+	buf_free(&resp.body);
+	world_close(&w);
+}
+
+static void a_column_that_is_not_asked_for_is_not_read(void)
+{
+	struct db_q q;
+
+	world_open(&w);
+	IS(ASK(&w, HTTP_POST, "/platform/tokens", w.key[GAMMA], .body = "[{\"info\":\"x\"}]"), 200);
+	q = db_start_text(w.rest.db, "UPDATE token SET access = 'damaged' WHERE info = 'x'");
+	IS(db_run(&q), 0);
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/info=x?fields=id,info,enabled", w.key[GAMMA]), 200);
+	IS(json_object_size(world_item(&w, 0)), 3);
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/info=x?fields=key", w.key[GAMMA]), 200);
+	IS(json_object_size(world_item(&w, 0)), 0);
+	world_close(&w);
+}
+
 RUN(ids_all_and_fields_are_read, what_is_no_selector_is_refused_with_a_reason,
     a_thousand_ids_are_taken_and_no_more, quotes_in_a_value_are_a_value,
     nothing_matched_is_404_but_all_of_nothing_is_an_empty_list,
     fields_keeps_what_is_named_and_refuses_what_is_not_known, a_long_list_comes_in_pages,
-    a_change_of_more_than_a_thousand_is_refused_whole)
+    a_change_of_more_than_a_thousand_is_refused_whole, an_item_of_a_list_reads_as_it_is,
+    a_long_list_is_made_in_slices_while_it_is_written,
+    what_is_deleted_while_a_list_is_written_is_told_in_its_errors,
+    a_column_that_is_not_asked_for_is_not_read)
