@@ -153,6 +153,13 @@ static int read_plain(struct conn *c, struct str *plain)
 	return err;
 }
 
+/* The stream ended behind what was read: that comes first. */
+static void ended(struct conn *c)
+{
+	if (unlikely(c->transport.over) && !c->behind && c->state != CONN_CLOSING)
+		read_failed(c, c->transport.over);
+}
+
 static void read_some(struct conn *c)
 {
 	struct worker *w = c->worker;
@@ -187,8 +194,7 @@ static void read_some(struct conn *c)
 	fed(c, feed(&gate_ops, c, &c->in, plain), frames);
 	if (c->msgs_in != msgs)
 		gather_heard(&w->gather, now_of(c) - before);
-	if (unlikely(c->transport.over))
-		read_failed(c, c->transport.over);
+	ended(c);
 	finish_look(c);
 }
 
@@ -230,8 +236,10 @@ void conn_read_on(struct conn *c)
 {
 	if (c->state == CONN_CLOSING)
 		return;
-	if (c->behind)
+	if (c->behind) {
 		conn_resume_rest(c);
+		ended(c);
+	}
 	if (!c->readable || c->behind || c->hold || c->state == CONN_CLOSING)
 		return;
 	if (share_may_read(c))

@@ -21,7 +21,7 @@ static void say_finished(struct conn *c)
 {
 	c->finishing = false;
 	if (c->channel && uplink_up(c->link))
-		link_bare_write(uplink_out(c->link), LINK_FINISHED, c->channel, c->generation);
+		link_bare_write(uplink_say(c), LINK_FINISHED, c->channel, c->generation);
 }
 
 void finish_begin(struct conn *c)
@@ -37,6 +37,6 @@ void finish_look(struct conn *c)
 {
 	if (likely(!c->finishing) || c->state == CONN_CLOSING)
 		return;
-	if (!c->hold && (c->bytes_in >= c->finish_at || unread(c) == 0))
+	if (!c->hold && !c->behind && (c->bytes_in >= c->finish_at || unread(c) == 0))
 		say_finished(c);
 }

@@ -1,10 +1,14 @@
-"""Attacks I20 and I21 of the attack table: work and memory that nobody was charged for, beside a customer that goes about its business."""
+"""Attacks I20 to I22 of the attack table: work and memory that nobody was charged for, beside a customer that goes about its business."""
+import os
+import re
+import signal
 import socket
 import ssl
+import threading
 import time
 
 import pytest
-from rawmqtt import AUTH, CONNACK, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Closed, Raw, ack, connect, open_client, packet, props, publish
+from rawmqtt import AUTH, CONNACK, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Closed, Raw, ack, connect, disconnect, open_client, packet, props, publish
 from resources import alive
 from stack import SLOW, Stack, Stopwatch, wait_for
 
@@ -208,10 +212,54 @@ def test_I21_auth_counts_as_twenty(fair):
         assert time.monotonic() - begin > 1
 
 
+@V
+def test_I22_what_was_sent_before_the_end_is_worked_on_however_many_turns_it_takes(fair, version):
+    """Two customers are active, so that a turn has room for a few hundred packets of each."""
+    token, other = fair.new_customer().token(), fair.new_customer().token()
+    with open_client(fair.port, other, "o", version) as o, open_client(fair.port, token, "s", version) as s:
+        s.subscribe(("t", 1))
+        for round in range(3):
+            o.publish("x", b"", qos=1, pid=1).expect(PUBACK)
+            with open_client(fair.port, token, "p", version) as p:
+                p.send(b"".join(publish("t", b"%d" % i, version=version) for i in range(1000)) + disconnect())
+            got = 0
+            while got < 1000:
+                m = s.expect(PUBLISH, 10)
+                assert m.payload == b"%d" % got
+                got += 1
+            o.publish("x", b"", qos=1, pid=2).expect(PUBACK)
+
+
+@V
+def test_I22_a_flood_takes_nothing_from_a_neighbour(fair, version):
+    greedy, modest = fair.new_customer().token(), fair.new_customer().token()
+    flood = [open_client(fair.port, greedy, "f%d" % i, version) for i in range(4)]
+    block = b"".join(publish("f", b"x" * 50, version=version) for _ in range(500))
+    with open_client(fair.port, modest, "b", version) as b:
+        b.subscribe(("t", 0))
+        stop = threading.Event()
+
+        def floods(f):
+            while not stop.is_set():
+                f.send(block)
+        threads = [threading.Thread(target=floods, args=(f,)) for f in flood]
+        worked = counter(fair, "publishes_in")
+        for t in threads:
+            t.start()
+        try:
+            for i in range(100):
+                b.publish("t", b"%d" % i)
+                assert b.expect(PUBLISH).payload == b"%d" % i
+        finally:
+            stop.set()
+            for t in threads:
+                t.join()
+        assert counter(fair, "publishes_in") > worked + 10000    # there was a flood
+    for f in flood:
+        f.close()
+
+
 def counter(stack, name):
-    import re
-    import signal
-    import os
     before = stack.log("proxy").count("ev=numbers")
     os.kill(stack.ready["pids"]["proxy"], signal.SIGUSR2)
     wait_for(lambda: stack.log("proxy").count("ev=numbers") > before, 5)
