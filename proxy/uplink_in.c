@@ -98,6 +98,15 @@ static bool on_finish(struct uplink *u, struct conn *c, const struct link_head *
 	return true;
 }
 
+/* Will it answer this? What answers its own packet of nothing is no debt: else a PUBREC of nothing
+ * would pay for the next one. MQTT 3 has no refusal in a PUBREC. */
+static bool owes(const struct conn *c, enum mqtt_type type, uint8_t reason)
+{
+	if (type == MQTT_PUBREC)
+		return reason < RC_UNSPECIFIED_ERROR || c->version < MQTT_V5;
+	return type == MQTT_PUBREL && reason < RC_UNSPECIFIED_ERROR;
+}
+
 static bool on_ack(struct uplink *u, struct conn *c, const struct link_head *h, struct str body)
 {
 	uint16_t packet_id;
@@ -107,7 +116,7 @@ static bool on_ack(struct uplink *u, struct conn *c, const struct link_head *h, 
 	if (!link_ack_read(body, h->flags, &packet_id, &reason) || c->state != CONN_OPEN)
 		return false;
 	if (in_publish_acked(c, (enum mqtt_type)h->flags, packet_id, reason)) {
-		c->owed += h->flags == MQTT_PUBREC || h->flags == MQTT_PUBREL;
+		c->owed += owes(c, (enum mqtt_type)h->flags, reason);
 		mqtt_ack_write(conn_out(c), (enum mqtt_type)h->flags, c->version, packet_id, reason,
 		               NULL);
 	}
