@@ -34,6 +34,7 @@ struct loop {
 	struct watch *handled; /* of events[at], while it is watched */
 	unsigned pause_us;     /* before the next wait */
 	int64_t began_us;      /* this turn */
+	uint64_t turns;
 	struct steps steps;
 	struct loop_longest ever, since;
 	const char *name;
@@ -364,6 +365,7 @@ void loop_turn(struct loop *l, int64_t most_ms)
 	l->fetched = wait_events(l, most_ms);
 	read_clocks(l);
 	next_is_now(l);
+	l->turns++;
 	l->steps = (struct steps){ .now = "event", .longest = "none", .began = ticks() };
 	for (l->at = 0; l->at < l->fetched; l->at++)
 		handle_event(l, &l->events[l->at]);
@@ -458,4 +460,9 @@ int64_t loop_now(const struct loop *l)
 int64_t loop_wall(const struct loop *l)
 {
 	return l->wall;
+}
+
+uint64_t loop_turns(const struct loop *l)
+{
+	return l->turns;
 }

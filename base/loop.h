@@ -88,4 +88,5 @@ void loop_turn(struct loop *l, int64_t most_ms);
 void loop_stop(struct loop *l);         /* any thread and signal handlers */
 void loop_close(struct loop **l);       /* watches and timers must be gone or never touched again */
 int64_t loop_now(const struct loop *l); /* monotonic ms at the start of this turn */
-int64_t loop_wall(const struct loop *l); /* wall-clock ms at the start of this turn */
+int64_t loop_wall(const struct loop *l);   /* wall-clock ms at the start of this turn */
+uint64_t loop_turns(const struct loop *l); /* so many have begun */

@@ -30,6 +30,19 @@ static struct expr_facts *facts_of(struct home *h, struct msg *m)
 	return &h->facts;
 }
 
+bool conditions_left(const struct home *h, const struct msg *m, uint32_t *steps)
+{
+	if (h->asked != m)
+		return false;
+	*steps = h->facts.exhausted ? 0 : h->facts.steps;
+	return true;
+}
+
+void conditions_go_on(struct home *h, struct msg *m, uint32_t steps)
+{
+	facts_of(h, m)->steps = steps;
+}
+
 bool condition_passes(const struct subscription *sub, struct msg *m, bool *unsure)
 {
 	struct home *h = session_home(sub->session);

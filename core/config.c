@@ -63,6 +63,10 @@ static const struct opt table[] = {
 	  false },
 	{ "customer_queue_bytes", OPT_SIZE, AT(customer_queue_bytes), "1g", KB(1), INT64_C(1) << 50,
 	  NULL, "messages waiting for all sessions of one customer", false },
+	{ "customer_input", OPT_SIZE, AT(customer_input), "1m", KB(16), MB(1024), NULL,
+	  "what clients of one customer said and waits for its turn, before they are not read any "
+	  "more",
+	  false },
 	{ "customer_egress", OPT_SIZE, AT(customer_egress), "0", 0, INT64_C(1) << 40, NULL,
 	  "bytes of messages to all clients of one customer per second, a second's worth at once; "
 	  "beyond it QoS 0 is dropped, QoS 1 and 2 wait; 0 = no limit",

@@ -43,6 +43,8 @@ static struct group *group_new(struct customer *c, struct str key, uint64_t hash
 	list_init(&g->move.node);
 	g->move.step = move_step;
 	g->move.drop = move_drop;
+	list_init(&g->hits);
+	list_init(&g->hit);
 	g->key_len = (uint16_t)key.n;
 	memcpy(g->key, key.p, key.n);
 	if (map_add(&c->groups, &g->node, hash)) {
@@ -165,7 +167,10 @@ bool group_give(struct group *g, struct msg *m)
 {
 	struct choice choice = choice_begin(g, m);
 
-	for (struct subscription *sub = g->hits; sub; sub = sub->next_hit) {
+	struct subscription *sub;
+
+	list_each(sub, &g->hits, struct subscription, hit) {
+		list_del(&sub->hit);
 		work_spend(g->customer->home, 1);
 		if (unlikely(g->sticky.count))
 			consider_sticky(&choice, sub, m);
@@ -186,6 +191,7 @@ static void group_settle(struct group *g)
 {
 	if (!list_empty(&g->members) || !list_empty(&g->loose))
 		return;
+	list_del(&g->hit);
 	map_del(&g->customer->groups, &g->node);
 	g->customer->filter_bytes -= g->charge;
 	mem_free(g);
@@ -307,6 +313,7 @@ void group_leave(struct subscription *sub, bool sent_too)
 	struct out *o;
 
 	sub->group = NULL;
+	list_del(&sub->hit);
 	member_out(g, sub);
 	list_each(o, &sub->outs, struct out, peer) {
 		work_spend(session_home(s), 1);

@@ -55,7 +55,7 @@ const char *home_name(const struct home *h); /* "home=0", for logs */
 	C(retained_cleared) C(retained_refused) C(retained_sent) C(retained_purged) \
 	C(wills_fired) C(wills_cancelled) C(wills_dropped) C(wills_over_rate) C(inbound_expired) \
 	C(handovers) C(takeovers_refused) C(evicted) C(egress_pauses) C(links) C(links_refused) \
-	C(links_broken) C(links_dead) C(frames_in) C(frames_out) C(stale_frames) \
+	C(links_broken) C(links_dead) C(frames_in) C(frames_out) C(parked) C(routes_cut) C(held) C(slowed) C(stale_frames) \
 	C(bytes_in) C(bytes_out) C(link_full) C(letters) C(doors) C(doors_refused)
 /* clang-format on */
 struct home_counters {

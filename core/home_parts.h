@@ -40,11 +40,20 @@ struct customer {
 	/* of all sets, subscriptions and groups */
 	size_t filter_bytes;
 	uint64_t queue_dropped;
-	/* work.c: jobs that go on; in home->busy while there are any; what it may spend in this
-	 * turn, or owes; the turn in which it was served last */
-	struct list works, busy;
+	/* work.c: jobs that go on, and frames that wait behind them; in home->busy while there are
+	 * any; what it may spend in this turn, or owes; the turn for which that was given, and in
+	 * which what waited was served last */
+	struct list works, parked, busy;
 	int64_t credit;
-	uint64_t served;
+	uint64_t renewed, served;
+	size_t parked_bytes;
+	bool stopped; /* slow_links have too much for it: in home->stopped while something waits */
+	uint32_t slow_links;
+	struct timer slow_timer;
+	bool unread; /* its clients are not read (LINK_HOLD) until half of that is served */
+	/* whose operation goes on as a job, and waits for its acknowledgement; NULL: nobody's, or
+	 * it is gone */
+	struct port *awaited;
 	/* microseconds of loop time: the bucket of Wills is full again; it is kept until then */
 	int64_t wills_due;
 	struct timer settle_again;
@@ -71,11 +80,16 @@ struct home {
 	uint64_t stamp;
 	/* counts choices of shared groups: who had its turn when */
 	uint64_t chosen;
-	/* work.h: units spent since the start; at which count the slice under way is over;
-	 * customers that wait; whose slice it is */
-	uint64_t spent, slice_end, work_turn;
-	struct list busy;
-	struct customer *serving;
+	/* work.h: units spent since the start; at which counts the slice under way, and what may be
+	 * done at once in this turn, are over; when the slice began */
+	uint64_t spent, slice_end, direct_end, served_from;
+	uint64_t turn, work_turn; /* of the loop; of who waits */
+	struct work_most {        /* units; WORK_SLICE and so on */
+		uint32_t slice, alone, turn, direct;
+	} most;
+	struct list busy, stopped; /* customers that wait; that wait, and are stopped */
+	/* whose slice it is: it stays; the same, while what waited is served */
+	struct customer *serving, *serving_ring;
 	struct hook work_hook;
 	struct list replays; /* struct replay under way; replay.c */
 	struct list fars;    /* struct far that wait; far.c */
@@ -127,6 +141,10 @@ bool customer_name(const struct customer *c, struct str inner, struct str *name)
 void route_init(struct home *h);
 /* home_publish for who knows whose the message is: c MUST be customer_find(h, m->customer) */
 uint8_t route_publish(struct home *h, struct customer *c, struct msg *m);
+/* Said by it: too long for this slice, it goes on as a job. */
+enum { ROUTE_LATER = 0xff };
+/* Right after that: p, a client of c, is told when it is done. */
+void route_answer(struct customer *c, struct port *p, enum mqtt_type type, uint16_t packet_id);
 /* home 0: to the trusted world's subscriptions only */
 unsigned route_trusted(struct home *h, struct msg *m);
 

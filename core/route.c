@@ -5,12 +5,16 @@
 #include "core/session.h"
 
 #include "base/log.h"
+#include "base/mem.h"
+
+enum { GIVE_UNITS = 5 };
 
 struct match {
 	struct home *home;
 	struct msg *m;
+	uint64_t stamp; /* whoever has it was offered m already */
 	/* that were hit; one member each is chosen when the tree has been walked */
-	struct group *groups;
+	struct list groups;
 	unsigned given; /* subscriptions that the message was for */
 	bool elsewhere; /* the trusted world on home 0 wants it */
 };
@@ -21,8 +25,8 @@ static bool copy_fits(struct match *match, struct session *s)
 {
 	struct home *h = match->home;
 
-	if (s->copies_stamp != h->stamp) {
-		s->copies_stamp = h->stamp;
+	if (s->copies_stamp != match->stamp) {
+		s->copies_stamp = match->stamp;
 		s->copies = 0;
 	}
 	if (++s->copies <= h->config->copies_max)
@@ -37,6 +41,7 @@ static void give(struct match *match, struct subscription *sub)
 	struct msg *m = match->m;
 	struct out_how how;
 
+	work_spend(match->home, GIVE_UNITS);
 	if ((sub->opts & SUB_NO_LOCAL) && m->from == s) /* MQTT5 [MQTT-3.8.3-3] */
 		return;
 	how.qos = sub->opts & SUB_QOS;
@@ -56,14 +61,11 @@ static void hit_group(struct match *match, struct subscription *sub)
 {
 	struct group *g = sub->group;
 
-	if (g->stamp != match->home->stamp) {
-		g->stamp = match->home->stamp;
-		g->hits = NULL;
-		g->next_hit = match->groups;
-		match->groups = g;
+	if (g->stamp != match->stamp) {
+		g->stamp = match->stamp;
+		list_add_tail(&match->groups, &g->hit);
 	}
-	sub->next_hit = g->hits;
-	g->hits = sub;
+	list_add_tail(&g->hits, &sub->hit);
 }
 
 /* Before it takes a place in a queue, and before a group chooses. */
@@ -74,8 +76,8 @@ static bool passes(struct match *match, struct subscription *sub)
 
 	if (!g)
 		return condition_passes(sub, match->m, &unsure);
-	if (g->asked != match->home->stamp) {
-		g->asked = match->home->stamp;
+	if (g->asked != match->stamp) {
+		g->asked = match->stamp;
 		g->passes = condition_passes(sub, match->m, &unsure);
 	}
 	return g->passes;
@@ -85,9 +87,9 @@ static void hit_sub(void *arg, struct subscription *sub)
 {
 	struct match *match = arg;
 
-	if (sub->stamp == match->home->stamp)
+	if (sub->stamp == match->stamp)
 		return;
-	sub->stamp = match->home->stamp;
+	sub->stamp = match->stamp;
 	if (unlikely(sub->condition) && !passes(match, sub))
 		return;
 	if (sub->group)
@@ -103,7 +105,7 @@ static void hit(void *arg, struct tree_leaf *leaf)
 	if (leaf->sub)
 		hit_sub(match, leaf->sub);
 	else if (leaf->shared)
-		set_each(leaf, match->home->stamp, hit_sub, match);
+		set_each(leaf, match->stamp, hit_sub, match);
 	else
 		match->elsewhere = true;
 }
@@ -111,16 +113,16 @@ static void hit(void *arg, struct tree_leaf *leaf)
 /* A message given to every subscription of a tree that was hit. */
 static void match_begin(struct match *match)
 {
-	match->home->stamp++;
-	match->groups = NULL;
+	match->stamp = ++match->home->stamp;
+	list_init(&match->groups);
 }
 
 static void match_end(struct match *match)
 {
-	struct group *next;
+	struct group *g;
 
-	for (struct group *g = match->groups; g; g = next) {
-		next = g->next_hit;
+	while ((g = list_first(&match->groups, struct group, hit))) {
+		list_del(&g->hit);
 		match->given++;
 		(void)group_give(g, match->m);
 	}
@@ -152,9 +154,10 @@ struct routed {
 	struct tree_leaf *leaf[ROUTED_LEAVES];
 };
 
-struct walked { /* a walk that is written down */
-	struct match *match;
-	struct routed *to;
+/* A walk that is written down: by hit_noted. */
+struct walked {
+	struct match match;
+	struct routed found;
 };
 
 void route_init(struct home *h)
@@ -166,19 +169,10 @@ static void hit_noted(void *arg, struct tree_leaf *leaf)
 {
 	struct walked *w = arg;
 
-	if (w->to->all < ROUTED_LEAVES)
-		w->to->leaf[w->to->all] = leaf;
-	w->to->all++;
-	hit(w->match, leaf);
-}
-
-static void walk_tree(struct walked *w, struct tree *tree, struct str name)
-{
-	if (tree_empty(tree))
-		return;
-	match_begin(w->match);
-	tree_match(tree, name, hit_noted, w);
-	match_end(w->match);
+	if (w->found.all < ROUTED_LEAVES)
+		w->found.leaf[w->found.all] = leaf;
+	w->found.all++;
+	hit(&w->match, leaf);
 }
 
 static void walk_again(struct match *match, const struct routed *r, uint32_t from, uint32_t to)
@@ -191,48 +185,211 @@ static void walk_again(struct match *match, const struct routed *r, uint32_t fro
 	match_end(match);
 }
 
-static void walk(struct match *match, struct tree *own, struct tree *trusted)
+/* The customer's tree was walked; now the trusted world's, and the message has its way behind it.
+ */
+static void walked_own(struct walked *w, struct tree *own)
 {
+	struct match *match = &w->match;
 	struct home *h = match->home;
 	struct msg *m = match->m;
-	uint64_t a = own ? tree_stamp(own) : 0, b = tree_stamp(trusted);
-	struct routed found = { 0 };
-	struct walked w = { match, &found };
+	struct tree *trusted = h->trusted->tree;
 	void *kept;
 
-	if (own)
-		walk_tree(&w, own, msg_name(m));
-	found.own = found.all;
-	walk_tree(&w, trusted, m->m.topic);
-	if (found.all > ROUTED_LEAVES)
+	match_end(match);
+	w->found.own = w->found.all;
+	if (!tree_empty(trusted)) {
+		match_begin(match);
+		tree_match(trusted, m->m.topic, hit_noted, w);
+		match_end(match);
+	}
+	if (w->found.all > ROUTED_LEAVES)
 		return;
-	kept = memo_put(&h->routes, a, b, m->m.topic);
+	kept = memo_put(&h->routes, own ? tree_stamp(own) : 0, tree_stamp(trusted), m->m.topic);
 	if (kept)
-		memcpy(kept, &found, sizeof(found));
+		memcpy(kept, &w->found, sizeof(w->found));
 }
 
-static unsigned route(struct home *h, struct customer *c, struct msg *m)
+static void routed(struct match *match)
 {
-	struct match match = { .home = h, .m = m };
-	struct tree *own = c && c->id ? c->tree : NULL, *trusted = h->trusted->tree;
-	const struct routed *known =
-	    memo_find(&h->routes, own ? tree_stamp(own) : 0, tree_stamp(trusted), m->m.topic);
+	struct home *h = match->home;
 
+	if (unlikely(h->asked != NULL))
+		conditions_forget(h);
+	if (match->elsewhere) {
+		trusted_show(h, match->m);
+		match->given++;
+	}
+	h->counters.unmatched += !match->given;
+}
+
+/* ---- A way that is too long for one slice: it goes on as a job. Until it is done no other message
+ * of the customer is matched, so what its stamps say holds from slice to slice. ---- */
+struct route_job {
+	struct work work;
+	struct walked walked; /* holds a reference to its message */
+	struct tree_walk walk;
+	uint64_t stamp; /* of the tree that is walked; 0: not begun */
+	uint32_t steps; /* left to conditions; when asked */
+	bool asked;
+	bool answers;   /* the customer's awaited port is told when it is done */
+	uint8_t reason; /* what it is told, if somebody got it */
+	uint8_t type;   /* 0: nobody waits for an acknowledgement */
+	uint16_t packet_id;
+};
+
+static void job_drop(struct work *w)
+{
+	struct route_job *j = container_of(w, struct route_job, work);
+
+	if (j->answers)
+		w->customer->awaited = NULL;
+	/* groups that were hit and have not chosen: only when the home ends */
+	list_del(&j->walked.match.groups);
+	msg_put(&j->walked.match.m);
+	mem_free(j);
+}
+
+static void job_done(struct route_job *j)
+{
+	struct customer *c = j->work.customer;
+	uint8_t reason = j->reason;
+
+	walked_own(&j->walked, c->tree);
+	routed(&j->walked.match);
+	if (!j->answers || !c->awaited || !j->type)
+		return;
+	if (!reason && !j->walked.match.given)
+		reason = RC_NO_MATCHING_SUBSCRIBERS;
+	c->awaited->ops->ack(c->awaited, (enum mqtt_type)j->type, j->packet_id, reason);
+}
+
+static bool job_step(struct work *w)
+{
+	struct route_job *j = container_of(w, struct route_job, work);
+	struct customer *c = w->customer;
+	struct home *h = c->home;
+	struct msg *m = j->walked.match.m;
+
+	home_changed(h);
+	if (!j->stamp)
+		match_begin(&j->walked.match);
+	/* It has changed: once more, but who was offered the message is passed over. */
+	if (j->stamp != tree_stamp(c->tree)) {
+		j->walked.found.all = 0;
+		tree_walk_begin(&j->walk, c->tree, msg_name(m));
+		j->stamp = tree_stamp(c->tree);
+	}
+	if (j->asked)
+		conditions_go_on(h, m, j->steps);
+	if (!tree_walk_on(&j->walk, hit_noted, &j->walked, &h->spent, h->slice_end)) {
+		job_done(j);
+		return false;
+	}
+	j->asked = conditions_left(h, m, &j->steps);
+	conditions_forget(h);
+	return true;
+}
+
+/* NULL: out of memory. */
+static struct route_job *job_new(struct customer *c, struct msg *m, uint8_t reason)
+{
+	struct route_job *j = mem_zalloc(sizeof(*j));
+
+	if (!j)
+		return NULL;
+	j->work.step = job_step;
+	j->work.drop = job_drop;
+	j->walked.match.home = c->home;
+	j->walked.match.m = msg_get(m);
+	list_init(&j->walked.match.groups);
+	j->reason = reason;
+	c->home->counters.routes_cut++;
+	work_add(c, &j->work);
+	return j;
+}
+
+/* What stands on the stack goes on as a job. False: out of memory. */
+static bool job_from(struct customer *c, const struct walked *w, const struct tree_walk *walk,
+                     uint8_t reason)
+{
+	struct home *h = c->home;
+	struct route_job *j = job_new(c, w->match.m, reason);
+	struct list groups;
+
+	if (!j)
+		return false;
+	groups = j->walked.match.groups;
+	j->walked = *w;
+	j->walked.match.groups = groups;
+	list_init(&j->walked.match.groups);
+	if (!list_empty(&w->match.groups)) {
+		list_add_head((struct list *)&w->match.groups, &j->walked.match.groups);
+		list_del((struct list *)&w->match.groups);
+	}
+	memcpy(&j->walk, walk, sizeof(*walk));
+	j->stamp = tree_stamp(c->tree);
+	j->asked = conditions_left(h, w->match.m, &j->steps);
+	conditions_forget(h);
+	return true;
+}
+
+void route_answer(struct customer *c, struct port *p, enum mqtt_type type, uint16_t packet_id)
+{
+	struct route_job *j = list_entry(c->works.prev, struct route_job, work.node);
+
+	MUST(j->work.step == job_step);
+	if (c->awaited) { /* a service that does not wait its turn */
+		p->ops->ack(p, type, packet_id, RC_SUCCESS);
+		return;
+	}
+	c->awaited = p;
+	j->answers = true;
+	j->type = (uint8_t)type;
+	j->packet_id = packet_id;
+}
+
+/* True: it goes on as a job. Out of memory for one, it is done at once. */
+static bool walk(struct walked *w, struct customer *c, uint8_t reason)
+{
+	struct match *match = &w->match;
+	struct home *h = match->home;
+	struct tree_walk walk __attribute__((uninitialized));
+
+	match_begin(match);
+	tree_walk_begin(&walk, c->tree, msg_name(match->m));
+	if (!tree_walk_on(&walk, hit_noted, w, &h->spent, h->slice_end))
+		return false;
+	if (job_from(c, w, &walk, reason))
+		return true;
+	(void)tree_walk_on(&walk, hit_noted, w, &h->spent, UINT64_MAX);
+	return false;
+}
+
+/* True: it goes on as a job. */
+static bool route(struct home *h, struct customer *c, struct msg *m, uint8_t reason,
+                  unsigned *given)
+{
+	struct walked w = { .match = { .home = h, .m = m } };
+	struct tree *own = c && c->id ? c->tree : NULL, *trusted = h->trusted->tree;
+	const struct routed *known;
+
+	list_init(&w.match.groups);
+	if (own && unlikely(work_jobs(c)) && job_new(c, m, reason))
+		return true;
+	known = memo_find(&h->routes, own ? tree_stamp(own) : 0, tree_stamp(trusted), m->m.topic);
 	if (known) {
 		struct routed r = *known; /* nothing in the table is held while others are called */
 
-		walk_again(&match, &r, 0, r.own);
-		walk_again(&match, &r, r.own, r.all);
+		walk_again(&w.match, &r, 0, r.own);
+		walk_again(&w.match, &r, r.own, r.all);
 	} else {
-		walk(&match, own, trusted);
+		if (own && !tree_empty(own) && walk(&w, c, reason))
+			return true;
+		walked_own(&w, own);
 	}
-	if (unlikely(h->asked != NULL))
-		conditions_forget(h);
-	if (match.elsewhere) {
-		trusted_show(h, m);
-		match.given++;
-	}
-	return match.given;
+	routed(&w.match);
+	*given = w.match.given;
+	return false;
 }
 
 /* MQTT5 3.3.1.3. Over the customer's limits the message is passed on like any other, but not kept
@@ -262,32 +419,34 @@ static uint8_t retain(struct home *h, struct customer *c, struct msg *m)
 
 uint8_t route_publish(struct home *h, struct customer *c, struct msg *m)
 {
-	unsigned given;
+	unsigned given = 0;
 	uint8_t reason = RC_SUCCESS;
+	bool later;
 
 	h->counters.published++;
 	if (m->retain)
 		reason = retain(h, c, m);
-	given = route(h, c, m);
+	later = route(h, c, m, reason, &given);
 	if (c)
 		/* cleared its last retained message, or could not keep its first */
 		customer_settle(c);
-	if (given)
-		return reason;
-	h->counters.unmatched++;
-	return reason ? reason : RC_NO_MATCHING_SUBSCRIBERS;
+	if (later)
+		return ROUTE_LATER;
+	return reason || given ? reason : RC_NO_MATCHING_SUBSCRIBERS;
 }
 
 uint8_t home_publish(struct home *h, struct msg *m)
 {
 	unsigned to = link_home_of(m->customer, h->count);
+	uint8_t reason;
 
 	if (to != h->index) {
 		trusted_hand(h, m, to);
 		return RC_SUCCESS;
 	}
-	return route_publish(h,
-	                     m->retain && m->m.payload.n ? customer_get(h, m->customer)
-	                                                 : customer_find(h, m->customer),
-	                     m);
+	reason = route_publish(h,
+	                       m->retain && m->m.payload.n ? customer_get(h, m->customer)
+	                                                   : customer_find(h, m->customer),
+	                       m);
+	return reason == ROUTE_LATER ? RC_SUCCESS : reason;
 }

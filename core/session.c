@@ -199,6 +199,8 @@ static void timer_fired(struct timer *t)
 /* ---- The end of a connection ---- */
 void session_port_off(struct session *s)
 {
+	if (s->customer->awaited == s->port)
+		s->customer->awaited = NULL;
 	s->port->session = NULL;
 	s->port = NULL;
 	request_leave(s, false);

@@ -124,17 +124,17 @@ struct inner_set { /* set.c */
 struct subscription {
 	struct map_node node; /* in session->subs */
 	struct session *session;
-	struct inner_set *set;         /* NULL: matches nothing (no rights left) */
-	struct list sharer;            /* among those that share it */
-	struct group *group;           /* NULL: not shared */
-	struct list member;            /* in group->members */
-	struct subscription *next_hit; /* of the group, while one message is matched */
-	uint64_t stamp;                /* of the last message that matched */
-	uint64_t chosen;               /* when the group last chose it */
-	struct condition *condition;   /* NULL: takes whatever its set matches */
-	struct replay *replay;         /* retained messages on their way */
-	struct list outs;              /* struct out, by peer: what its set was found to match */
-	struct sweep *sweep;           /* the others of them */
+	struct inner_set *set;       /* NULL: matches nothing (no rights left) */
+	struct list sharer;          /* among those that share it */
+	struct group *group;         /* NULL: not shared */
+	struct list member;          /* in group->members */
+	struct list hit;             /* in group->hits, while one message is matched */
+	uint64_t stamp;              /* of the last message that matched */
+	uint64_t chosen;             /* when the group last chose it */
+	struct condition *condition; /* NULL: takes whatever its set matches */
+	struct replay *replay;       /* retained messages on their way */
+	struct list outs;            /* struct out, by peer: what its set was found to match */
+	struct sweep *sweep;         /* the others of them */
 	uint32_t id;
 	uint32_t charge; /* to customer->filter_bytes */
 	uint16_t filter_len;
@@ -174,9 +174,9 @@ struct group {
 	/* while one message is matched: do the members' conditions, which are one, hold? */
 	uint64_t asked;
 	bool passes;
-	uint64_t stamp; /* and which members are hit */
-	struct subscription *hits;
-	struct group *next_hit;
+	uint64_t
+	    stamp; /* and which members are hit; while there are any, in the list of the match */
+	struct list hits, hit;
 	uint32_t charge; /* to customer->filter_bytes */
 	uint16_t key_len;
 	char key[];
@@ -304,6 +304,10 @@ void subs_clear(struct session *s);
 /* ---- conditions.c ---- */
 /* of a subscription with a condition. *unsure: the message's budget ran out, false was said */
 bool condition_passes(const struct subscription *sub, struct msg *m, bool *unsure);
+/* A message that is matched in slices has one budget: what is left of it, if conditions were asked
+ * about m, and that it goes on with that. */
+bool conditions_left(const struct home *h, const struct msg *m, uint32_t *steps);
+void conditions_go_on(struct home *h, struct msg *m, uint32_t steps);
 /* what was made of the last message is given back */
 void conditions_forget(struct home *h);
 

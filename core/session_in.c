@@ -212,6 +212,14 @@ static uint8_t publish_msg(struct session *s, uint8_t flags, const struct link_p
 	return reason;
 }
 
+static void answer(struct port *p, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
+{
+	if (reason == ROUTE_LATER)
+		route_answer(p->session->customer, p, type, packet_id);
+	else
+		p->ops->ack(p, type, packet_id, reason);
+}
+
 /* A refused PUBREC (>= 0x80) ends the exchange: the id is not kept. A retained message that could
  * not be kept was passed on all the same; its publisher is told with 0x97. */
 static uint8_t publish_qos2(struct session *s, uint8_t flags, const struct link_publish *pub)
@@ -226,7 +234,7 @@ static uint8_t publish_qos2(struct session *s, uint8_t flags, const struct link_
 	if (inbound_room(s))
 		return RC_QUOTA_EXCEEDED;
 	reason = publish_msg(s, flags, pub);
-	if (reason < 0x80)
+	if (reason < 0x80 || reason == ROUTE_LATER)
 		inbound_add(s, pub->packet_id);
 	return reason;
 }
@@ -246,11 +254,11 @@ bool session_publish(struct port *p, uint8_t flags, const struct link_publish *p
 		break;
 	case 1:
 		counters->published_qos1++;
-		p->ops->ack(p, MQTT_PUBACK, pub->packet_id, publish_msg(s, flags, pub));
+		answer(p, MQTT_PUBACK, pub->packet_id, publish_msg(s, flags, pub));
 		break;
 	default:
 		counters->published_qos2++;
-		p->ops->ack(p, MQTT_PUBREC, pub->packet_id, publish_qos2(s, flags, pub));
+		answer(p, MQTT_PUBREC, pub->packet_id, publish_qos2(s, flags, pub));
 	}
 	return true;
 }

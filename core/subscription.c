@@ -136,6 +136,7 @@ static int sub_new(struct subscription **out, struct session *s, const struct li
 	memcpy(sub->filter, item->filter.p, item->filter.n);
 	list_init(&sub->member);
 	list_init(&sub->outs);
+	list_init(&sub->hit);
 	list_init(&sub->sharer);
 	err = -E_LIMIT;
 	if (!sub_charge(sub, item->opts & LINK_EXTENDED))

@@ -34,6 +34,40 @@ void tree_del(struct tree *t, struct tree_leaf *leaf);
  * within hit, are fine. */
 void tree_match(struct tree *t, struct str name, void (*hit)(void *arg, struct tree_leaf *leaf),
                 void *arg);
+/* ---- The same walk, in slices ----
+ * It holds pointers into the tree and into the name: it goes on only while tree_stamp() is what it
+ * was at the beginning, and begins anew otherwise. */
+
+/* the trusted world's names have "customer/<id>/" before 128 levels */
+enum { TREE_DEPTH = TOPIC_LEVELS_MAX + 2, TREE_PENDING = 4 };
+
+struct tree_step { /* a node whose path matches the first `depth` levels of the name */
+	const struct tree_node *node;
+	uint16_t depth;
+	bool marked; /* reached through a root wildcard that only `system` leaves may use */
+};
+struct tree_leaves { /* of a node that matches, and which is next */
+	const struct list *head, *at;
+	bool marked;
+};
+struct tree_walk {
+	struct levels rest;       /* of the name, not yet cut */
+	unsigned known;           /* levels cut so far */
+	unsigned height;          /* of the stack */
+	unsigned pending, served; /* of leaves */
+	struct tree_leaves leaves[TREE_PENDING];
+	struct tree_step stack[TREE_DEPTH + 1];
+	/* one more than the deepest filter has: to see that a name goes on */
+	struct str level[TREE_DEPTH + 1];
+	uint32_t hash[TREE_DEPTH + 1];
+	bool have[TREE_DEPTH + 1]; /* hash[] is computed when a table asks for it */
+};
+void tree_walk_begin(struct tree_walk *w, const struct tree *t, struct str name);
+/* Until *spent, which `hit` may raise too, reaches `until`, but at least a node or a leaf. A node
+ * and a leaf are a unit of work each. True: there is more. */
+bool tree_walk_on(struct tree_walk *w, void (*hit)(void *arg, struct tree_leaf *leaf), void *arg,
+                  uint64_t *spent, uint64_t until);
+
 /* Of what the tree holds now: another one after every change, and never one that any tree of the
  * process had before. What was found under the same stamp would be found again. */
 uint64_t tree_stamp(const struct tree *t);

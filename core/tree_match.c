@@ -6,32 +6,14 @@
  * visited twice. The name is cut into levels only as deep as the tree goes.
  *
  * A walk holds pointers into the tree: tree_add and tree_del MUST NOT be called from `hit`. Callers
- * collect what was hit. */
+ * collect what was hit. Leaves of a node that matches are pending until the node was done: its own,
+ * and at most those of three children that end in `#`. */
 #include "base/base.h"
 #include "core/tree_parts.h"
 
-struct step { /* a node whose path matches the first `depth` levels of the name */
-	const struct tree_node *node;
-	uint16_t depth;
-	bool marked; /* reached through a root wildcard that only `system` leaves may use */
-};
-
-struct walk {
-	void (*hit)(void *arg, struct tree_leaf *leaf);
-	void *arg;
-	struct levels rest; /* of the name, not yet cut */
-	unsigned known;     /* levels cut so far */
-	unsigned height;    /* of the stack */
-	struct step stack[TREE_DEPTH + 1];
-	/* one more than the deepest filter has: to see that a name goes on */
-	struct str level[TREE_DEPTH + 1];
-	uint32_t hash[TREE_DEPTH + 1];
-	bool have[TREE_DEPTH + 1]; /* hash[] is computed when a table asks for it */
-};
-
 /* Is there a level number d in the name? If so it is in level[d]. All levels before d are known
  * already. */
-static inline bool level_at(struct walk *w, unsigned d)
+static inline bool level_at(struct tree_walk *w, unsigned d)
 {
 	if (d < w->known)
 		return true;
@@ -42,7 +24,7 @@ static inline bool level_at(struct walk *w, unsigned d)
 	return true;
 }
 
-static uint32_t hash_at(struct walk *w, unsigned d)
+static uint32_t hash_at(struct tree_walk *w, unsigned d)
 {
 	if (!w->have[d]) {
 		w->hash[d] = level_hash(w->level[d]);
@@ -51,19 +33,16 @@ static uint32_t hash_at(struct walk *w, unsigned d)
 	return w->hash[d];
 }
 
-static inline void push(struct walk *w, const struct tree_node *node, unsigned depth, bool marked)
+static inline void push(struct tree_walk *w, const struct tree_node *node, unsigned depth,
+                        bool marked)
 {
-	w->stack[w->height++] = (struct step){ node, (uint16_t)depth, marked };
+	w->stack[w->height++] = (struct tree_step){ node, (uint16_t)depth, marked };
 }
 
-static void hit_all(struct walk *w, const struct tree_node *n, bool marked)
+/* Hit before the next node is looked at. */
+static inline void hit_all(struct tree_walk *w, const struct tree_node *n, bool marked)
 {
-	struct tree_leaf *leaf;
-
-	list_each(leaf, &n->leaves, struct tree_leaf, node) {
-		if (!marked || leaf->system)
-			w->hit(w->arg, leaf);
-	}
+	w->leaves[w->pending++] = (struct tree_leaves){ &n->leaves, n->leaves.next, marked };
 }
 
 static inline bool is_wild(struct str level, char sign)
@@ -73,7 +52,8 @@ static inline bool is_wild(struct str level, char sign)
 
 /* Goes along the label of n, whose first level is the name's level `depth`. To its end: n is a step
  * to go on from. */
-static inline void enter(struct walk *w, const struct tree_node *n, unsigned depth, bool marked)
+static inline void enter(struct tree_walk *w, const struct tree_node *n, unsigned depth,
+                         bool marked)
 {
 	struct str level;
 
@@ -91,7 +71,7 @@ static inline void enter(struct walk *w, const struct tree_node *n, unsigned dep
 
 /* What may follow at the children of this step; wild: may `+` and `#` (the root rule says no to
  * some). */
-static inline void follow(struct walk *w, const struct step *s, bool wild, bool marked)
+static inline void follow(struct tree_walk *w, const struct tree_step *s, bool wild, bool marked)
 {
 	const struct tree_node *n = s->node, *same;
 	const struct fan *f = n->fan;
@@ -114,31 +94,71 @@ static inline void follow(struct walk *w, const struct step *s, bool wild, bool 
 
 /* The root rule of wire/topic.h: it is about the first level only, and everything below a wildcard
  * there inherits the mark. */
-static void follow_root(struct walk *w, const struct tree *t, struct str name)
+static void follow_root(struct tree_walk *w, const struct tree *t, struct str name)
 {
-	struct step root = { &t->root, 0, false };
+	struct tree_step root = { &t->root, 0, false };
 
 	follow(w, &root, name.p[0] != '$', topic_is_system(name));
+}
+
+/* False: `until` came first. */
+static inline bool hit_pending(struct tree_walk *w, void (*hit)(void *arg, struct tree_leaf *leaf),
+                               void *arg, uint64_t *spent, uint64_t until)
+{
+	for (; w->served < w->pending; w->served++) {
+		struct tree_leaves *l = &w->leaves[w->served];
+
+		while (l->at != l->head) {
+			struct tree_leaf *leaf = list_entry(l->at, struct tree_leaf, node);
+
+			l->at = l->at->next;
+			++*spent;
+			if (!l->marked || leaf->system)
+				hit(arg, leaf);
+			if (unlikely(*spent >= until))
+				return false;
+		}
+	}
+	w->served = w->pending = 0;
+	return true;
+}
+
+void tree_walk_begin(struct tree_walk *w, const struct tree *t, struct str name)
+{
+	w->rest = levels_of(name);
+	w->known = w->height = 0;
+	w->pending = w->served = 0;
+	if (name.n && t->nodes)
+		follow_root(w, t, name);
+}
+
+bool tree_walk_on(struct tree_walk *w, void (*hit)(void *arg, struct tree_leaf *leaf), void *arg,
+                  uint64_t *spent, uint64_t until)
+{
+	for (;;) {
+		struct tree_step s;
+
+		if (w->pending && !hit_pending(w, hit, arg, spent, until))
+			return true;
+		if (w->height == 0)
+			return false;
+		s = w->stack[--w->height];
+		++*spent;
+		if (!list_empty(&s.node->leaves) && !level_at(w, s.depth))
+			hit_all(w, s.node, s.marked);
+		follow(w, &s, true, s.marked);
+		if (unlikely(*spent >= until) && (w->pending || w->height))
+			return true;
+	}
 }
 
 void tree_match(struct tree *t, struct str name, void (*hit)(void *arg, struct tree_leaf *leaf),
                 void *arg)
 {
 	/* 5 KiB that are written before they are read: not cleared for each message */
-	struct walk w __attribute__((uninitialized));
+	struct tree_walk w __attribute__((uninitialized));
+	uint64_t spent = 0;
 
-	if (name.n == 0 || t->nodes == 0)
-		return;
-	w.hit = hit;
-	w.arg = arg;
-	w.rest = levels_of(name);
-	w.known = w.height = 0;
-	follow_root(&w, t, name);
-	while (w.height) {
-		struct step s = w.stack[--w.height];
-
-		if (!list_empty(&s.node->leaves) && !level_at(&w, s.depth))
-			hit_all(&w, s.node, s.marked);
-		follow(&w, &s, true, s.marked);
-	}
+	tree_walk_begin(&w, t, name);
+	(void)tree_walk_on(&w, hit, arg, &spent, UINT64_MAX);
 }

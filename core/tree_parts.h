@@ -14,9 +14,6 @@
 #include "base/hash.h"
 #include "core/tree.h"
 
-/* the trusted world's names have "customer/<id>/" before 128 levels */
-enum { TREE_DEPTH = TOPIC_LEVELS_MAX + 2 };
-
 enum kind { LITERAL, PLUS, HASH };
 
 struct fan;

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/sock.h"
 #include "core/session.h"
+#include "core/work.h"
 
 enum { ACCEPT_PAUSE_MS = 100, BUF_KEEP = 1 << 20, CHOKE = 4 };
 
@@ -20,42 +21,30 @@ void link_say(struct link *l)
 {
 	if (unlikely(!buf_ok(&l->out)))
 		link_break(l, "out of memory");
-	if (!l->full && buf_len(&l->out) > (size_t)l->home->config->link_high) {
-		l->full = true;
-		l->home->counters.link_full++;
-		LOG_WARN(l->name, "link-full", "bytes=%zu clients=%zu", buf_len(&l->out),
-		         l->channels);
-	}
 	home_flush_later(l->home, &l->ends);
 }
 
 static void seal(struct home_out *o)
 {
-	link_gather_end(container_of(o, struct link, ends));
+	struct link *l = container_of(o, struct link, ends);
+
+	link_gather_end(l);
+	lanes_merge(l);
 }
 
 /* Answers are not dropped, so who makes us answer must read: far over the mark the link is not read
  * any more, and dies in LINK_DEAD_MS unless it takes something. */
-static void watch_again(struct link *l)
+void link_watch(struct link *l)
 {
-	bool choked = buf_len(&l->out) > CHOKE * (size_t)l->home->config->link_high;
+	bool choked = l->stuffed || buf_len(&l->out) > CHOKE * (size_t)l->home->config->link_high;
 
 	loop_rewatch(l->home->loop, &l->watch,
 	             (choked ? 0 : LOOP_READ) | (l->ends.sealed ? LOOP_WRITE : 0));
 }
 
-static void drain(struct channel *c)
-{
-	if (c->port.session)
-		session_drained(&c->port);
-}
-
 static void drained(struct link *l)
 {
-	if (l->full && buf_len(&l->out) < (size_t)l->home->config->link_high / 2) {
-		l->full = false;
-		channels_each(l, drain);
-	}
+	lanes_written(l);
 	if (buf_len(&l->out) == 0 && l->out.cap > BUF_KEEP)
 		buf_free(&l->out);
 }
@@ -81,7 +70,7 @@ static void link_write(struct link *l)
 		l->home->counters.bytes_out += (uint64_t)n;
 	}
 	drained(l);
-	watch_again(l);
+	link_watch(l);
 }
 
 /* ---- The end of a link ---- */
@@ -95,12 +84,34 @@ void link_break(struct link *l, const char *why)
 	home_flush_later(l->home, &l->ends);
 }
 
-static void lose(struct channel *c)
+void channel_lose(struct channel *c)
 {
+	if (c == &c->link->self) {
+		if (c->port.session)
+			session_close(&c->port, 0, 0);
+		return;
+	}
 	if (c->port.session)
 		session_lost(&c->port, c->link->home->config->will_grace);
 	handover_cancel(c);
 	channel_free(&c);
+}
+
+/* What it has said comes first. */
+static void lose(struct channel *c)
+{
+	c->lost = true;
+	handover_cancel(c);
+	if (c->waiting)
+		channel_unlist(c);
+	else
+		channel_lose(c);
+}
+
+void link_served(struct link *l)
+{
+	if (--l->waiting == 0 && l->gone)
+		mem_free(l);
 }
 
 /* Wills may be published while its clients are lost one after the other: the others of them are
@@ -113,10 +124,10 @@ static void link_free(struct link **slot)
 	if (!l->broken)
 		l->broken = "ending"; /* nothing is gathered for it any more */
 	timer_stop(&l->timer);
-	if (l->self.port.session)
-		session_close(&l->self.port, 0, 0);
+	lose(&l->self);
 	channels_each(l, lose);
 	channels_free(l);
+	lanes_end(l);
 	msg_put(&l->gathered);
 	loop_unwatch(l->home->loop, &l->watch);
 	home_out_cancel(&l->ends);
@@ -125,7 +136,9 @@ static void link_free(struct link **slot)
 	buf_free(&l->out);
 	list_del(&l->node);
 	l->uplink->count--;
-	mem_free(l);
+	l->gone = true;
+	if (l->waiting == 0)
+		mem_free(l);
 }
 
 static void flush(struct home_out *o)
@@ -200,6 +213,7 @@ static void link_read(struct link *l)
 	l->heard = home_now(l->home);
 	l->home->counters.bytes_in += (uint64_t)n;
 	home_changed(l->home);
+	work_turn_is(l->home);
 	work(l);
 	if (buf_len(&l->in) == 0 && l->in.cap > 4 * UPLINK_READ) /* a huge frame came by */
 		buf_free(&l->in);
@@ -223,6 +237,8 @@ static void heartbeat(struct timer *t)
 	struct link *l = container_of(t, struct link, timer);
 	int64_t now = home_now(l->home);
 
+	if (l->stuffed) /* it is us who do not listen */
+		l->heard = now;
 	if (now - l->heard >= LINK_DEAD_MS) {
 		l->home->counters.links_dead++;
 		link_break(l, "nothing heard");
@@ -248,7 +264,8 @@ static bool open_self(struct link *l)
 	                                            l->home->index, l->uplink->serial));
 	l->self.link = l;
 	l->self.port.ops = &self_ops;
-	l->self.port.full = &l->full;
+	l->self.port.full = &l->own.full;
+	l->self.lane = &l->own;
 	if (!session_open(l->home, &l->self.port, LINK_OPEN_CLEAN, &o) || !l->self.port.session)
 		return false;
 	l->self.port.session->qos_max = 0;
@@ -281,6 +298,9 @@ int uplink_take(struct uplink *u, int fd)
 	l->uplink = u;
 	l->home = h;
 	list_init(&l->node);
+	list_init(&l->ready);
+	list_init(&l->marked);
+	lane_init(&l->own, l, 0);
 	home_out_init(&l->ends, &l->out, seal, flush);
 	timer_init(&l->timer, heartbeat);
 	l->heard = l->said = home_now(h);
@@ -358,6 +378,7 @@ int uplink_open(struct uplink **out, struct home *h, const char *path, const cha
 	u->home = h;
 	u->watch.fd = -1;
 	list_init(&u->links);
+	lane_marks_init(&u->marks);
 	timer_init(&u->pause, look_again);
 	u->path = str_dup_z(str_c(path));
 	if (!u->path)
@@ -389,6 +410,7 @@ void uplink_close(struct uplink **slot)
 	*slot = NULL;
 	if (!u)
 		return;
+	work_drop_all(u->home);
 	while ((l = list_first(&u->links, struct link, node)))
 		link_free(&l);
 	timer_stop(&u->pause);

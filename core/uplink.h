@@ -10,7 +10,7 @@
 #pragma once
 #include "core/home.h"
 
-enum { UPLINK_READ = 256 << 10 };
+enum { UPLINK_READ = 64 << 10 };
 
 struct uplink;
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "core/session.h"
+#include "core/work.h"
 
 /* ---- For the link itself ---- */
 static bool on_hello(struct link *l, struct channel *c, const struct link_head *head,
@@ -27,6 +28,7 @@ static bool on_hello(struct link *l, struct channel *c, const struct link_head *
 	}
 	l->greeted = true;
 	l->minor = hello.minor;
+	link_tell_held(l);
 	(void)snprintf(l->name, sizeof(l->name), "link=%u.%" PRIu64 " peer=%.32s", l->home->index,
 	               l->uplink->serial, log_esc(hello.name));
 	LOG_INFO(l->name, "link-open", "version=%u.%u", hello.major, hello.minor);
@@ -82,9 +84,13 @@ static bool on_open(struct link *l, struct channel *c, const struct link_head *h
 	struct channel *old;
 	struct link_open o;
 
-	if (channel_find(l, head->channel) || !link_open_read(body, head->flags, &o))
+	if (!link_open_read(body, head->flags, &o))
 		return false;
-	c = channel_new(l, head->channel, head->generation);
+	if (!c) { /* it was not parked */
+		if (channel_find(l, head->channel))
+			return false;
+		c = channel_new(l, head->channel, head->generation, o.customer);
+	}
 	if (!c) {
 		link_gather_end(l);
 		link_end(&l->out, link_opened_begin(&l->out, head->channel, head->generation, false,
@@ -92,7 +98,7 @@ static bool on_open(struct link *l, struct channel *c, const struct link_head *h
 		link_say(l);
 		return true;
 	}
-	old = living(l, &o);
+	old = l->broken ? NULL : living(l, &o);
 	return (old && handover_wait(old, c, head, body)) || link_open_run(c, head, body);
 }
 
@@ -193,48 +199,129 @@ static bool on_unsubscribe(struct link *l, struct channel *c, const struct link_
 	return link_unsubscribe_read(body, &u) && session_unsubscribe(&c->port, &u);
 }
 
+/* ---- Whose turn a frame takes. The link's own (channel 0) are nobody's, but messages and rights
+ * of a customer. ---- */
+static struct customer *of_channel(struct link *l, struct channel *c, const struct link_head *head,
+                                   struct str body)
+{
+	(void)head;
+	(void)body;
+	if (c == &l->self)
+		return NULL;
+	return c->waiting ? c->customer : c->port.session->customer;
+}
+
+static struct customer *of_publish(struct link *l, struct channel *c, const struct link_head *head,
+                                   struct str body)
+{
+	struct link_publish pub;
+	struct str name;
+	uint64_t id;
+
+	if (c != &l->self)
+		return of_channel(l, c, head, body);
+	if (!link_publish_read(body, head->flags, &pub) || !space_of(pub.msg.topic, &id, &name))
+		return NULL;
+	return customer_find(l->home, id);
+}
+
+static struct customer *of_open(struct link *l, struct channel *c, const struct link_head *head,
+                                struct str body)
+{
+	(void)c;
+	(void)head;
+	return customer_find(l->home, link_open_customer(body));
+}
+
+static struct customer *of_rights(struct link *l, struct channel *c, const struct link_head *head,
+                                  struct str body)
+{
+	struct link_rights rights;
+
+	(void)c;
+	(void)head;
+	return link_rights_read(body, &rights) && rights.customer
+	           ? customer_find(l->home, rights.customer)
+	           : NULL;
+}
+
 /* ---- Which frame goes where. A row that is not here comes from the core only. ---- */
 static const struct rule {
 	bool (*run)(struct link *l, struct channel *c, const struct link_head *head,
 	            struct str body);
 	bool live; /* c is the channel, and has a session */
+	/* whose turn it takes; NULL: nobody's, it is done at once */
+	struct customer *(*whose)(struct link *l, struct channel *c, const struct link_head *head,
+	                          struct str body);
 } rules[] = {
-	[LINK_HELLO] = { on_hello, false },      [LINK_PING] = { on_ping, false },
-	[LINK_PONG] = { on_ping, false },        [LINK_RIGHTS] = { on_rights, false },
-	[LINK_OPEN] = { on_open, false },        [LINK_CLOSE] = { on_close, true },
-	[LINK_FINISHED] = { on_finished, true }, [LINK_WILL_DROP] = { on_flow, true },
-	[LINK_PAUSE] = { on_flow, true },        [LINK_TOKEN] = { on_token, true },
-	[LINK_RESUME] = { on_flow, true },       [LINK_PUBLISH] = { on_publish, true },
-	[LINK_ACK] = { on_ack, true },           [LINK_SUBSCRIBE] = { on_subscribe, true },
-	[LINK_REGRANT] = { on_subscribe, true }, [LINK_UNSUBSCRIBE] = { on_unsubscribe, true },
+	[LINK_HELLO] = { on_hello, false },
+	[LINK_PING] = { on_ping, false },
+	[LINK_PONG] = { on_ping, false },
+	[LINK_RIGHTS] = { on_rights, false, of_rights },
+	[LINK_OPEN] = { on_open, false, of_open },
+	[LINK_CLOSE] = { on_close, true, of_channel },
+	[LINK_FINISHED] = { on_finished, true, of_channel },
+	[LINK_WILL_DROP] = { on_flow, true, of_channel },
+	[LINK_PAUSE] = { on_flow, true, of_channel },
+	[LINK_TOKEN] = { on_token, true, of_channel },
+	[LINK_RESUME] = { on_flow, true, of_channel },
+	[LINK_PUBLISH] = { on_publish, true, of_publish },
+	[LINK_ACK] = { on_ack, true, of_channel },
+	[LINK_SUBSCRIBE] = { on_subscribe, true, of_channel },
+	[LINK_REGRANT] = { on_subscribe, true, of_channel },
+	[LINK_UNSUBSCRIBE] = { on_unsubscribe, true, of_channel },
 };
 
 /* A number without a channel, or of another generation: the core closed it while the frame was on
- * its way. */
+ * its way. What was said before is parked, perhaps its OPEN too. */
 static struct channel *alive(struct link *l, const struct link_head *head)
 {
 	struct channel *c = head->channel ? channel_find(l, head->channel) : &l->self;
 
-	if (c && c->port.session && (!head->channel || c->generation == head->generation))
+	if (c && (c->port.session || c->waiting) &&
+	    (!head->channel || c->generation == head->generation))
 		return c;
 	l->home->counters.stale_frames++;
 	return NULL;
 }
 
+bool link_frame_run(struct link *l, struct channel *c, const struct link_head *head,
+                    struct str body)
+{
+	if (rules[head->type].live && c->newcomer)
+		return handover_hears(c, head, body);
+	if (rules[head->type].live && !c->port.session) { /* taken over meanwhile */
+		l->home->counters.stale_frames++;
+		return true;
+	}
+	return rules[head->type].run(l, c, head, body);
+}
+
 bool link_frame(struct link *l, const struct link_head *head, struct str body)
 {
 	const struct rule *rule = head->type < ARRAY_LEN(rules) ? &rules[head->type] : NULL;
+	struct home *h = l->home;
 	struct channel *c = NULL;
+	struct customer *whose;
+	bool sense;
 
 	if (!rule || !rule->run || (!l->greeted && head->type != LINK_HELLO))
 		return false;
 	if (rule->live) {
 		c = head->channel ? channel_find(l, head->channel) : NULL;
-		if (c && c->newcomer && c->generation == head->generation)
+		if (c && c->newcomer && !c->waiting && c->generation == head->generation)
 			return handover_hears(c, head, body);
 		c = alive(l, head);
 		if (!c)
 			return true;
 	}
-	return rule->run(l, c, head, body);
+	whose = rule->whose ? rule->whose(l, c, head, body) : NULL;
+	if (!whose)
+		return rule->run(l, c, head, body);
+	if (unlikely(!work_now(h, whose)))
+		return link_park(l, c, whose, head, body);
+	work_begin(h, whose, head->length);
+	sense = rule->run(l, c, head, body);
+	work_end(h, whose);
+	return sense;
 }

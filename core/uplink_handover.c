@@ -67,28 +67,33 @@ static void ask(struct handover *h)
 
 /* ---- The old connection has finished, or has had its time ---- */
 
-/* The frames of the newcomer, as if they came now. */
-static void let_in(struct channel *c)
+/* The frames of the newcomer, as if they came now. c, if it has the session then and its number
+ * still; it may be freed. */
+static struct channel *let_in(struct channel *c)
 {
 	struct newcomer *n = c->newcomer;
 	struct link *l = c->link;
 	struct buf said = n->said;
 	struct str rest = buf_str(&said);
 	struct link_head head;
-	bool sense = true, first = true;
+	bool sense = true, first = true, there;
 
 	n->said = (struct buf){ 0 };
 	newcomer_free(n);
+	channel_hold(c);
 	while (sense && !l->broken && link_head_read(rest, &head) == PARSE_OK) {
 		struct str body = str_make(rest.p + LINK_HEAD, head.length - LINK_HEAD);
 
-		sense = first ? link_open_run(c, &head, body) : link_frame(l, &head, body);
+		sense = first ? link_open_run(c, &head, body) : link_frame_run(l, c, &head, body);
 		rest = str_skip(rest, head.length);
 		first = false;
 	}
 	buf_free(&said);
 	if (!sense)
 		link_nonsense(l, &head);
+	there = c->port.session && c->listed;
+	channel_release(c);
+	return there ? c : NULL;
 }
 
 /* Whose channel has the session now is the one that the others wait for. */
@@ -114,12 +119,9 @@ static void go_on(struct timer *t)
 	h->old = NULL;
 	while ((n = list_first(&h->newcomers, struct newcomer, node))) {
 		struct link *l = n->channel->link;
-		uint32_t number = n->channel->number;
-		struct channel *c;
+		struct channel *c = let_in(n->channel);
 
-		let_in(n->channel);
-		c = channel_find(l, number);
-		if (c && c->port.session && handover_knows(l)) {
+		if (c && handover_knows(l)) {
 			others_wait_for(h, c);
 			return;
 		}
@@ -198,6 +200,7 @@ bool handover_hears(struct channel *c, const struct link_head *head, struct str 
 {
 	struct newcomer *n = c->newcomer;
 	struct link *l = c->link;
+	bool sense;
 
 	if (head->type == LINK_CLOSE) { /* it has gone before it was here */
 		handover_cancel(c);
@@ -205,8 +208,11 @@ bool handover_hears(struct channel *c, const struct link_head *head, struct str 
 		return true;
 	}
 	if (n->count == SAID_MOST) { /* it does not wait as a proxy's client does */
-		let_in(c);
-		return link_frame(l, head, body);
+		channel_hold(c);
+		(void)let_in(c);
+		sense = link_frame_run(l, c, head, body);
+		channel_release(c);
+		return sense;
 	}
 	if (!keep(n, head, body))
 		link_break(l, "out of memory");

@@ -37,7 +37,7 @@ static struct channel_page *page_get(struct link *l, size_t page)
 	return l->pages[page];
 }
 
-struct channel *channel_new(struct link *l, uint32_t number, uint16_t generation)
+struct channel *channel_new(struct link *l, uint32_t number, uint16_t generation, uint64_t customer)
 {
 	struct channel_page *page = page_get(l, number / CHANNEL_PAGE);
 	struct channel *c;
@@ -49,28 +49,51 @@ struct channel *channel_new(struct link *l, uint32_t number, uint16_t generation
 	if (!c)
 		return NULL;
 	c->port.ops = &channel_ops;
-	c->port.full = &l->full;
 	c->link = l;
+	list_init(&c->in_lane);
+	if (lane_enter(c, customer)) {
+		mem_free(c);
+		return NULL;
+	}
+	c->port.full = &c->lane->full;
 	c->number = number;
 	c->generation = generation;
 	page->at[number % CHANNEL_PAGE] = c;
 	page->used++;
 	l->channels++;
+	c->listed = true;
 	return c;
+}
+
+void channel_unlist(struct channel *c)
+{
+	struct link *l = c->link;
+	struct channel_page *page;
+
+	if (!c->listed)
+		return;
+	c->listed = false;
+	page = l->pages[c->number / CHANNEL_PAGE];
+	page->at[c->number % CHANNEL_PAGE] = NULL;
+	page->used--;
+	l->channels--;
 }
 
 void channel_free(struct channel **slot)
 {
 	struct channel *c = *slot;
-	struct link *l = c->link;
-	struct channel_page *page = l->pages[c->number / CHANNEL_PAGE];
 
 	*slot = NULL;
 	MUST(!c->port.session && !c->newcomer);
 	handover_over(c);
-	page->at[c->number % CHANNEL_PAGE] = NULL;
-	page->used--;
-	l->channels--;
+	channel_unlist(c);
+	if (c->waiting == 0) /* else with the last of them (uplink_parked.c) */
+		channel_end(c);
+}
+
+void channel_end(struct channel *c)
+{
+	lane_leave(c);
 	mem_free(c);
 }
 
@@ -106,18 +129,24 @@ void link_gather_end(struct link *l)
 		                   .token = m->token,
 		                   .timestamp_ms = m->timestamp_ms };
 	d.msg.expiry_s = msg_expiry_left(m, home_wall(l->home));
-	link_deliver_write(&l->out, &d, l->entries, l->gathered_count);
+	link_deliver_write(lane_buf(l->gathered_lane), &d, l->entries, l->gathered_count);
 	l->home->counters.frames_out++;
 	l->gathered_count = 0;
 	msg_put(&l->gathered);
-	link_say(l);
+	lane_say(l->gathered_lane);
+	l->gathered_lane = NULL;
 }
 
-static struct buf *frame_begins(struct link *l)
+/* NULL: nobody is there any more to hear it */
+static struct buf *frame_begins(struct channel *c)
 {
+	struct link *l = c->link;
+
+	if (unlikely(l->broken))
+		return NULL;
 	link_gather_end(l);
 	l->home->counters.frames_out++;
-	return &l->out;
+	return lane_buf(c->lane);
 }
 
 static void deliver(struct port *p, struct msg *m, const struct port_send *how)
@@ -127,9 +156,10 @@ static void deliver(struct port *p, struct msg *m, const struct port_send *how)
 
 	if (unlikely(l->broken))
 		return;
-	if (l->gathered != m || l->gathered_count == LINK_GATHER) {
+	if (l->gathered != m || l->gathered_count == LINK_GATHER || l->gathered_lane != c->lane) {
 		link_gather_end(l);
 		l->gathered = msg_get(m);
+		l->gathered_lane = c->lane;
 		home_flush_later(l->home, &l->ends);
 	}
 	l->entries[l->gathered_count++] =
@@ -148,15 +178,17 @@ static void add_sub(void *arg, const struct link_sub *sub)
 static void opened(struct port *p, bool present, uint8_t reason, struct session *s)
 {
 	struct channel *c = container_of(p, struct channel, port);
-	struct buf *b = frame_begins(c->link);
+	struct buf *b = frame_begins(c);
 	size_t frame;
 
-	frame = link_opened_begin(b, c->number, c->generation, present, reason,
-	                          present ? (unsigned)session_sub_count(s) : 0);
-	if (present)
-		session_each_sub(s, add_sub, b);
-	link_end(b, frame);
-	link_say(c->link);
+	if (b) {
+		frame = link_opened_begin(b, c->number, c->generation, present, reason,
+		                          present ? (unsigned)session_sub_count(s) : 0);
+		if (present)
+			session_each_sub(s, add_sub, b);
+		link_end(b, frame);
+		lane_say(c->lane);
+	}
 	if (reason >= 0x80)
 		channel_free(&c);
 }
@@ -164,27 +196,35 @@ static void opened(struct port *p, bool present, uint8_t reason, struct session 
 static void ack(struct port *p, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
 {
 	struct channel *c = container_of(p, struct channel, port);
+	struct buf *b = frame_begins(c);
 
-	link_ack_write(frame_begins(c->link), c->number, c->generation, type, packet_id, reason);
-	link_say(c->link);
+	if (!b)
+		return;
+	link_ack_write(b, c->number, c->generation, type, packet_id, reason);
+	lane_say(c->lane);
 }
 
 static void suback(struct port *p, enum link_type type, uint16_t packet_id, const uint8_t *codes,
                    size_t count)
 {
 	struct channel *c = container_of(p, struct channel, port);
+	struct buf *b = frame_begins(c);
 
-	link_suback_write(frame_begins(c->link), type, c->number, c->generation, packet_id, codes,
-	                  count);
-	link_say(c->link);
+	if (!b)
+		return;
+	link_suback_write(b, type, c->number, c->generation, packet_id, codes, count);
+	lane_say(c->lane);
 }
 
 static void closed(struct port *p, uint8_t reason)
 {
 	struct channel *c = container_of(p, struct channel, port);
+	struct buf *b = frame_begins(c);
 
-	link_closed_write(frame_begins(c->link), c->number, c->generation, reason);
-	link_say(c->link);
+	if (b) {
+		link_closed_write(b, c->number, c->generation, reason);
+		lane_say(c->lane);
+	}
 	channel_free(&c);
 }
 

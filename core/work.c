@@ -8,15 +8,36 @@
 
 #include "core/session.h"
 
-void work_add(struct customer *c, struct work *w)
+static void wait_again(struct customer *c)
+{
+	struct home *h = c->home;
+
+	if (c->stopped) {
+		list_add_tail(&h->stopped, &c->busy);
+		return;
+	}
+	list_add_tail(&h->busy, &c->busy);
+	loop_at_end(h->loop, &h->work_hook);
+}
+
+static void come(struct customer *c, struct list *to, struct work *w)
 {
 	struct home *h = c->home;
 
 	w->customer = c;
-	list_add_tail(&c->works, &w->node);
-	if (list_empty(&c->busy))
-		list_add_tail(&h->busy, &c->busy);
-	loop_at_end(h->loop, &h->work_hook);
+	list_add_tail(to, &w->node);
+	if (list_empty(&c->busy) && h->serving_ring != c)
+		wait_again(c);
+}
+
+void work_add(struct customer *c, struct work *w)
+{
+	come(c, &c->works, w);
+}
+
+void work_park(struct customer *c, struct work *w)
+{
+	come(c, &c->parked, w);
 }
 
 void work_cancel(struct work *w)
@@ -25,7 +46,80 @@ void work_cancel(struct work *w)
 	w->drop(w);
 }
 
-/* One job after the other, as long as there is credit. */
+/* ---- Who makes more than its clients' links can carry ---- */
+static void go_on(struct customer *c)
+{
+	c->stopped = false;
+	timer_stop(&c->slow_timer);
+	if (list_empty(&c->busy))
+		return;
+	list_del(&c->busy);
+	wait_again(c);
+}
+
+static void slow_long_enough(struct timer *t)
+{
+	go_on(container_of(t, struct customer, slow_timer));
+}
+
+static void stop(struct customer *c)
+{
+	c->home->counters.slowed += !c->stopped;
+	c->stopped = true;
+	timer_set(c->home->loop, &c->slow_timer, WORK_SLOW_MS);
+}
+
+void work_slow(struct customer *c, bool on)
+{
+	if (on) {
+		c->slow_links++;
+		stop(c);
+		return;
+	}
+	/* 0: it is another one's debt, who was under this id before */
+	if (c->slow_links && --c->slow_links == 0)
+		go_on(c);
+}
+
+void work_slow_less(struct customer *c)
+{
+	if (c->slow_links)
+		stop(c);
+}
+
+/* ---- What was just read ---- */
+void work_turn_is(struct home *h)
+{
+	uint64_t turn = loop_turns(h->loop);
+
+	if (h->turn == turn)
+		return;
+	h->turn = turn;
+	h->direct_end = h->spent + h->most.direct;
+}
+
+/* Debts are paid back by waiting, turn by turn. */
+void work_renew(struct home *h, struct customer *c)
+{
+	uint64_t turns = h->turn - c->renewed;
+	int64_t slice = h->most.slice, most = list_empty(&h->busy) ? h->most.alone : slice;
+
+	c->renewed = h->turn;
+	if (c->credit < 0 && turns < (uint64_t)(-c->credit / slice))
+		c->credit += (int64_t)turns * slice;
+	else
+		c->credit = most;
+}
+
+/* ---- What waited ---- */
+static struct work *next_of(struct customer *c)
+{
+	struct work *w = list_first(&c->works, struct work, node);
+
+	return w ? w : list_first(&c->parked, struct work, node);
+}
+
+/* Jobs, then frames, one after the other as long as there is credit. */
 static void run_slice(struct customer *c)
 {
 	struct home *h = c->home;
@@ -33,7 +127,7 @@ static void run_slice(struct customer *c)
 	struct work *w;
 
 	h->slice_end = before + (uint64_t)c->credit;
-	while (!work_over(h) && (w = list_first(&c->works, struct work, node))) {
+	while (!work_over(h) && !c->stopped && (w = next_of(c))) {
 		work_spend(h, 1);
 		if (!w->step(w))
 			work_cancel(w);
@@ -47,27 +141,35 @@ static void serve(struct home *h, struct customer *c)
 {
 	list_del(&c->busy);
 	c->served = h->work_turn;
-	c->credit += WORK_SLICE;
-	h->serving = c;
+	if (c->stopped) {
+		list_add_tail(&h->stopped, &c->busy);
+		return;
+	}
+	c->credit += h->most.slice;
+	if (c->credit > h->most.slice)
+		c->credit = h->most.slice;
+	h->serving = h->serving_ring = c;
 	if (c->credit > 0)
 		run_slice(c);
-	h->serving = NULL;
+	h->serving = h->serving_ring = NULL;
 	if (work_waits(c)) {
-		list_add_tail(&h->busy, &c->busy);
+		list_add_tail(c->stopped ? &h->stopped : &h->busy, &c->busy);
 		return;
 	}
 	if (c->credit > 0)
 		c->credit = 0;
+	c->renewed = h->turn;
 	customer_settle(c);
 }
 
 static void work_turn(struct hook *k)
 {
 	struct home *h = container_of(k, struct home, work_hook);
-	uint64_t end = h->spent + WORK_TURN;
+	uint64_t end = h->spent + h->most.turn;
 	struct customer *c;
 
 	loop_step(h->loop, "work");
+	work_turn_is(h);
 	home_changed(h);
 	h->work_turn++;
 	/* who could not be served is the first next time */
@@ -81,21 +183,42 @@ static void work_turn(struct hook *k)
 void work_init(struct home *h)
 {
 	h->slice_end = UINT64_MAX;
+	h->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT };
 	list_init(&h->busy);
+	list_init(&h->stopped);
 	hook_init(&h->work_hook, work_turn);
 }
 
 void work_customer_init(struct customer *c)
 {
 	list_init(&c->works);
+	list_init(&c->parked);
 	list_init(&c->busy);
+	timer_init(&c->slow_timer, slow_long_enough);
 }
 
+/* It stays, also when its last session ends with what is dropped. */
 void work_customer_end(struct customer *c)
 {
+	struct home *h = c->home;
 	struct work *w;
 
-	while ((w = list_first(&c->works, struct work, node)))
+	h->serving = h->serving_ring = c;
+	while ((w = next_of(c)))
 		work_cancel(w);
 	list_del(&c->busy);
+	timer_stop(&c->slow_timer);
+	h->serving = h->serving_ring = NULL;
+}
+
+void work_drop_all(struct home *h)
+{
+	struct customer *c;
+
+	list_splice_tail(&h->busy, &h->stopped);
+	while ((c = list_first(&h->busy, struct customer, busy))) {
+		work_customer_end(c);
+		customer_settle(c);
+	}
+	hook_cancel(&h->work_hook);
 }

@@ -54,6 +54,19 @@ static bool on_deliver(struct uplink *u, struct conn *c, const struct link_head 
 	return u->late || !u->entry || kept(u, s, h, body, u->entry);
 }
 
+static bool on_hold(struct uplink *u, struct conn *c, const struct link_head *h, struct str body)
+{
+	uint64_t customer;
+	bool hold;
+
+	(void)c;
+	(void)h;
+	if (!link_hold_read(body, &customer, &hold))
+		return false;
+	share_hold(u->worker, customer, hold);
+	return true;
+}
+
 /* ---- A channel ---- */
 
 static bool on_opened(struct uplink *u, struct conn *c, const struct link_head *h, struct str body)
@@ -180,7 +193,7 @@ static const struct rule {
 	[LINK_DELIVER] = { on_deliver, false }, [LINK_OPENED] = { on_opened, true },
 	[LINK_CLOSED] = { on_closed, true },    [LINK_ACK] = { on_ack, true },
 	[LINK_SUBACK] = { on_suback, true },    [LINK_UNSUBACK] = { on_suback, true },
-	[LINK_FINISH] = { on_finish, true },
+	[LINK_FINISH] = { on_finish, true },    [LINK_HOLD] = { on_hold, false },
 };
 
 bool uplink_frame(struct uplink *u, const struct link_head *h, struct str body)

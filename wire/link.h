@@ -42,6 +42,8 @@
  *                       DISCONNECT), CLOSE is the answer. The other's OPEN waits, not for long.
  *   WILL_DROP (proxy)   The Will of this channel is no longer allowed: forget it.
  *   TOKEN (proxy)       The client has another token of the same customer now.
+ *   HOLD (core)         Too much of this customer waits in the core: the proxy reads nothing from
+ *                       its clients until the core says that they go on.
  *   RIGHTS (proxy)      A token was revoked or narrowed: what it may still publish. The core drops
  *                       what waits of it elsewhere: delayed Wills of ended connections, and (if
  *                       configured) hides its retained messages.
@@ -54,9 +56,10 @@
 
 enum {
 	LINK_MAJOR = 1,
-	LINK_MINOR = 4,
+	LINK_MINOR = 5,
 	LINK_MINOR_GRACE = 3,  /* knows LINK_CLOSE_GRACE */
 	LINK_MINOR_FINISH = 4, /* knows LINK_FINISH */
+	LINK_MINOR_HOLD = 5,   /* knows LINK_HOLD */
 	LINK_HEAD = 12,
 	LINK_FRAME_MAX = 272 << 20,
 	LINK_CHANNELS_MAX = 1 << 24,
@@ -87,6 +90,7 @@ enum link_type {
 	LINK_PAUSE = 40,
 	LINK_RESUME,
 	LINK_RIGHTS = 50,
+	LINK_HOLD,
 };
 
 struct link_head {
@@ -99,8 +103,8 @@ struct link_head {
  * unknown type, flags that the type does not have, channel > LINK_CHANNELS_MAX, a client's frame
  * (OPEN, OPENED, CLOSE, CLOSED, FINISH, FINISHED, WILL_DROP, TOKEN, REGRANT, PAUSE, RESUME) on
  * channel 0, the link's
- * own frame (HELLO, PING, PONG, DELIVER, RIGHTS) on another channel, a generation on channel 0, a
- * body on a frame that has none. */
+ * own frame (HELLO, PING, PONG, DELIVER, RIGHTS, HOLD) on another channel, a generation on channel
+ * 0, a body on a frame that has none. */
 enum parse link_head_read(struct str bytes, struct link_head *out);
 /* the same, but the body need not be there yet */
 enum parse link_head_peek(struct str bytes, struct link_head *out);
@@ -173,6 +177,7 @@ struct link_open {
 	struct link_msg will;
 };
 bool link_open_read(struct str body, uint8_t flags, struct link_open *out);
+uint64_t link_open_customer(struct str body); /* of any OPEN; 0: it does not parse */
 void link_open_write(struct buf *b, uint32_t channel, uint16_t generation, uint8_t flags,
                      const struct link_open *o);
 
@@ -302,6 +307,10 @@ bool link_rights_read(struct str body, struct link_rights *out);
 bool link_rights_next(struct link_rights *r, struct str *filter, bool *system);
 size_t link_rights_begin(struct buf *b, uint64_t customer, uint64_t token);
 void link_rights_add(struct buf *b, size_t frame, struct str filter, bool system);
+
+/* the customer, never 0, and whether it is held from now on or goes on */
+bool link_hold_read(struct str body, uint64_t *customer, bool *hold);
+void link_hold_write(struct buf *b, uint64_t customer, bool hold);
 
 /* closes a frame written in pieces: sets its length */
 void link_end(struct buf *b, size_t frame);

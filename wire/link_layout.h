@@ -15,7 +15,7 @@
  * u8 code u8 opts le16 inner_count le16 n, filter, inner_count * marked SUBACK       le16
  * packet_id, codes (what is left)       marked = u8 system le32 n, filter UNSUBSCRIBE  le16
  * packet_id le16 count, count * (le16 n, filter) RIGHTS       le64 customer le64 token le16 count,
- * count * marked
+ * count * marked HOLD         le64 customer u8 hold
  *
  * Inner names are up to 29 bytes longer than what MQTT can say in 16 bits, hence their 32-bit
  * lengths. */
@@ -40,6 +40,7 @@ enum {
 	UNSUBSCRIBE_COUNT_AT = 2,
 	RIGHTS_FIXED = 18,
 	RIGHTS_COUNT_AT = 16,
+	HOLD_FIXED = 9,
 };
 
 enum { LINK_MAGIC = 0x5355424d };              /* "MBUS", read as le32 */

@@ -45,6 +45,7 @@ static const struct type_rule {
 	[LINK_PAUSE] = { "PAUSE", 0, ON_CHANNEL, true },
 	[LINK_RESUME] = { "RESUME", 0, ON_CHANNEL, true },
 	[LINK_RIGHTS] = { "RIGHTS", 0, ON_LINK, false },
+	[LINK_HOLD] = { "HOLD", 0, ON_LINK, false },
 };
 
 const char *link_type_name(unsigned type)
@@ -400,6 +401,15 @@ bool link_open_read(struct str body, uint8_t flags, struct link_open *out)
 	return true;
 }
 
+uint64_t link_open_customer(struct str body)
+{
+	struct take t = take_from(body.p, body.n);
+	struct link_open o;
+	uint16_t client_n, peer_n, limits_n;
+
+	return open_fixed_take(&t, &o, &client_n, &peer_n, &limits_n) ? o.customer : 0;
+}
+
 static bool sub_take(struct take *t, struct link_sub *s)
 {
 	return take_u8(t, &s->opts) && opts_ok(s->opts) && take_le32(t, &s->id) &&
@@ -586,6 +596,19 @@ bool link_rights_read(struct str body, struct link_rights *out)
 	if (!walk_marked(&t, r.count) || !at_end(&t))
 		return false;
 	*out = r;
+	return true;
+}
+
+bool link_hold_read(struct str body, uint64_t *customer, bool *hold)
+{
+	struct take t = take_from(body.p, body.n);
+	uint64_t id;
+	uint8_t on;
+
+	if (!take_le64(&t, &id) || !take_u8(&t, &on) || id == 0 || on > 1 || !at_end(&t))
+		return false;
+	*customer = id;
+	*hold = on;
 	return true;
 }
 

@@ -387,6 +387,17 @@ void link_unsubscribe_add(struct buf *b, size_t frame, struct str filter)
 	buf_commit(b, size);
 }
 
+void link_hold_write(struct buf *b, uint64_t customer, bool hold)
+{
+	uint8_t *w = start(b, (struct to){ LINK_HOLD, 0, 0, 0 }, HOLD_FIXED);
+
+	if (!w)
+		return;
+	w = put_le64(w, customer);
+	*w = hold;
+	buf_commit(b, LINK_HEAD + HOLD_FIXED);
+}
+
 size_t link_rights_begin(struct buf *b, uint64_t customer, uint64_t token)
 {
 	size_t frame = buf_len(b);

@@ -191,6 +191,17 @@ static inline bool copy_rights(const struct link_copying *c)
 	return true;
 }
 
+static inline bool copy_hold(const struct link_copying *c)
+{
+	uint64_t customer;
+	bool hold;
+
+	if (!link_hold_read(c->body, &customer, &hold))
+		return false;
+	link_hold_write(c->out, customer, hold);
+	return true;
+}
+
 /* One whole frame, its head already read. False: the body does not parse. */
 static inline bool link_copy(struct link_head h, struct str frame, struct buf *out)
 {
@@ -206,6 +217,7 @@ static inline bool link_copy(struct link_head h, struct str frame, struct buf *o
 		[LINK_PAUSE] = copy_bare,      [LINK_RESUME] = copy_bare,
 		[LINK_FINISH] = copy_bare,     [LINK_FINISHED] = copy_bare,
 		[LINK_RIGHTS] = copy_rights,   [LINK_TOKEN] = copy_token,
+		[LINK_HOLD] = copy_hold,
 	};
 	struct link_copying c = { h, str_make(frame.p + LINK_HEAD, h.length - LINK_HEAD), out };
 

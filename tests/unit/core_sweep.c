@@ -144,8 +144,10 @@ static void what_waits_survives_as_a_slow_model_says(void)
 		OPEN(&a, .id = "a", .expiry = 60, .window = 1000, .queue_messages = COPIES);
 		session_pause(&a.port);
 		for (unsigned i = 0; i < STEPS; i++) {
-			cut(round % 2);
-			if (any_below(3))
+			bool publishes = any_below(3);
+
+			cut(round % 2 && !publishes);
+			if (publishes)
 				do_publish();
 			else
 				do_rights((unsigned)any_below(SUBS));
@@ -282,8 +284,10 @@ static void what_a_member_leaves_goes_to_those_who_may_have_it_and_to_nobody_els
 			session_pause(&members[i].client->port);
 		}
 		for (unsigned i = 0; i < STEPS; i++) {
-			cut(round % 2);
-			if (any_below(4)) {
+			bool publishes = any_below(4);
+
+			cut(round % 2 && !publishes);
+			if (publishes) {
 				PUB(&p, topics[any_below(ARRAY_LEN(topics))], "x", 1, 1);
 				p.n = 0;
 			} else {

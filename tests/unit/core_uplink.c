@@ -366,8 +366,8 @@ static void a_full_link_counts_as_paused_until_it_is_drained(void)
 	say_sub(1, 1, "q0", 0);
 	say_sub(1, 1, "q1", 1);
 	talk();
-	/* Nobody reads: the kernel takes some, the link up to its mark, the rest of QoS 0 is
-	 * dropped. */
+	/* Nobody reads: the kernel takes some, the link up to its mark; then the customer waits for
+	 * a moment, and the rest of QoS 0 is dropped. */
 	for (int i = 0; i < 60; i++) {
 		say_pub(0, 0, "q0", big, 0, 0);
 		while (buf_len(&to)) {
@@ -378,6 +378,9 @@ static void a_full_link_counts_as_paused_until_it_is_drained(void)
 			turn();
 		}
 	}
+	IS(home->counters.dropped_paused, 0);
+	later(2 * WORK_SLOW_MS);
+	turn();
 	YES(home->counters.dropped_paused > 0);
 	IS(home->counters.link_full, 1);
 	say_pub(0, 0, "q1", "queued", 0, 0);

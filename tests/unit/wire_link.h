@@ -26,6 +26,11 @@ static inline void write_ping(struct buf *b)
 	link_bare_write(b, LINK_PING, 0, 0);
 }
 
+static inline void write_hold(struct buf *b)
+{
+	link_hold_write(b, 7, true);
+}
+
 static inline void write_pause(struct buf *b)
 {
 	link_bare_write(b, LINK_PAUSE, 9, 3);
@@ -182,6 +187,7 @@ static const struct sample {
 	{ write_unsubscribe, LINK_UNSUBSCRIBE, false },
 	{ write_rights, LINK_RIGHTS, false },
 	{ write_token, LINK_TOKEN, false },
+	{ write_hold, LINK_HOLD, false },
 };
 
 static inline struct str frame_of(struct buf *b, const struct sample *s)

@@ -45,7 +45,7 @@ static const struct head_row {
 	{ 12, 0, 0, 0, 0, false },
 	{ 12, 4, 0, 0, 0, false },
 	{ 12, 255, 0, 0, 0, false },
-	{ 12, LINK_RIGHTS + 1, 0, 0, 0, false },
+	{ 12, LINK_HOLD + 1, 0, 0, 0, false },
 	{ 12, LINK_PING, 0, 1, 77, false },
 	{ 12, LINK_PING, 1, 0, 0, false },
 	{ 12, LINK_PAUSE, 0, 1, 77, true },
