@@ -26,6 +26,9 @@ int sock_listen_tcp(int *fd, const char *host, uint16_t port, bool reuse_port,
 int sock_listen_unix(int *fd, const char *path, mode_t mode, const char **why) MUST_CHECK;
 /* connected, or -E_NOTFOUND (nobody listens) / -E_BUSY / -E_DENIED / -E_IO */
 int sock_dial_unix(int *fd, const char *path) MUST_CHECK;
+/* After so many seconds without a byte the system asks the peer's whether it is still there.
+ * Harmless if it cannot. */
+void sock_keep_alive(int fd, int idle_s);
 /* 0, -E_AGAIN, -E_LIMIT (no descriptors), -E_IO; TCP_NODELAY set */
 /* After so many seconds without a byte the system asks the peer's whether it is still there.
  * Harmless if it cannot. */
