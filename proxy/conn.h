@@ -115,8 +115,10 @@ enum {
 	HOLD_OUT = 8,
 	HOLD_END = 16,
 	HOLD_SHARE = 32, /* the core has too much of its customer: share.h */
+	/* more QoS 1 than our Receive Maximum: until the core has acknowledged it */
+	HOLD_WINDOW = 64,
 	/* what was read already waits too, in `in` */
-	HOLD_PACKETS = HOLD_AUTH | HOLD_RATE | HOLD_SHARE,
+	HOLD_PACKETS = HOLD_AUTH | HOLD_RATE | HOLD_SHARE | HOLD_WINDOW,
 };
 
 /* ---- Why the core sends it nothing: its own buffer; too many frames of its customer ---- */
@@ -203,6 +205,7 @@ struct conn {
 	struct alias_table *aliases;     /* made when first used */
 	struct alias_table *aliases_out; /* deliver.c: those we have set; the same */
 	struct inflight *inflight;
+	uint16_t inflight_two;     /* of those, QoS 2: they need a PUBREL of the client */
 	struct inflight *released; /* in_publish.c: by us, in the client's name; answers to come */
 	struct filters filters;    /* what its session is subscribed to */
 	struct pace pace[PACE_KINDS];

@@ -63,6 +63,8 @@ void in_subscribe_regrant(struct conn *c);
 void in_subscribe_answered(struct conn *c, struct str codes);
 /* the core answered; false: not for the client */
 bool in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
+/* then, after the client was told: reads on if it was held for its Receive Maximum */
+void in_publish_go_on(struct conn *c);
 /* A message of a client as it crosses the link: names mapped into the customer's space, properties
  * in the link's form. It borrows space, topic, p, payload, and w->scratch, which is the caller's
  * until the next such call. False: no memory. */

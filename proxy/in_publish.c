@@ -133,17 +133,37 @@ static unsigned judge(struct conn *c, struct mqtt_publish *p)
 }
 
 /* Attacks P29, R11. v3 never heard of our maximum: QoS 1 costs us nothing there, QoS 2 is given
- * much room. */
+ * much room. A v5 client that sends more QoS 1 than it may (libraries do, of what they have queued)
+ * is one packet over it, and is not read until the core has acknowledged what is on its way; only
+ * QoS 2, which waits for the client, would grow without bound. */
 static int count_inflight(struct conn *c, const struct mqtt_publish *p)
 {
-	size_t limit = c->receive_maximum;
+	size_t limit = c->receive_maximum, before = inflight_count(c->inflight);
+	int err;
 
 	if (c->version < MQTT_V5) {
 		if (p->qos == 1)
 			return 0;
 		limit *= V3_INFLIGHT_FACTOR;
+	} else if (p->qos == 1 || c->inflight_two < limit) {
+		limit++;
 	}
-	return inflight_add(&c->inflight, p->packet_id, limit);
+	err = inflight_add(&c->inflight, p->packet_id, limit);
+	if (err || inflight_count(c->inflight) == before)
+		return err;
+	c->inflight_two += p->qos == 2;
+	if (c->version >= MQTT_V5 && before >= c->receive_maximum) {
+		c->worker->n.window_pauses++;
+		(void)quota_over(c->worker, LIMIT_RECEIVE_MAXIMUM);
+		conn_hold(c, HOLD_WINDOW);
+	}
+	return 0;
+}
+
+static void two_is_over(struct conn *c, uint16_t packet_id)
+{
+	if (inflight_del(c->inflight, packet_id) && c->inflight_two)
+		c->inflight_two--;
 }
 
 /* Attack R18. False: closed. */
@@ -163,7 +183,7 @@ static void release(struct conn *c, const struct mqtt_publish *p)
 
 	if (c->version < MQTT_V5)
 		return; /* it was told "yes", and will send PUBREL itself */
-	(void)inflight_del(c->inflight, p->packet_id);
+	two_is_over(c, p->packet_id);
 	err = inflight_add(&c->released, p->packet_id, c->receive_maximum);
 	if (err) {
 		conn_close(c, err == -E_LIMIT ? END_RECEIVE_MAXIMUM : END_MEMORY);
@@ -230,8 +250,20 @@ bool in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, u
 {
 	if (type == MQTT_PUBCOMP && inflight_del(c->released, packet_id))
 		return false;
-	if (type == MQTT_PUBACK || type == MQTT_PUBCOMP ||
-	    (type == MQTT_PUBREC && reason >= RC_UNSPECIFIED_ERROR))
+	if (type == MQTT_PUBACK)
 		(void)inflight_del(c->inflight, packet_id);
+	else if (type == MQTT_PUBCOMP || (type == MQTT_PUBREC && reason >= RC_UNSPECIFIED_ERROR))
+		two_is_over(c, packet_id);
 	return true;
+}
+
+/* Half of the window is free again, or all that is left waits for the client. */
+void in_publish_go_on(struct conn *c)
+{
+	size_t count = inflight_count(c->inflight);
+
+	if (likely(!(c->hold & HOLD_WINDOW)) ||
+	    (count > c->receive_maximum / 2 && count > c->inflight_two))
+		return;
+	conn_go_on_rest(c, HOLD_WINDOW);
 }

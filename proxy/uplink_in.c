@@ -133,6 +133,7 @@ static bool on_ack(struct uplink *u, struct conn *c, const struct link_head *h, 
 		mqtt_ack_write(conn_out(c), (enum mqtt_type)h->flags, c->version, packet_id, reason,
 		               NULL);
 	}
+	in_publish_go_on(c);
 	return true;
 }
 

@@ -86,8 +86,32 @@ def test_acknowledgements_of_accepted_messages_come_in_order(stack, token, versi
         assert [(m.kind, m.pid) for m in packets] == [((PUBACK, PUBREC)[i % 2], 100 - i) for i in range(60)]
 
 
+@proves("MQTT-3.3.4-7")
+def test_a_client_that_exceeds_our_receive_maximum_with_qos_1_is_read_slower(stack, token):
+    """Libraries send all that they have queued; what is only QoS 1 goes away by itself."""
+    with open_client(stack.port, token, "p", 5) as c, open_client(stack.port, token, "s") as s:
+        s.subscribe("a")
+        assert c.connack.properties[RECEIVE_MAXIMUM] < 400
+        c.send(b"".join(publish("a", "%d" % i, qos=1, pid=i + 1, version=5) for i in range(400)))
+        assert [(p.kind, p.pid, p.code) for p in c.sync()] == [(PUBACK, i + 1, 0) for i in range(400)]
+        assert [s.expect(PUBLISH).payload for _ in range(400)] == [b"%d" % i for i in range(400)]
+
+
+@proves("MQTT-3.3.4-7")
+def test_qos_1_goes_on_beside_as_many_qos_2_as_there_may_be(stack, token):
+    with open_client(stack.port, token, "p", 5) as c:
+        most = c.connack.properties[RECEIVE_MAXIMUM]
+        c.send(b"".join(publish("a", "x", qos=2, pid=i + 1, version=5) for i in range(most)))
+        c.send(b"".join(publish("a", "x", qos=1, pid=2000 + i, version=5) for i in range(50)))
+        got = c.sync()
+        assert [p.pid for p in got if p.kind == PUBREC] == [i + 1 for i in range(most)]
+        assert [p.pid for p in got if p.kind == PUBACK] == [2000 + i for i in range(50)]
+        c.send(ack(PUBREL, 1, version=5)).expect(PUBCOMP)
+        c.publish("a", "x", qos=2, pid=1).expect(PUBREC)
+
+
 @proves("MQTT-3.3.4-7", "MQTT-4.13.1-1")
-def test_a_client_that_exceeds_our_receive_maximum_is_disconnected(stack, token):
+def test_a_client_that_exceeds_our_receive_maximum_with_qos_2_is_disconnected(stack, token):
     c = open_client(stack.port, token, "p", 5)
     most = c.connack.properties[RECEIVE_MAXIMUM]
     for i in range(most):
