@@ -56,7 +56,7 @@ static struct verdict judge_upgrade(const struct upgrade *u, const struct upgrad
 		return (struct verdict){ 400, "the only Upgrade here is websocket" };
 	if (!u->connection)
 		return (struct verdict){ 400, "Connection: Upgrade is missing" };
-	if (u->length || early)
+	if (u->body || early)
 		return (struct verdict){ 400, "a request for a WebSocket has no body, and nothing "
 			                      "follows it before the answer" };
 	if (!u->version.p)
