@@ -220,7 +220,8 @@ uint8_t sub_unsubscribe(struct session *s, struct str filter)
 	struct subscription *sub = sub_find(s, filter);
 
 	if (!sub)
-		return RC_NO_SUBSCRIPTION_EXISTED;
+		return str_eq(filter, STR("#/#")) ? RC_TOPIC_FILTER_INVALID
+		                                  : RC_NO_SUBSCRIPTION_EXISTED;
 	session_home(s)->counters.unsubscribed++;
 	sub_drop(sub, false);
 	return RC_SUCCESS;

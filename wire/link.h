@@ -287,6 +287,7 @@ bool link_suback_read(struct str body, enum link_type type, uint16_t *packet_id,
 void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uint16_t generation,
                        uint16_t packet_id, const uint8_t *codes, size_t count);
 
+/* "#/#", which is no filter, stands for an empty one: it is answered with 0x8F */
 struct link_unsubscribe {
 	uint16_t packet_id, count;
 	struct str items;

@@ -95,6 +95,8 @@ unsigned mqtt_unsubscribe_read(struct str body, uint8_t version, struct mqtt_uns
 
 		if (mqtt_string_take(&t, &filter)) /* [MQTT-3.10.3-1] */
 			return RC_MALFORMED_PACKET;
+		if (filter.n == 0 && version < MQTT_V5) /* [MQTT-4.7.3-1]; UNSUBACK has no word */
+			return RC_MALFORMED_PACKET;
 	}
 	return out->count ? RC_SUCCESS : RC_PROTOCOL_ERROR; /* [MQTT-3.10.3-2] */
 }

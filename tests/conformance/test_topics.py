@@ -27,6 +27,11 @@ def test_a_single_level_wildcard_that_is_not_a_whole_level_is_refused(stack, tok
 def test_an_empty_filter_is_refused(stack, token, version):
     with open_client(stack.port, token, version=version) as c:
         assert c.subscribe("", "/") == [0x8F if version == 5 else 0x80, 0]
+        c.send(unsubscribe("/", "", version=version))
+        if version == 5:
+            assert c.expect(UNSUBACK).codes == [0, 0x8F]
+        else:
+            assert [p.kind for p in c.closed()] == []   # UNSUBACK has no word for it
 
 
 def matches(topic_filter, topic):
