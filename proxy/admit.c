@@ -28,7 +28,8 @@ int admit_cap(struct conn *c, const struct token_info *info, int64_t most, struc
 	return caps_enter_token(c->worker->crew->caps, info->customer, info->id, most, out);
 }
 
-/* ---- The steps: RC_SUCCESS, or why not ---- */
+/* ---- The steps: RC_SUCCESS, or why not. Who may not come in from there at all takes nothing of
+ * the customer's rate; who is refused for what it asks does (attack R06). ---- */
 
 /* Also the second look at what only a strange verdict would say: a "yes" of somebody disabled. */
 static unsigned by_token(struct conn *c, const struct token_info *info, const char **say)
@@ -134,7 +135,7 @@ unsigned admit(struct conn *c, const struct token_info *info, const char **say)
 {
 	static unsigned (*const steps[])(struct conn * c, const struct token_info *info,
 	                                 const char **say) = {
-		by_token, by_place, by_sizes, by_will, by_rate, by_count,
+		by_token, by_place, by_rate, by_sizes, by_will, by_count,
 	};
 	unsigned reason = RC_SUCCESS;
 

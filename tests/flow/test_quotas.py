@@ -345,6 +345,15 @@ def test_clients_of_a_token_or_a_customer_connect_so_often(stack, customer, othe
 
 @V
 @LEVEL
+def test_a_refused_will_counts_against_the_rate_of_connects(stack, customer, limited, version):
+    """Nothing else would slow down a client that tries again and again."""
+    token = limited(mqtt_connects=1)
+    codes = [refused(stack.port, token, version, will=("flespi/no", "x", 0, False)) for _ in range(15)]
+    assert codes == [0x87 if version == 5 else 5] * 10 + [0x9F if version == 5 else 3] * 5
+
+
+@V
+@LEVEL
 def test_one_client_id_connects_so_often(stack, limited, version):
     token = limited(mqtt_client_connects=1)
     codes = [refused(stack.port, token, version, "same") for _ in range(15)]
