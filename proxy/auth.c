@@ -54,6 +54,22 @@ int auth_look(struct auth *a, const struct credential *c, const struct sock_addr
 	return reason;
 }
 
+bool auth_untold(struct auth *a, const struct credential *c, uint64_t *customer, uint64_t *id)
+{
+	uint8_t digest[CRYPT_HASH];
+	struct known *k;
+
+	if (!credential_ok(c, a->config->auth_key_form == 1))
+		return false;
+	auth_table_digest(&a->table, c, digest);
+	k = auth_table_look(&a->table, digest);
+	if (!k || !atomic_exchange_explicit(&k->untold, false, memory_order_acq_rel))
+		return false;
+	*customer = k->customer;
+	*id = k->id;
+	return true;
+}
+
 void auth_refused_form(struct auth *a)
 {
 	COUNT(a, refused_form);

@@ -83,6 +83,10 @@ void auth_refused_form(struct auth *a);
 int auth_look(struct auth *a, const struct credential *c, const struct sock_addr *peer,
               struct token **out);
 
+/* auth_look said no: is this the first refusal since the token's end was learnt, from a push or a
+ * refresh? Then whose it was, for the customer's log; true once. */
+bool auth_untold(struct auth *a, const struct credential *c, uint64_t *customer, uint64_t *id);
+
 /* made by the worker, given away, comes back to `reply_to` exactly once, also when the endpoint
  * never answers */
 struct auth_ask {

@@ -140,6 +140,7 @@ static bool publish_no(struct auth *a, struct known *k, uint8_t reason)
 void auth_end(struct auth *a, struct known *k, uint8_t reason)
 {
 	k->owes_end = 0;
+	atomic_store_explicit(&k->untold, reason != RC_SERVER_UNAVAILABLE, memory_order_release);
 	if (publish_no(a, k, reason)) {
 		LOG_INFO("auth", "ended", "cid=%" PRIu64 " token=%" PRIu64 " reason=0x%02x",
 		         k->customer, k->id, reason);

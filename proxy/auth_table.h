@@ -38,6 +38,8 @@ struct known {
 	_Atomic uint32_t refs; /* the table's own is one of them */
 	/* written by the authentication thread: the verdict admits nobody new */
 	_Atomic bool stale;
+	/* it has ended, and nobody was refused since: the first one is told of (auth_untold) */
+	_Atomic bool untold;
 	/* Authentication thread */
 	bool listed;
 	enum known_state state;

@@ -168,8 +168,11 @@ static void ask_for(struct conn *c, const struct credential *credential)
 {
 	struct worker *w = c->worker;
 	struct token *token = NULL;
+	uint64_t customer, id;
 	int known = auth_look(w->auth, credential, &c->peer, &token);
 
+	if (known > 0 && auth_untold(w->auth, credential, &customer, &id))
+		event_blocked(c, customer, id, (unsigned)known);
 	if (known >= 0) {
 		verdict(c, (unsigned)known, token);
 		return;

@@ -25,6 +25,8 @@ static void a_push_narrows_at_once_and_prolongs_nothing(void)
 
 static void revokes(const char *payload)
 {
+	const struct credential c = { .key = STR("k1") };
+	uint64_t customer, id;
 	struct token *t;
 
 	defaults();
@@ -35,6 +37,10 @@ static void revokes(const char *payload)
 	YES(told[0].token == t && !told[0].rights);
 	IS(told[0].reason, RC_NOT_AUTHORIZED);
 	IS(look("k1"), RC_NOT_AUTHORIZED);
+	YES(auth_untold(au, &c, &customer, &id));
+	IS(customer, 7);
+	IS(id, 1);
+	NO(auth_untold(au, &c, &customer, &id)); /* once */
 	auth_token_put(&t);
 	end();
 }
