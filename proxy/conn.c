@@ -245,10 +245,21 @@ static void tell_client(struct conn *c, unsigned reason, const char *say)
 		(void)said_whole(c, reason, NULL);
 }
 
+/* Balancers connect and close all day to see whether we are here. */
+static bool said_nothing(const struct conn *c)
+{
+	return c->bytes_in == 0 && (c->end == END_GONE || c->end == END_SOCKET);
+}
+
 static void log_end(const struct conn *c, const char *word)
 {
 	char peer[SOCK_TEXT];
 
+	if (said_nothing(c)) {
+		c->worker->n.said_nothing++;
+		LOG_DEBUG(conn_name(c), "close", "why=%s in=0/0", word);
+		return;
+	}
 	sock_text(&c->peer, peer);
 	LOG_INFO(conn_name(c), "close",
 	         "why=%s reason=0x%02x peer=%s%s%s transport=%s version=%u token=%" PRIu64

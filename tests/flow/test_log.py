@@ -1,5 +1,7 @@
 """Every event of a customer shows on flespi/log/# of that customer, live, and on nobody else's."""
 import json
+import socket
+import struct
 import time
 
 import pytest
@@ -81,6 +83,19 @@ def test_a_connection_of_a_disabled_token_is_logged_as_blocked(stack, customer, 
     assert log.expect("/blocked", client_id="bad")["event_code"] == 501
 
 
+def test_the_first_refusal_after_a_pushed_change_is_logged(stack, customer, log):
+    """The token was known, and in use: its end is known from the push."""
+    token = customer.token()
+    with open_client(stack.port, token, "used", 5) as c:
+        customer.change_token(token, enabled=False)
+        c.closed()
+    assert log.expect("/disconnected", client_id="used")["close_code"] == 14
+    with Raw(stack.port, 5) as c:
+        c.send(connect("again", token, version=5))
+        c.closed()
+    assert log.expect("/blocked", client_id="again")["event_code"] == 501
+
+
 def test_a_connection_from_a_wrong_address_is_logged_as_blocked(stack, customer, log):
     with Raw(stack.port, 5) as c:
         c.send(connect("bad-ip", customer.token(ips="10.1.*"), version=5))
@@ -158,3 +173,18 @@ def test_no_token_appears_in_any_program_log(stack, customer):
     for name in ("core", "admin", "proxy"):
         text = stack.log(name)
         assert token not in text and token[4:40] not in text and stack.master not in text and customer.master[4:40] not in text
+
+
+@pytest.mark.one_door("what is said before a byte has come is the same on each")
+def test_a_health_check_of_a_balancer_is_no_line_of_the_log(stack):
+    """It connects and closes, twice a second, all day."""
+    before = len(stack.log("proxy"))
+    for linger in (False, True):
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", int(stack.port))) as s:
+                if linger:      # RST
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with Raw(stack.port, 4) as c:    # one that has said something is told of
+        c.send(b"\x10")
+    wait_for(lambda: "in=0/1" in stack.log("proxy")[before:])
+    assert [line for line in stack.log("proxy")[before:].splitlines() if "ev=close" in line and "in=0/0" in line] == []
