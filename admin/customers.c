@@ -3,6 +3,7 @@
 #include "admin/customers.h"
 
 #include "acl/limits.h"
+#include "admin/ids.h"
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -178,23 +179,37 @@ static int run_row(struct db_q *q, struct buf texts[2], int err)
 	return err ? err : err2;
 }
 
+/* The first of all is customer 1: there is nothing yet that its number could tell. */
+static int new_id(struct db *db, uint64_t parent, uint64_t *id)
+{
+	bool any = true;
+	int err = parent ? 0 : customers_any(db, &any);
+
+	if (!err && any)
+		return ids_next(db, "customer", id);
+	*id = 1;
+	return err;
+}
+
 static int insert(struct db *db, uint64_t parent, unsigned level, const json_t *fields,
                   uint64_t *id)
 {
 	struct buf texts[2] = { 0 };
-	struct db_q q = db_start(
+	struct db_q q;
+	int err = new_id(db, parent, id);
+
+	if (err)
+		return err;
+	q = db_start(
 	    db,
 	    "INSERT INTO customer (name, enabled, blocked, limits, metadata, flespi_extensions, "
-	    "created, level, cid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0))");
-	int err = bind_row(&q, texts, fields, NULL);
-
+	    "created, level, cid, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?)");
+	err = bind_row(&q, texts, fields, NULL);
 	db_int(&q, clock_wall_ms() / 1000);
 	db_int(&q, level);
 	db_int(&q, (int64_t)parent);
-	err = run_row(&q, texts, err);
-	if (!err)
-		*id = db_last_id(db);
-	return err;
+	db_int(&q, (int64_t)*id);
+	return run_row(&q, texts, err);
 }
 
 /* Below itself, and below everything its parent is below. */

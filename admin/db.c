@@ -195,11 +195,6 @@ int db_run(struct db_q *q)
 	return db_end(q);
 }
 
-uint64_t db_last_id(struct db *db)
-{
-	return (uint64_t)sqlite3_last_insert_rowid(db->lite);
-}
-
 uint64_t db_changes(struct db *db)
 {
 	return (uint64_t)sqlite3_changes64(db->lite);

@@ -49,7 +49,6 @@ struct str db_get_bytes(struct db_q *q, int column);
 int db_end(struct db_q *q);            /* 0 or -E_* */
 int db_run(struct db_q *q) MUST_CHECK; /* a statement without rows: step and end */
 
-uint64_t db_last_id(struct db *db);
 uint64_t db_changes(struct db *db);
 
 /* ---- Transactions: not nested. A commit that fails has rolled back ---- */

@@ -19,10 +19,10 @@
 enum { APPLICATION = 0x4d425553 /* "MBUS" */, PATH_MOST = 4000 };
 
 /* Step i brings a database of user_version i to i + 1. Never change one that was released: add the
- * next. Ids are never used twice (AUTOINCREMENT): in the core, names live on under a customer's
- * number. customer_branch holds each customer below each of its ancestors, and below itself: every
- * look-up on behalf of somebody joins it, so that a statement that forgets whose rows it may see
- * cannot be written by leaving out a condition. */
+ * next. Ids are never used twice (ids.h; AUTOINCREMENT is of before). customer_branch holds each
+ * customer below each of its ancestors, and below itself: every look-up on behalf of somebody joins
+ * it, so that a statement that forgets whose rows it may see cannot be written by leaving out a
+ * condition. */
 static const char *const steps[] = {
 	"CREATE TABLE customer ("
 	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -68,6 +68,13 @@ static const char *const steps[] = {
 	"UPDATE token SET limits = (SELECT json_group_object(key, value) FROM json_each(limits) "
 	"  WHERE value <> 0) WHERE limits <> '{}';",
 	"ALTER TABLE token ADD COLUMN certs TEXT NOT NULL DEFAULT '';",
+	/* ids.h */
+	"CREATE TABLE sequence ("
+	"  name TEXT PRIMARY KEY,"
+	"  last INTEGER NOT NULL,"
+	"  secret BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+	"INSERT INTO sequence (name, last, secret) VALUES "
+	"  ('customer', 0, randomblob(16)), ('token', 0, randomblob(16));",
 };
 
 static int say(char *why, size_t why_size, int err, const char *format, ...) PRINTF_LIKE(4, 5);

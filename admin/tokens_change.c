@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "acl/verdict.h"
+#include "admin/ids.h"
 #include "admin/tokens_parts.h"
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -91,36 +92,31 @@ static int ends_in_past(int64_t ends, int64_t now, char *why, size_t why_size)
 	return -E_INVALID;
 }
 
-/* The short credential's hash holds the id, which the row gets only by being inserted. */
 static int insert(struct tokens *t, uint64_t cid, const struct change *c, struct str key,
                   int64_t now, uint64_t *id)
 {
-	uint8_t hash[CRYPT_HASH];
+	uint8_t hash[CRYPT_HASH], short_hash[CRYPT_HASH];
 	struct db_q q;
-	int err = tokens_hash_key(t, key, hash);
+	int err = ids_next(t->db, "token", id);
 
+	if (!err)
+		err = tokens_hash_key(t, key, hash);
+	if (!err)
+		err = tokens_hash_short(t, *id, str_make(key.p, TOKEN_SHORT), short_hash);
 	if (err)
 		return err;
 	q = db_start(t->db, "INSERT INTO token (info, enabled, expire, ttl, ends, ips, certs, "
-	                    "access, limits, metadata, cid, lookup, hash, "
+	                    "access, limits, metadata, id, cid, lookup, hash, "
 	                    "short_hash, key_hint, created, accessed) VALUES (?, ?, ?, ?, ?, ?, ?, "
-	                    "?, ?, ?, ?, ?, ?, x'', ?, ?, 0)");
+	                    "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)");
 	change_bind(&q, c);
+	db_int(&q, (int64_t)*id);
 	db_int(&q, (int64_t)cid);
 	db_text(&q, token_lookup(key));
 	db_bytes(&q, hash, sizeof(hash));
+	db_bytes(&q, short_hash, sizeof(short_hash));
 	db_text(&q, str_skip(key, TOKEN_KEY - 4));
 	db_int(&q, now);
-	err = db_run(&q);
-	if (err)
-		return err;
-	*id = db_last_id(t->db);
-	err = tokens_hash_short(t, *id, str_make(key.p, TOKEN_SHORT), hash);
-	if (err)
-		return err;
-	q = db_start(t->db, "UPDATE token SET short_hash = ? WHERE id = ?");
-	db_bytes(&q, hash, sizeof(hash));
-	db_int(&q, (int64_t)*id);
 	return db_run(&q);
 }
 

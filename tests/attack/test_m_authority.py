@@ -307,3 +307,20 @@ def test_M33_what_customers_do_to_the_rest_api_keeps_no_client_waiting(tmp_path)
                 c.close()
     finally:
         s.stop()
+
+
+# ---- What customers learn of each other ----
+def test_M36_ids_of_tokens_and_subaccounts_do_not_tell_what_others_have(stack, customer, other):
+    tokens, accounts = [], []
+    for i in range(16):
+        tokens.append(customer.token().id)
+        accounts.append(customer.rest("POST", "/platform/subaccounts", [{"name": "x"}])[1]["result"][0]["id"])
+        for _ in range(i % 3):
+            other.token()
+    for ids in (tokens, accounts):
+        assert all(0 < i < 2 ** 53 for i in ids) and len(set(ids)) == len(ids)
+        steps = [b - a for a, b in zip(ids, ids[1:])]
+        assert 0 < sum(s > 0 for s in steps) < len(steps)
+        ordered = sorted(ids)
+        assert min(b - a for a, b in zip(ordered, ordered[1:])) > 1000      # by chance only once in ten million runs
+    assert customer.rest("GET", "/platform/tokens/%d" % other.token().id)[0] == 404

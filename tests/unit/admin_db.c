@@ -112,7 +112,7 @@ static void a_database_of_a_newer_version_is_left_alone(void)
 	set_version("PRAGMA user_version = 99");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), -E_VERSION);
 	CONTAINS(why, "newer");
-	set_version("PRAGMA user_version = 4");
+	set_version("PRAGMA user_version = 5");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), 0);
 	db_close(&db);
 }
@@ -126,7 +126,8 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void)
 	world_open(&w);
 	world_close(&w);
 	set_version("ALTER TABLE customer DROP COLUMN flespi_extensions;"
-	            "ALTER TABLE token DROP COLUMN certs; PRAGMA user_version = 1");
+	            "ALTER TABLE token DROP COLUMN certs; DROP TABLE sequence;"
+	            "PRAGMA user_version = 1");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), 0);
 	q = db_start(db, "SELECT flespi_extensions FROM customer WHERE id = 1");
 	there = db_row(&q);
@@ -141,6 +142,7 @@ static void limits_of_0_of_an_old_database_are_not_set(void)
 	tokens_close(&w.rest.tokens);
 	db_close(&w.rest.db);
 	set_version("PRAGMA user_version = 2; ALTER TABLE token DROP COLUMN certs;"
+	            "DROP TABLE sequence;"
 	            "UPDATE token SET limits = '{\"mqtt_sessions\":0,\"mqtt_messages\":5}';"
 	            "UPDATE customer SET limits = '{\"mqtt_sessions\":0}' WHERE id = 1");
 	IS(db_open(&w.rest.db, w.dir, 50, why, sizeof(why)), 0);
@@ -150,6 +152,30 @@ static void limits_of_0_of_an_old_database_are_not_set(void)
 	NO(strstr(w.text, "mqtt_sessions"));
 	IS(ASK(&w, HTTP_GET, "/platform/customer?fields=limits", w.key[ALPHA]), 200);
 	CONTAINS(w.text, "{\"limits\":{}}");
+	world_close(&w);
+}
+
+static void ids_of_an_old_database_stay_and_new_ones_lie_apart(void)
+{
+	struct token_row row;
+	char text[100];
+
+	world_open(&w);
+	tokens_close(&w.rest.tokens);
+	db_close(&w.rest.db);
+	set_version("DROP TABLE sequence; PRAGMA user_version = 4");
+	IS(db_open(&w.rest.db, w.dir, 50, why, sizeof(why)), 0);
+	IS(tokens_open(&w.rest.tokens, w.rest.db, w.dir, why, sizeof(why)), 0);
+	(void)snprintf(text, sizeof(text), "%d:%.16s", GAMMA, w.key[GAMMA]);
+	IS(tokens_find(w.rest.tokens, str_c(text), &row), 0);
+	IS(row.id, GAMMA);
+	token_row_free(&row);
+	IS(ASK(&w, HTTP_POST, "/platform/tokens", w.key[GAMMA], .body = "[{}]"), 200);
+	YES(world_number(&w, 0, "id") >> 40 == 1);
+	IS(ASK(&w, HTTP_POST, "/platform/subaccounts", w.key[GAMMA], .body = "[{\"name\":\"x\"}]"),
+	   200);
+	YES(world_number(&w, 0, "id") >> 40 == 1);
+	IS(world_number(&w, 0, "cid"), GAMMA);
 	world_close(&w);
 }
 
@@ -381,8 +407,9 @@ RUN(folder_and_files_are_private_whatever_the_umask, what_was_made_readable_is_m
     a_new_database_says_so_and_an_old_one_keeps_its_rows,
     a_database_of_a_newer_version_is_left_alone,
     a_database_of_the_first_version_is_brought_up_to_date,
-    limits_of_0_of_an_old_database_are_not_set, a_database_of_another_program_is_left_alone,
-    a_damaged_database_is_told_of_and_left_as_it_is, a_missing_or_foreign_pepper_ends_the_start,
+    limits_of_0_of_an_old_database_are_not_set, ids_of_an_old_database_stay_and_new_ones_lie_apart,
+    a_database_of_another_program_is_left_alone, a_damaged_database_is_told_of_and_left_as_it_is,
+    a_missing_or_foreign_pepper_ends_the_start,
     a_locked_database_is_503_for_writers_while_readers_go_on,
     a_database_locked_at_the_start_is_one_clear_line, a_full_disk_is_503_and_loses_nothing,
     the_first_customer_is_made_exactly_once, a_key_that_cannot_be_written_makes_no_customer)

@@ -10,6 +10,7 @@
 #include "admin/first.h"
 #include "admin/follow.h"
 #include "admin/router.h"
+#include "admin/tokens_parts.h"
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "tests/kit/kit.h"
@@ -61,6 +62,39 @@ static struct admin_config world_config(void)
 	};
 }
 
+static void world_run(struct world *w, const char *sql, int64_t a, int64_t b)
+{
+	struct db_q q = db_start_text(w->rest.db, sql);
+
+	db_int(&q, a);
+	db_int(&q, b);
+	IS(db_run(&q), 0);
+}
+
+/* The world is as an older version made it: its ids are 1, 2, 3 ... What is made in a test gets ids
+ * of today. */
+static void world_renumber_customer(struct world *w, uint64_t from, unsigned to)
+{
+	world_run(w, "UPDATE customer SET id = ?2 WHERE id = ?1", (int64_t)from, to);
+	world_run(w, "UPDATE customer_branch SET ancestor = ?2 WHERE ancestor = ?1", (int64_t)from,
+	          to);
+	world_run(w, "UPDATE customer_branch SET descendant = ?2 WHERE descendant = ?1",
+	          (int64_t)from, to);
+}
+
+static void world_renumber_token(struct world *w, uint64_t from, unsigned to, const char *key)
+{
+	uint8_t hash[CRYPT_HASH];
+	struct db_q q =
+	    db_start(w->rest.db, "UPDATE token SET id = ?, short_hash = ? WHERE id = ?");
+
+	IS(tokens_hash_short(w->rest.tokens, to, str_make(key, TOKEN_SHORT), hash), 0);
+	db_int(&q, to);
+	db_bytes(&q, hash, sizeof(hash));
+	db_int(&q, (int64_t)from);
+	IS(db_run(&q), 0);
+}
+
 static void world_master(struct world *w, unsigned customer, const json_t *fields)
 {
 	struct token_row row;
@@ -70,7 +104,8 @@ static void world_master(struct world *w, unsigned customer, const json_t *field
 	                 sizeof(why)),
 	   0);
 	w->key[customer][TOKEN_KEY] = '\0';
-	w->id[customer] = row.id;
+	world_renumber_token(w, row.id, customer, w->key[customer]);
+	w->id[customer] = customer;
 	token_row_free(&row);
 }
 
@@ -89,11 +124,16 @@ static UNUSED_FN void world_open(struct world *w)
 	IS(db_open(&w->rest.db, w->dir, 50, why, sizeof(why)), 0);
 	IS(tokens_open(&w->rest.tokens, w->rest.db, w->dir, why, sizeof(why)), 0);
 	IS(db_begin(w->rest.db), 0);
+	{
+		struct db_q q = db_start(w->rest.db, "PRAGMA defer_foreign_keys = ON");
+
+		IS(db_run(&q), 0);
+	}
 	for (unsigned i = ALPHA; i < CUSTOMERS; i++) {
 		struct customer_row row;
 
 		IS(customers_create(w->rest.db, parent[i], name, &row), 0);
-		IS(row.id, i);
+		world_renumber_customer(w, row.id, i);
 		customer_row_free(&row);
 		world_master(w, i, master);
 	}

@@ -5,7 +5,10 @@
 #include "admin/expiry.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
+
+#include "admin/ids.h"
 
 static struct world w;
 
@@ -441,21 +444,67 @@ static void what_auth_info_tells_is_what_the_proxy_reads(void)
 	world_close(&w);
 }
 
+static int by_number(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
 static void ids_are_never_used_twice(void)
 {
-	int64_t id;
+	int64_t ids[300];
 
 	world_open(&w);
-	(void)create("[{\"info\":\"x\"}]");
-	id = world_number(&w, 0, "id");
-	IS(ASK(&w, HTTP_DELETE, "/platform/tokens/info=x", w.key[ALPHA]), 200);
-	(void)create("[{}]");
-	YES(world_number(&w, 0, "id") > id);
-	IS(ASK(&w, HTTP_DELETE, "/platform/subaccounts/2", w.key[ALPHA]), 200);
-	IS(ASK(&w, HTTP_POST, "/platform/subaccounts", w.key[ALPHA],
-	       .body = "[{\"name\":\"new\"}]"),
-	   200);
-	YES(world_number(&w, 0, "id") > OMEGA);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		(void)create("[{\"info\":\"x\"}]");
+		ids[i] = world_number(&w, 0, "id");
+		IS(ASK(&w, HTTP_DELETE, "/platform/tokens/info=x", w.key[ALPHA]), 200);
+	}
+	qsort(ids, ARRAY_LEN(ids), sizeof(ids[0]), by_number);
+	for (size_t i = 1; i < ARRAY_LEN(ids); i++)
+		YES(ids[i] > ids[i - 1]);
+	world_close(&w);
+}
+
+/* Neighbours in time are not neighbours. (The seed is fixed: what holds once holds always.) */
+static void ids_do_not_tell_how_many_there_are(void)
+{
+	uint8_t secret[IDS_SECRET], other[IDS_SECRET];
+	int64_t ids[40];
+	unsigned rising = 0;
+
+	any_bytes(secret, sizeof(secret));
+	memcpy(other, secret, sizeof(other));
+	other[IDS_SECRET - 1] ^= 1;
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		ids[i] = (int64_t)ids_encipher(secret, i);
+		YES(ids[i] >> 40 == 1);
+		rising += i && ids[i] > ids[i - 1];
+		NO(ids_encipher(other, i) == (uint64_t)ids[i]);
+	}
+	YES(rising > 8 && rising < 31);
+	qsort(ids, ARRAY_LEN(ids), sizeof(ids[0]), by_number);
+	for (size_t i = 1; i < ARRAY_LEN(ids); i++)
+		YES(ids[i] - ids[i - 1] > 1000000);
+	YES(ids_encipher(secret, (UINT64_C(1) << 40) - 1) < UINT64_C(1) << 41);
+}
+
+static void a_change_that_is_undone_gives_its_ids_back(void)
+{
+	uint64_t first, second;
+
+	world_open(&w);
+	IS(db_begin(w.rest.db), 0);
+	IS(ids_next(w.rest.db, "token", &first), 0);
+	db_rollback(w.rest.db);
+	IS(db_begin(w.rest.db), 0);
+	IS(ids_next(w.rest.db, "token", &second), 0);
+	IS(first, second);
+	IS(ids_next(w.rest.db, "customer", &second), 0);
+	NO(first == second); /* tokens say nothing of customers either */
+	IS(ids_next(w.rest.db, "nothing", &second), -E_CORRUPT);
+	IS(db_commit(w.rest.db), 0);
 	world_close(&w);
 }
 
@@ -500,4 +549,5 @@ RUN(a_key_is_found_in_all_its_forms, a_key_with_one_character_changed_is_nobodys
     the_ips_of_a_token_count_everywhere_but_in_auth_info,
     a_token_for_certificates_is_good_for_auth_info_only,
     what_auth_info_tells_is_what_the_proxy_reads, ids_are_never_used_twice,
+    ids_do_not_tell_how_many_there_are, a_change_that_is_undone_gives_its_ids_back,
     any_allocation_may_fail_while_a_token_is_made_and_all_or_nothing_is_kept)
