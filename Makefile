@@ -17,7 +17,7 @@ PORT_OFFSET ?= 0
 VERSION    := 0.1.0
 Q          := $(if $(V),,@)
 
-PKGS       := libssl libcrypto libcurl jansson sqlite3
+PKGS       := libssl libcrypto libcurl jansson libwebsockets sqlite3
 WARN       := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith -Wundef -Wformat=2 $(if $(WERROR),-Werror)
 HARDEN     := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero
 STRICT     := -fno-strict-aliasing -fno-delete-null-pointer-checks -Werror=implicit -Werror=incompatible-pointer-types -Werror=int-conversion \
@@ -76,7 +76,7 @@ $(BUILD)/mbus-bench: $(BENCH_O) $(BASE_O)
 $(BUILD)/mbus-core: LIBS = $(LIBS_BASE)
 $(BUILD)/mbus-bench: LIBS = -lssl -lm $(LIBS_BASE)
 $(BUILD)/mbus-proxy: LIBS = -lssl -lcurl $(LIBS_BASE)
-$(BUILD)/mbus-admin: LIBS = -lsqlite3 -lssl $(LIBS_BASE)
+$(BUILD)/mbus-admin: LIBS = -lwebsockets -lsqlite3 -lssl $(LIBS_BASE)
 $(BUILD)/mbusctl: LIBS = -lcurl $(LIBS_BASE)
 $(PROGRAMS) $(BUILD)/mbus-bench:
 	@echo "  LD    $@"
@@ -90,7 +90,7 @@ $(BUILD)/tests/paho-client: tests/flow/paho_client.c
 
 # A unit test links its own room, and the rooms below: tests/unit/core_*.c gets core/, and so on.
 unit_room   = $(if $(filter core_%,$(1)),$(CORE_O),$(if $(filter proxy_%,$(1)),$(PROXY_O),$(if $(filter admin_%,$(1)),$(ADMIN_O))))
-unit_libs   = $(if $(filter proxy_%,$(1)),-lssl -lcurl,$(if $(filter admin_%,$(1)),-lsqlite3 -lssl))
+unit_libs   = $(if $(filter proxy_%,$(1)),-lssl -lcurl,$(if $(filter admin_%,$(1)),-lwebsockets -lsqlite3 -lssl))
 .SECONDEXPANSION:
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(KIT_O) $$(call unit_room,$$*) $(BASE_O)
 	@echo "  LD    $@"
@@ -109,7 +109,7 @@ FUZZ_O      := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(FUZZ_SRC))
 # core_*.c of tests/fuzz gets the core: an archive of its own, for core and proxy have names in common, and are never in one program.
 fuzz_core    = $(if $(filter core_%,$(1)),$(2))
 FUZZ_CORE_O := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(filter-out core/main.c,$(call src,core)))
-FUZZ_LIBS   := -lssl -lcurl -lsqlite3 $(LIBS_BASE)
+FUZZ_LIBS   := -lssl -lcurl -lwebsockets -lsqlite3 $(LIBS_BASE)
 $(FUZZ_BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP -c -o $@ $<

@@ -1,11 +1,10 @@
-/* http.h - a small HTTP/1.1 server: whole bounded requests in, whole answers, answers in slices or
- * streams out. Knows no route.
+/* http.h - a small HTTP/1.1 server over libwebsockets: whole bounded requests in, whole answers,
+ * answers in slices or streams out. Knows no route.
  *
- * One service thread runs http_run(); the handler is called in it, with the request whole. A
- * connection has one request at a time: nothing behind it is read before its answer is written.
- * Refused here, before the handler: what is no HTTP/1.1 (400, 505), Transfer-Encoding (411), POST,
- * PUT and PATCH without a length (411), a body with another method (400), a length over the limit
- * (413), any Upgrade (400), heads over header_max (431); the connection ends with that answer.
+ * One service thread runs http_run(); the handler is called in it, with the request whole. Refused
+ * here, before the handler, and the connection ends with that answer: Transfer-Encoding (411),
+ * POST, PUT and PATCH without a length (411), a body with another method (400), a length over the
+ * limit (413). Closed without an answer: any Upgrade, heads over header_max, what is no HTTP/1.1.
  *
  * Connections have a most in all and per address (of IPv6: per /64). When one more comes, the one
  * of that address, or of the address with most of them, ends that has been waited for the longest:

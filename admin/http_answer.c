@@ -1,10 +1,10 @@
-/* http_answer.c - writing answers, slices and streams (http.h): a piece of one connection per turn
- * of the loop. */
+/* http_answer.c - writing answers, slices and streams (http.h). Nothing is written from where a
+ * request is parsed: an answer waits for the library to say that the socket takes bytes. */
 #include "base/base.h"
 #include "admin/http.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "admin/http_parts.h"
@@ -12,286 +12,215 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* ---- The end of a request ---- */
-void conn_end_request(struct conn *c)
-{
-	struct http_stream *s = c->resp.stream;
-	struct http_slices *more = c->resp.slices;
-
-	c->resp.stream = NULL;
-	c->resp.slices = NULL;
-	if (c->text.p)
-		mem_wipe(c->text.p, c->text.cap); /* the Authorization header was in it */
-	if (c->resp.body.p)
-		mem_wipe(c->resp.body.p, c->resp.body.cap); /* may hold a new key */
-	if (c->out.p)
-		mem_wipe(c->out.p, c->out.cap);
-	buf_free(&c->text);
-	buf_free(&c->resp.body);
-	buf_free(&c->out);
-	if (more)
-		more->done(more);
-	if (s) {
-		s->conn = NULL;
-		s->closed(s);
-	}
-	memset(&c->req, 0, sizeof(c->req));
-	memset(&c->resp, 0, sizeof(c->resp));
-	c->body_size = c->seen = 0;
-	c->head_only = c->chunked = false;
-}
-
-/* ---- The head of an answer ---- */
-static const char *reason_of(unsigned status)
-{
-	static const struct {
-		unsigned status;
-		const char *text;
-	} reasons[] = {
-		{ 200, "OK" },
-		{ 204, "No Content" },
-		{ 400, "Bad Request" },
-		{ 401, "Unauthorized" },
-		{ 403, "Forbidden" },
-		{ 404, "Not Found" },
-		{ 405, "Method Not Allowed" },
-		{ 411, "Length Required" },
-		{ 413, "Content Too Large" },
-		{ 415, "Unsupported Media Type" },
-		{ 429, "Too Many Requests" },
-		{ 431, "Request Header Fields Too Large" },
-		{ 500, "Internal Server Error" },
-		{ 501, "Not Implemented" },
-		{ 503, "Service Unavailable" },
-		{ 505, "HTTP Version Not Supported" },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
-		if (reasons[i].status == status)
-			return reasons[i].text;
-	}
-	return "Status";
-}
-
-static void add(struct buf *out, const char *name, struct str value)
-{
-	buf_printf(out, "%s ", name);
-	buf_str_add(out, value);
-	buf_str_add(out, STR("\r\n"));
-}
-
-static void write_head(struct conn *c)
-{
-	static const char always[] = "cache-control: no-store\r\n"
-				     "x-content-type-options: nosniff\r\n"
-				     "x-frame-options: DENY\r\n"
-				     "referrer-policy: no-referrer\r\n"
-				     "content-security-policy: default-src 'none'; "
-				     "frame-ancestors 'none'\r\n";
-	const struct http_resp *r = &c->resp;
-	struct buf *out = &c->out;
-	bool empty = r->status == 204; /* has neither type nor length (RFC 9110 8.6) */
-
-	buf_printf(out, "HTTP/1.1 %u %s\r\n", r->status, reason_of(r->status));
-	if (!empty)
-		add(out,
-		    "content-type:", str_c(r->content_type ? r->content_type : "application/json"));
-	buf_str_add(out, str_make(always, sizeof(always) - 1));
-	/* Values are of the request's head, which has no line breaks in it, or our own. */
-	for (size_t i = 0; i < r->header_count; i++)
-		add(out, r->headers[i].name, r->headers[i].value);
-	if (c->chunked)
-		buf_str_add(out, STR("transfer-encoding: chunked\r\n"));
-	else if (!r->stream && !r->slices && !empty)
-		buf_printf(out, "content-length: %zu\r\n", buf_len(&r->body));
-	if (r->close)
-		buf_str_add(out, STR("connection: close\r\n"));
-	buf_str_add(out, STR("\r\n"));
-}
+enum { HEAD_OUT = 4096, LOOK_MS = 10 };
 
 static void log_request(const struct conn *c)
 {
 	char path[128];
 
 	http_mask(c->req.path, path, sizeof(path));
-	LOG_INFO("", "request",
-	         "method=%s path=%s status=%u cid=%" PRIu64 " token=%" PRIu64
-	         " peer=%s ms=%" PRId64,
-	         http_method_name(c->req.method), log_esc(str_c(path)), c->resp.status, c->resp.cid,
-	         c->resp.token, log_esc(c->req.peer), clock_mono_ms() - c->since);
+	LOG_INFO("", "request", "method=%s path=%s status=%u cid=%llu token=%llu peer=%s ms=%lld",
+	         http_method_name(c->req.method), log_esc(str_c(path)), c->resp.status,
+	         (unsigned long long)c->resp.cid, (unsigned long long)c->resp.token,
+	         log_esc(c->req.peer), (long long)(clock_mono_ms() - c->since));
 }
 
-static void append_body(struct conn *c, size_t n)
+/* The answer is in resp: it is written when the socket can take it, never from here (the library
+ * may be parsing). */
+int conn_answer(struct conn *c)
 {
-	struct buf *body = &c->resp.body;
-
-	buf_bytes(&c->out, buf_data(body), n);
-	mem_wipe(body->p + body->head, n); /* may hold a new key */
-	buf_consume(body, n);
-}
-
-void conn_answer(struct conn *c)
-{
-	struct http_resp *r = &c->resp;
-
-	if (r->status == 0 || !buf_ok(&r->body)) {
-		buf_free(&r->body);
-		r->status = 500;
-		r->close = true;
+	MUST(!c->answered);
+	c->answered = true;
+	if (c->resp.status == 0 || !buf_ok(&c->resp.body)) {
+		buf_free(&c->resp.body);
+		c->resp.status = 500;
+		c->resp.close = true;
 	}
-	c->head_only = c->req.method == HTTP_HEAD && !r->stream;
-	c->chunked = r->slices && !c->http10;
-	r->close |= r->stream || (r->slices && c->http10);
-	if (r->stream)
-		r->stream->conn = c;
+	c->chunked = c->resp.slices && !c->http10;
+	c->resp.close |= c->resp.stream || (c->resp.slices && c->http10);
 	log_request(c);
-	write_head(c);
-	if (!c->head_only && !c->chunked && buf_len(&r->body) && buf_len(&r->body) <= HTTP_PIECE)
-		append_body(c, buf_len(&r->body)); /* one send for all of it */
-	conn_enter(c, CONN_ANSWER);
-	conn_write(c);
+	if (c->resp.stream)
+		c->resp.stream->conn = c;
+	if (c->resp.stream || c->resp.slices)
+		list_add_tail(&c->h->sending, &c->node);
+	lws_callback_on_writable(c->wsi);
+	return 0;
 }
 
-/* ---- Writing ---- */
-/* Fills c->out with what comes next. False: there is no more. */
-static bool fill(struct conn *c)
+static bool add(struct conn *c, const char *name, struct str value, unsigned char **p,
+                unsigned char *end)
 {
-	struct http_resp *r = &c->resp;
-	enum http_next next = HTTP_MORE;
-	size_t n;
-
-	if (buf_len(&c->out))
-		return true;
-	if (c->head_only || (buf_len(&r->body) == 0 && !r->slices))
-		return false;
-	if (buf_len(&r->body) == 0) {
-		next = r->slices->next(r->slices, &r->body);
-		timer_set(c->h->loop, &c->timer, c->h->config.request_deadline_ms);
-	}
-	n = c->chunked ? buf_len(&r->body) : size_min(buf_len(&r->body), HTTP_PIECE);
-	if (c->chunked && n)
-		buf_printf(&c->out, "%zx\r\n", n);
-	if (n)
-		append_body(c, n);
-	if (c->chunked && n)
-		buf_str_add(&c->out, STR("\r\n"));
-	if (next == HTTP_LAST) {
-		if (c->chunked)
-			buf_str_add(&c->out, STR("0\r\n\r\n"));
-		r->slices->done(r->slices);
-		r->slices = NULL;
-	}
-	c->cut |= next == HTTP_BROKEN || !buf_ok(&r->body);
-	return true;
+	return lws_add_http_header_by_name(c->wsi, (const unsigned char *)name,
+	                                   (const unsigned char *)value.p, (int)value.n, p,
+	                                   end) == 0;
 }
 
-static void answer_done(struct conn *c)
+static bool write_head(struct conn *c)
+{
+	static const struct {
+		const char *name, *value;
+	} always[] = {
+		{ "cache-control:", "no-store" },
+		{ "x-content-type-options:", "nosniff" },
+		{ "x-frame-options:", "DENY" },
+		{ "referrer-policy:", "no-referrer" },
+		{ "content-security-policy:", "default-src 'none'; frame-ancestors 'none'" },
+	};
+	unsigned char out[LWS_PRE + HEAD_OUT], *start = out + LWS_PRE, *p = start,
+					       *end = out + sizeof(out) - 1;
+	bool empty = c->resp.status == 204; /* has neither type nor length (RFC 9110 8.6) */
+	bool good = lws_add_http_header_status(c->wsi, c->resp.status, &p, end) == 0;
+
+	if (good && !empty)
+		good = add(c, "content-type:",
+		           str_c(c->resp.content_type ? c->resp.content_type : "application/json"),
+		           &p, end);
+	for (size_t i = 0; good && i < ARRAY_LEN(always); i++)
+		good = add(c, always[i].name, str_c(always[i].value), &p, end);
+	for (size_t i = 0; good && i < c->resp.header_count; i++)
+		good = add(c, c->resp.headers[i].name, c->resp.headers[i].value, &p, end);
+	if (good && c->chunked)
+		good = add(c, "transfer-encoding:", STR("chunked"), &p, end);
+	if (good && !c->resp.stream && !c->resp.slices && !empty)
+		good = lws_add_http_header_content_length(c->wsi, buf_len(&c->resp.body), &p,
+		                                          end) == 0;
+	if (good && c->resp.close)
+		good = add(c, "connection:", STR("close"), &p, end);
+	if (!good || lws_finalize_http_header(c->wsi, &p, end))
+		return false;
+	c->head_sent = true;
+	return lws_write(c->wsi, start, (size_t)(p - start), LWS_WRITE_HTTP_HEADERS) >= 0;
+}
+
+static int answer_done(struct conn *c)
 {
 	bool close = c->resp.close;
 
-	if (c->resp.stream) {
-		if (c->ending)
-			conn_free(c);
-		else if (c->state != CONN_STREAM)
-			conn_enter(c, CONN_STREAM);
-		else
-			loop_rewatch(c->h->loop, &c->watch, LOOP_READ);
-		return;
-	}
-	conn_end_request(c);
-	if (!close) {
-		conn_next(c);
-		return;
-	}
-	(void)shutdown(c->watch.fd, SHUT_WR);
-	buf_free(&c->in);
-	conn_enter(c, CONN_LINGER);
+	conn_end(c);
+	if (close)
+		return -1;
+	return lws_http_transaction_completed(c->wsi) ? -1 : 0;
 }
 
-/* More is to be written. stalled: the peer has not read what was; it is waited for. */
-static void wait_writable(struct conn *c, bool stalled)
+static bool write_piece(struct conn *c, size_t n)
 {
-	bool stream = c->state == CONN_STREAM;
+	struct http *h = c->h;
+	unsigned char *p = h->piece + LWS_PRE, *at = p;
 
-	if (!stream && stalled)
-		hold_wait(c);
-	loop_rewatch(c->h->loop, &c->watch, LOOP_WRITE | (stream ? LOOP_READ : 0u));
+	if (c->chunked)
+		at += snprintf((char *)at, HTTP_CHUNK, "%zx\r\n", n);
+	memcpy(at, buf_data(&c->resp.body), n);
+	mem_wipe(c->resp.body.p + c->resp.body.head, n); /* may hold a new key */
+	buf_consume(&c->resp.body, n);
+	at += n;
+	if (c->chunked) {
+		memcpy(at, "\r\n", 2);
+		at += 2;
+	}
+	return lws_write(c->wsi, p, (size_t)(at - p), LWS_WRITE_HTTP) >= 0;
 }
 
-/* False: c is gone, or all that the kernel takes now is written. */
-static bool write_some(struct conn *c, size_t *left)
+static bool write_last_chunk(struct conn *c)
 {
-	size_t n = size_min(buf_len(&c->out), *left);
-	ssize_t sent = send(c->watch.fd, buf_data(&c->out), n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	unsigned char *p = c->h->piece + LWS_PRE;
 
-	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-		conn_free(c);
+	memcpy(p, "0\r\n\r\n", 5);
+	return !c->chunked || lws_write(c->wsi, p, 5, LWS_WRITE_HTTP) >= 0;
+}
+
+/* What of the answer is not made yet. False: the connection ends here, so that it shows. */
+static bool next_slice(struct conn *c)
+{
+	struct http_slices *more = c->resp.slices;
+	enum http_next next = more->next(more, &c->resp.body);
+
+	conn_set_deadline(c);
+	if (next == HTTP_BROKEN || !buf_ok(&c->resp.body))
 		return false;
+	if (next == HTTP_LAST) {
+		c->resp.slices = NULL;
+		more->done(more);
+		c->last_slice = true;
 	}
-	if (sent > 0) {
-		buf_consume(&c->out, (size_t)sent);
-		*left -= (size_t)sent;
-		hold_busy(c); /* it reads: when it stops, its wait begins anew */
-	}
-	if (sent > 0 && (size_t)sent == n)
-		return true;
-	wait_writable(c, true);
-	return false;
+	return true;
 }
 
-void conn_write(struct conn *c)
+static bool begin_answer(struct conn *c)
 {
-	size_t left = HTTP_PIECE;
-
-	while (left) {
-		bool more = fill(c);
-
-		if (c->cut || !buf_ok(&c->out)) {
-			conn_free(c);
-			return;
-		}
-		if (!more) {
-			answer_done(c);
-			return;
-		}
-		if (buf_len(&c->out) == 0)
-			break; /* a slice without bytes: the next one after others had their turn */
-		if (!write_some(c, &left))
-			return;
+	if (!write_head(c))
+		return false;
+	if (c->resp.stream) {
+		c->deadline = 0;
+		lws_set_timeout(c->wsi, NO_PENDING_TIMEOUT, 0);
+		hold_busy(c->place);
 	}
-	wait_writable(c, false);
+	return true;
+}
+
+/* A piece a turn: other connections are served in between. */
+static int go_on(struct conn *c)
+{
+	if (list_empty(&c->node))
+		list_add_tail(&c->h->sending, &c->node);
+	lws_callback_on_writable(c->wsi);
+	return 0;
+}
+
+/* All that there is to write now is written. */
+static int written(struct conn *c)
+{
+	if (c->resp.stream)
+		return c->ending ? -1 : 0;
+	if (c->resp.slices)
+		return go_on(c);
+	if (c->last_slice && !write_last_chunk(c))
+		return -1;
+	return answer_done(c);
+}
+
+int conn_writable(struct http *h, struct conn *c, struct lws *wsi, void *in, size_t n)
+{
+	(void)h;
+	(void)wsi;
+	(void)in;
+	(void)n;
+	if (!c->live || !c->answered)
+		return 0;
+	if (c->cut || (!c->head_sent && !begin_answer(c)))
+		return -1;
+	if (!c->resp.stream)
+		hold_progress(c->place); /* it reads: its wait begins anew */
+	if (c->req.method == HTTP_HEAD && !c->resp.stream)
+		return answer_done(c);
+	if (buf_len(&c->resp.body) == 0 && c->resp.slices && !next_slice(c))
+		return -1;
+	if (buf_len(&c->resp.body) && !write_piece(c, size_min(buf_len(&c->resp.body), HTTP_PIECE)))
+		return -1;
+	return buf_len(&c->resp.body) ? go_on(c) : written(c);
 }
 
 /* ---- Streams ---- */
-static void doom(struct conn *c)
-{
-	c->cut = true;
-	list_del(&c->node);
-	list_add_tail(&c->h->doomed, &c->node);
-	loop_at_end(c->h->loop, &c->h->reaper);
-}
-
 bool http_stream_send(struct http_stream *s, struct str bytes)
 {
 	struct conn *c = s->conn;
 
 	if (!c || c->cut || c->ending)
 		return false;
-	if (buf_len(&c->resp.body) + buf_len(&c->out) + bytes.n >
-	    (size_t)c->h->config.stream_buffer) {
-		LOG_WARN("", "stream-cut", "cid=%" PRIu64 " token=%" PRIu64 " why=slow",
-		         c->resp.cid, c->resp.token);
-		doom(c);
-		return false;
+	if (buf_len(&c->resp.body) + bytes.n > (size_t)c->h->config.stream_buffer) {
+		c->cut = true;
+		LOG_WARN("", "stream-cut", "cid=%llu token=%llu why=slow",
+		         (unsigned long long)c->resp.cid, (unsigned long long)c->resp.token);
+	} else {
+		buf_str_add(&c->resp.body, bytes);
+		c->cut = !buf_ok(&c->resp.body);
 	}
-	buf_str_add(&c->resp.body, bytes);
-	if (!buf_ok(&c->resp.body)) {
-		doom(c);
-		return false;
-	}
-	if (c->state == CONN_STREAM)
-		loop_rewatch(c->h->loop, &c->watch, LOOP_READ | LOOP_WRITE);
-	return true;
+	/* A reader that takes nothing never makes the socket writable: cutting it cannot wait for
+	 * that. */
+	if (c->cut)
+		lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	else
+		lws_callback_on_writable(c->wsi);
+	return !c->cut;
 }
 
 void http_stream_end(struct http_stream *s)
@@ -301,7 +230,97 @@ void http_stream_end(struct http_stream *s)
 	if (!c || c->cut || c->ending)
 		return;
 	c->ending = true;
-	timer_set(c->h->loop, &c->timer, c->h->config.request_deadline_ms);
-	if (c->state == CONN_STREAM)
-		loop_rewatch(c->h->loop, &c->watch, LOOP_READ | LOOP_WRITE);
+	conn_set_deadline(c);
+	lws_callback_on_writable(c->wsi);
+}
+
+/* ---- Clients that speak while they are answered ---- */
+static void cut(struct conn *c)
+{
+	c->cut = true;
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+static void look_at(struct conn *c)
+{
+	char bytes[4096];
+	ssize_t n = recv(lws_get_socket_fd(c->wsi), bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return;
+	c->resp.close = true; /* what was read is gone: no further request can be found behind it */
+	if (n <= 0 ? c->resp.stream || lws_partial_buffered(c->wsi) : c->resp.stream != NULL)
+		cut(c);
+}
+
+/* Bytes behind a request that the library has read already make it poll without waiting for as long
+ * as the answer is on its way, unless their connection is flow-controlled, which would stop the
+ * writing too. */
+static bool restless(const struct http *h)
+{
+	return lws_service_adjust_timeout(h->context, 1, 0) == 0;
+}
+
+static void let_go(lws_sorted_usec_list_t *sul)
+{
+	struct http *h = container_of(sul, struct http, restless);
+	struct conn *c;
+
+	list_each(c, &h->sending, struct conn, node) {
+		if (c->held)
+			(void)lws_rx_flow_control(c->wsi, 1);
+		c->held = false;
+	}
+}
+
+/* Finds those connections. A stream ends by what its reader says; an answer goes on a piece at a
+ * time, LOOK_MS apart. */
+static void hold_restless(struct http *h)
+{
+	struct conn *c;
+
+	list_each(c, &h->sending, struct conn, node) {
+		if (!c->cut)
+			(void)lws_rx_flow_control(c->wsi, 0);
+	}
+	if (restless(h)) { /* it is another one: its bytes are the next request */
+		list_each(c, &h->sending, struct conn, node)
+			c->held = true;
+		let_go(&h->restless);
+		return;
+	}
+	list_each(c, &h->sending, struct conn, node) {
+		if (c->cut)
+			continue;
+		(void)lws_rx_flow_control(c->wsi, 1);
+		if (!restless(h))
+			continue;
+		(void)lws_rx_flow_control(c->wsi, 0);
+		c->held = true;
+		if (c->resp.stream)
+			cut(c);
+	}
+	lws_sul_schedule(h->context, 0, &h->restless, let_go, LOOK_MS * 1000);
+}
+
+/* While an answer is on its way this library waits for bytes that it does not read: a client that
+ * sends some, or closes its side, makes it spin. (Its flow control would stop the writing, too.) So
+ * we read them: a stream ends by it, another answer is the last of its connection. */
+void conn_look_at_sending(struct http *h)
+{
+	int64_t now;
+	struct conn *c;
+
+	if (list_empty(&h->sending))
+		return;
+	now = clock_mono_ms();
+	if (now - h->looked >= LOOK_MS) {
+		h->looked = now;
+		list_each(c, &h->sending, struct conn, node) {
+			if (!c->cut)
+				look_at(c);
+		}
+	}
+	if (restless(h))
+		hold_restless(h);
 }

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "admin/http_parts.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -72,23 +73,28 @@ static void set_waiting(struct http *h, struct holder *o, size_t n)
 	h->most_waiting = size_max(h->most_waiting, n);
 }
 
-void hold_wait(struct conn *c)
+static void wait_begins(struct place *p)
 {
-	if (!list_empty(&c->wait))
-		return;
-	list_add_tail(&c->holder->oldest, &c->wait);
-	set_waiting(c->h, c->holder, c->holder->waiting + 1);
+	p->since = clock_mono_ms();
+	list_add_tail(&p->holder->oldest, &p->wait);
+	set_waiting(p->h, p->holder, p->holder->waiting + 1);
 }
 
-void hold_busy(struct conn *c)
+void hold_busy(struct place *p)
 {
-	if (list_empty(&c->wait))
+	if (list_empty(&p->wait))
 		return;
-	list_del(&c->wait);
-	set_waiting(c->h, c->holder, c->holder->waiting - 1);
+	list_del(&p->wait);
+	set_waiting(p->h, p->holder, p->holder->waiting - 1);
 }
 
-void hold_give_back(struct http *h, struct holder *o)
+void hold_progress(struct place *p)
+{
+	hold_busy(p);
+	wait_begins(p);
+}
+
+static void give_back(struct http *h, struct holder *o)
 {
 	h->count--;
 	if (--o->count)
@@ -99,6 +105,13 @@ void hold_give_back(struct http *h, struct holder *o)
 	mem_free(o);
 }
 
+void hold_leave(struct place *p)
+{
+	hold_busy(p);
+	give_back(p->h, p->holder);
+	mem_free(p);
+}
+
 static struct holder *largest(struct http *h)
 {
 	while (h->most_waiting && list_empty(&h->by_waiting[h->most_waiting]))
@@ -107,17 +120,18 @@ static struct holder *largest(struct http *h)
 	                       : NULL;
 }
 
+/* At once: accepting is not the callback of any connection. */
 static bool evict(struct http *h, struct holder *o, const char *why)
 {
-	struct conn *c = o ? list_first(&o->oldest, struct conn, wait) : NULL;
+	struct place *p = o ? list_first(&o->oldest, struct place, wait) : NULL;
 	char peer[SOCK_TEXT];
 
-	if (!c)
+	if (!p)
 		return false;
 	h->evicted++;
-	sock_text(&c->peer, peer);
+	sock_text(&p->peer, peer);
 	LOG_WARN("", "connection-evicted", "why=%s peer=%s count=%" PRIu64, why, peer, h->evicted);
-	conn_free(c);
+	lws_set_timeout(p->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 	return true;
 }
 
@@ -133,21 +147,47 @@ static bool has_room(struct http *h, struct holder *o, bool local)
 	       evict(h, largest(h), "connections_max");
 }
 
-struct holder *hold_admit(struct http *h, const struct sock_addr *peer)
+struct place *hold_admit(struct http *h, const struct sock_addr *peer)
 {
-	struct holder *o = holder_of(h, peer);
+	struct place *p = mem_zalloc(sizeof(*p));
+	struct holder *o = p ? holder_of(h, peer) : NULL;
 	char text[SOCK_TEXT];
 
-	if (!o)
+	if (!o) {
+		mem_free(p);
 		return NULL;
+	}
+	*p = (struct place){ .h = h, .holder = o, .peer = *peer };
+	list_init(&p->wait);
 	o->count++;
 	h->count++;
-	if (has_room(h, o, peer->local))
-		return o;
+	if (has_room(h, o, peer->local)) {
+		wait_begins(p);
+		return p;
+	}
 	h->refused++;
 	sock_text(peer, text);
 	LOG_WARN("", "connection-refused", "why=connections_max peer=%s count=%" PRIu64, text,
 	         h->refused);
-	hold_give_back(h, o);
+	hold_leave(p);
 	return NULL;
+}
+
+/* The library's own timeout begins anew with each byte: a head could come for ever. */
+static void look_at(struct http *h, struct holder *o, int64_t now)
+{
+	struct place *p;
+
+	list_each(p, &o->oldest, struct place, wait) {
+		if (!p->asked && now - p->since >= h->config.idle_deadline_ms)
+			lws_set_timeout(p->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	}
+}
+
+void hold_look(struct http *h)
+{
+	int64_t now = clock_mono_ms();
+
+	map_each(n, &h->holders)
+		look_at(h, container_of(n, struct holder, node), now);
 }

@@ -1,102 +1,106 @@
-/* http_parts.h - between http.c (the server, its listener), http_conn.c (requests), http_answer.c
- * (answers, streams) and http_hold.c (who has how many connections) only. */
+/* http_parts.h - between http.c (the server, the library's callback), http_listen.c (the listening
+ * socket), http_request.c (requests), http_answer.c (answers, slices, streams) and http_hold.c (how
+ * many connections an address has) only. All of it belongs to the service thread but the atomics.
+ */
 #pragma once
+#include <libwebsockets.h>
 #include <stdatomic.h>
 
 #include "admin/http.h"
 #include "base/hash.h"
-#include "base/inbox.h"
 #include "base/list.h"
 #include "base/sock.h"
 
-enum { HTTP_PIECE = 65536 }; /* of one connection per turn of the loop, each way */
+/* HTTP_PIECE: of one connection per turn; HTTP_CHUNK: before and behind it when it is a chunk */
+enum { HTTP_PIECE = 16384, HTTP_CHUNK = 32 };
+#define HTTP_LISTENER "listener" /* the protocol of the listening socket */
 
 struct http {
-	/* Set before the thread runs */
+	struct lws_context *context;
+	struct lws_vhost *vhost;
 	struct http_config config;
 	struct http_handler handler;
-	/* Any thread */
+	int listener;             /* the library's to close once it polls it */
+	struct lws *listener_wsi; /* NULL: it does not yet */
+	lws_sorted_usec_list_t ticker, accept_pause, restless;
 	atomic_bool stopping, woken;
-	struct inbox *inbox;
-	struct inbox_item wake;
-	/* The service thread */
-	struct loop *loop;
-	int fd; /* listens */
-	struct watch listener;
-	struct timer ticker, pause;
-	struct list conns, doomed; /* of conn.node: doomed ones end with this turn */
-	struct hook reaper;
+	struct list sending; /* of conn.node: streams, and answers longer than a piece */
+	int64_t looked;      /* monotonic ms */
+	/* connections: http_hold.c */
 	size_t count;
 	struct map holders;
 	struct list *by_waiting; /* holders that have so many waiting connections; by number */
 	size_t most_waiting;     /* no list above it has a member */
+	struct place *adopting;  /* while the library takes it; NULL: it is gone again */
 	uint64_t refused, evicted;
-	uint8_t piece[HTTP_PIECE];
+	unsigned char piece[LWS_PRE + HTTP_PIECE + HTTP_CHUNK];
+	struct lws_protocols protocols[3];
 };
 
-/* Who has connections: an address, of IPv6 the /64 (base/sock.h). */
+/* An address that has connections; of IPv6 the /64 (base/sock.h). */
 struct holder {
 	struct map_node node;
 	struct list same; /* in by_waiting[waiting] */
 	uint64_t key[2];
 	size_t count, waiting;
-	struct list oldest; /* of conn.wait: those that wait, the longest first */
+	struct list oldest; /* of place.wait: those that wait, the longest first */
 };
 
-/* ---- A connection: state, then the states it may become ---- */
-#define CONN_STATES(S) \
-	S(HEAD, TO(BODY) | TO(ANSWER))                /* idle, or a head that is not whole */ \
-	S(BODY, TO(ANSWER))                           /* its body is not whole */ \
-	S(ANSWER, TO(HEAD) | TO(STREAM) | TO(LINGER)) /* is being written */ \
-	S(STREAM, 0)                                  /* until either side ends it */ \
-	S(LINGER, 0) /* answered; what still comes is thrown away */
-
-enum conn_state {
-#define S(name, next) CONN_##name,
-	CONN_STATES(S)
-#undef S
+/* A connection, from accept to its end: the library makes a `struct conn` only with the first head.
+ */
+struct place {
+	struct http *h;
+	struct holder *holder;
+	struct lws *wsi;
+	struct sock_addr peer;
+	struct list wait; /* in holder->oldest, while the peer is waited for */
+	int64_t since;    /* monotonic ms when that began */
+	bool asked;       /* a request is under way, which has a deadline of its own */
 };
 
+/* One request and its answer; zeroed when the library makes it. */
 struct conn {
 	struct http *h;
-	struct watch watch;
-	struct timer timer; /* the deadline of this state */
-	struct list node, wait;
-	struct holder *holder;
-	struct sock_addr peer;
-	enum conn_state state;
-	/* What came, and how much of a head in it was looked at */
-	struct buf in;
-	size_t seen;
-	/* The request; the strings of req are in text, but for the body */
-	struct buf text;
+	struct lws *wsi;
+	struct place *place;
+	struct buf head; /* the strings of req */
 	struct http_req req;
+	struct buf body;
 	size_t body_size;
-	int64_t since;
-	bool http10;
-	/* The answer: out is what can be written, then resp.body, then slices */
 	struct http_resp resp;
-	struct buf out;
-	bool head_only, chunked, ending, cut;
+	int64_t since, deadline; /* monotonic ms; deadline 0 = none */
+	bool live, answered, head_sent, ending, cut;
+	bool http10, chunked, last_slice;
+	bool held;        /* flow-controlled for a moment (http_answer.c) */
+	struct list node; /* in h->sending */
 };
 
-/* http_conn.c */
-/* takes fd and the place that was counted */
-void conn_new(struct http *h, int fd, const struct sock_addr *peer, struct holder *holder);
-void conn_free(struct conn *c); /* closes; from within its own callbacks too */
-void conn_enter(struct conn *c, enum conn_state to);
-void conn_next(struct conn *c); /* the answer is out: what comes, or came, is the next request */
+/* What the library's callback calls (http.c): 0 go on, -1 close. */
+typedef int http_event(struct http *h, struct conn *c, struct lws *wsi, void *in, size_t n);
+
+/* http_request.c */
+http_event conn_on_request, conn_on_body, conn_on_body_end;
+void conn_end(struct conn *c); /* the request is over; harmless when it is already */
+void conn_set_deadline(struct conn *c);
+bool conn_overdue(const struct conn *c);
 
 /* http_answer.c */
-void conn_answer(struct conn *c); /* resp is complete */
-void conn_write(struct conn *c);  /* a piece of it; may free c */
-void conn_end_request(struct conn *c);
+http_event conn_writable;
+int conn_answer(struct conn *c);           /* resp is complete; as http_event */
+void conn_look_at_sending(struct http *h); /* after each turn of the library */
+
+/* http_listen.c */
+int http_listen(struct http *h, const char **why) MUST_CHECK; /* bound, or why not */
+int http_listen_watch(struct http *h) MUST_CHECK;             /* the library polls it from now on */
+void http_accept(struct http *h);                             /* it is ready */
 
 /* http_hold.c */
 int hold_open(struct http *h) MUST_CHECK;
-void hold_close(struct http *h);
+void hold_close(struct http *h); /* all places are gone */
 /* Makes room for one more of this address, and counts it; NULL: there is none, it is logged. */
-struct holder *hold_admit(struct http *h, const struct sock_addr *peer);
-void hold_give_back(struct http *h, struct holder *o); /* one less; o may be gone after it */
-void hold_wait(struct conn *c); /* it is the peer's turn, from now on or still */
-void hold_busy(struct conn *c); /* it is ours */
+struct place *hold_admit(struct http *h, const struct sock_addr *peer);
+void hold_leave(struct place *p);    /* its connection is gone; frees it */
+void hold_progress(struct place *p); /* the peer's turn begins anew */
+void hold_busy(struct place *p);     /* it is ours, and stays so: a stream */
+/* ends connections that have had idle_deadline for their next head */
+void hold_look(struct http *h);

