@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rcu.h"
+#include "base/thread.h"
 #include "base/timer.h"
 
 enum { LOOP_EVENTS = 256, LONG_TURN_US = 50000, LONG_TURN_EVERY_MS = 1000 };
@@ -377,6 +378,7 @@ void loop_turn(struct loop *l, int64_t most_ms)
 	l->steps.now = "rcu";
 	rcu_turn_done();
 	turn_over(l);
+	thread_turn(l->began_us);
 }
 
 void loop_run(struct loop *l)

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/rcu.h"
@@ -19,22 +20,68 @@ struct thread {
 	char name[16]; /* the kernel's limit */
 };
 
-/* A loop that is woken finishes nothing sooner by interrupting who woke it: a worker that has
+/* ---- Patience ----
+ * A busy loop that is woken finishes nothing sooner by interrupting who woke it: a worker that has
  * written to the core would be put aside between two of its own writes, and back again, for every
  * batch (docs/performance.md). As a batch thread it waits until the other one sleeps or its slice
- * ends. Without it everything works, only dearer. */
-static void be_patient(void)
+ * ends. A loop with little to do has no batches, only somebody who waits: it is an ordinary thread,
+ * which runs as soon as it is woken. Without either everything works, only dearer or later. */
+enum {
+	WINDOW_US = 100000,
+	/* one of them is busy; and idle only when it is below half of both */
+	BUSY_PART = 4,     /* of a window's time on the CPU */
+	BUSY_TURNS = 2000, /* per second */
+};
+
+static _Thread_local struct {
+	bool ours, patient;
+	int64_t since_us, cpu_us; /* the window began */
+	unsigned turns;
+} me;
+
+static int64_t cpu_us(void)
+{
+	struct timespec t;
+
+	MUST(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+bool thread_busy(bool was, int64_t window_us, int64_t used_us, unsigned turns)
+{
+	int64_t part = was ? 2 * BUSY_PART : BUSY_PART;
+	int64_t most = was ? BUSY_TURNS / 2 : BUSY_TURNS;
+
+	return used_us * part >= window_us || (int64_t)turns * 1000000 >= most * window_us;
+}
+
+static void look(int64_t now_us)
 {
 	struct sched_param none = { 0 };
+	int64_t used = cpu_us();
+	bool busy = thread_busy(me.patient, now_us - me.since_us, used - me.cpu_us, me.turns);
 
-	(void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+	if (busy != me.patient)
+		(void)pthread_setschedparam(pthread_self(), busy ? SCHED_BATCH : SCHED_OTHER,
+		                            &none);
+	me.patient = busy;
+	me.since_us = now_us;
+	me.cpu_us = used;
+	me.turns = 0;
+}
+
+void thread_turn(int64_t now_us)
+{
+	me.turns++;
+	if (me.ours && now_us - me.since_us >= WINDOW_US)
+		look(now_us);
 }
 
 static void *thread_main(void *arg)
 {
 	struct thread *t = arg;
 
-	be_patient();
+	me.ours = true;
 	(void)pthread_setname_np(pthread_self(), t->name);
 	rcu_thread_enter();
 	t->main(t->arg);

@@ -9,5 +9,10 @@ struct thread;
  * libcurl's or lws' own threads. */
 int thread_start(struct thread **out, const char *name, void (*main)(void *arg),
                  void *arg) MUST_CHECK;
+/* loop.c, once a turn: the thread becomes a batch thread while it is busy (thread.c) */
+void thread_turn(int64_t now_us);
+/* Is a thread busy that used the CPU for so long in a window, in so many turns, and was it before?
+ * Pure. */
+bool thread_busy(bool was, int64_t window_us, int64_t used_us, unsigned turns);
 /* NULL is fine; the calling thread goes RCU-offline while it waits */
 void thread_join(struct thread **t);
