@@ -138,7 +138,7 @@ struct spot { /* a node, and the level of the text to be held against it */
 };
 
 /* An item other than `but` that covers f. */
-static int find_but(const struct acl_set *s, struct filter f, int but)
+static int find_but(const struct acl_set *s, struct filter f, int but, size_t *looked)
 {
 	struct spot stack[STACK], spot;
 	struct str text = expand(f.text), level;
@@ -151,6 +151,7 @@ static int find_but(const struct acl_set *s, struct filter f, int but)
 		uint32_t child;
 
 		spot = stack[--n];
+		++*looked;
 		node = &s->nodes[spot.node];
 		if (node->hash != NOBODY && node->hash != but)
 			return node->hash;
@@ -173,7 +174,14 @@ static int find_but(const struct acl_set *s, struct filter f, int but)
 
 int acl_set_find(const struct acl_set *s, struct filter f)
 {
-	return s->count ? find_but(s, f, NOBODY) : NOBODY;
+	size_t looked = 0;
+
+	return acl_set_look(s, f, &looked);
+}
+
+int acl_set_look(const struct acl_set *s, struct filter f, size_t *looked)
+{
+	return s->count ? find_but(s, f, NOBODY, looked) : NOBODY;
 }
 
 bool acl_set_same(const struct acl_set *a, const struct acl_set *b)
@@ -275,11 +283,12 @@ static void drop_equal(struct acl_set *s)
 static bool drop_covered(struct acl_set *s)
 {
 	unsigned kept = 0, before = s->count;
+	size_t looked = 0;
 
 	/* Items below `kept` may have moved, but the tree refers to levels by its own pointers and
 	 * answers with old numbers. */
 	for (unsigned i = 0; i < before; i++) {
-		if (find_but(s, s->items[i].f, (int)i) == NOBODY)
+		if (find_but(s, s->items[i].f, (int)i, &looked) == NOBODY)
 			s->items[kept++] = s->items[i];
 	}
 	s->count = kept;

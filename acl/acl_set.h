@@ -1,5 +1,5 @@
 /* acl_set.h - a set of filters that answers "does one of you cover this?" without asking each.
- * Private to acl/.
+ * For acl/ and core/rights.c.
  *
  * Made once, then read-only: any number of threads may ask at once. Texts are borrowed and must
  * live as long as the set. */
@@ -27,4 +27,6 @@ void acl_set_free(struct acl_set *s); /* a zeroed one is fine */
 /* An item that covers f, or -1. A name is a filter without wildcards: then it is an item that
  * matches. No allocation; at most one look at each node whatever f is. */
 int acl_set_find(const struct acl_set *s, struct filter f);
+/* and counts the nodes that were looked at into *looked */
+int acl_set_look(const struct acl_set *s, struct filter f, size_t *looked);
 bool acl_set_same(const struct acl_set *a, const struct acl_set *b);

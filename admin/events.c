@@ -173,16 +173,21 @@ void events_push_token(struct events *e, uint64_t cid, uint64_t id, const json_t
 	buf_free(&text);
 }
 
-void events_push_customer(struct events *e, uint64_t cid)
+void events_push_customer(struct events *e, uint64_t cid, enum customer_is is)
 {
+	static const char *const words[] = {
+		[CUSTOMER_OPEN] = "\"blocked\":false",
+		[CUSTOMER_BLOCKED] = "\"blocked\":true",
+		[CUSTOMER_DELETED] = "\"deleted\":true",
+	};
 	/* Each change is another text: proxies hear it once per worker, and take the same text
 	 * within a moment for the same change. Service thread. */
 	static uint64_t changes;
-	char topic[64], payload[96];
+	char topic[64], payload[128];
 	int n = snprintf(topic, sizeof(topic), "mbus/customer/%" PRIu64, cid);
 	int m = snprintf(payload, sizeof(payload),
-	                 "{\"cid\":%" PRIu64 ",\"at\":%" PRId64 ",\"change\":%" PRIu64 "}", cid,
-	                 clock_wall_ms(), ++changes);
+	                 "{\"cid\":%" PRIu64 ",\"at\":%" PRId64 ",\"change\":%" PRIu64 ",%s}", cid,
+	                 clock_wall_ms(), ++changes, words[is]);
 
 	pack(e, str_make(topic, (size_t)n), str_make(payload, (size_t)m));
 }

@@ -31,8 +31,10 @@ void events_customer(struct events *e, const json_t *old, const json_t *fresh,
 
 void events_push_token(struct events *e, uint64_t cid, uint64_t id,
                        const json_t *object); /* object NULL: it is gone */
-void events_push_customer(struct events *e,
-                          uint64_t cid); /* its tokens are to be asked for again */
+/* Its tokens are to be asked for again; and, for what they left: is it blocked, or gone for good?
+ */
+enum customer_is { CUSTOMER_OPEN, CUSTOMER_BLOCKED, CUSTOMER_DELETED };
+void events_push_customer(struct events *e, uint64_t cid, enum customer_is is);
 
 size_t events_size(const struct events *e);
 void events_send(struct events *e, const struct outlet *to); /* and empties */

@@ -22,7 +22,7 @@ static unsigned status_of(enum rest_error error)
 }
 
 static void add_error(struct call *c, enum rest_error error, uint64_t id, uint64_t cid,
-                      const char *reason)
+                      const char *reason, bool blocked)
 {
 	json_t *text = json_string(reason); /* escapes; NULL for what is not UTF-8 */
 	size_t before = buf_len(&c->errors);
@@ -34,7 +34,7 @@ static void add_error(struct call *c, enum rest_error error, uint64_t id, uint64
 		buf_printf(&c->errors, ",\"id\":%" PRIu64, id);
 	if (cid)
 		buf_printf(&c->errors, ",\"cid\":%" PRIu64, cid);
-	buf_str_add(&c->errors, STR("}"));
+	buf_str_add(&c->errors, blocked ? STR(",\"blocked\":true}") : STR("}"));
 	json_decref(text);
 	if (!c->status)
 		c->status = status_of(error);
@@ -52,12 +52,12 @@ void call_fail(struct call *c, enum rest_error error, uint64_t id, const char *f
 	va_start(args, format);
 	(void)vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);
-	add_error(c, error, id, 0, reason);
+	add_error(c, error, id, 0, reason, false);
 }
 
-void call_fail_caller(struct call *c, enum rest_error error, const char *reason)
+void call_fail_caller(struct call *c, enum rest_error error, const char *reason, bool blocked)
 {
-	add_error(c, error, c->caller.id, c->caller.cid, reason);
+	add_error(c, error, c->caller.id, c->caller.cid, reason, blocked);
 }
 
 void call_fail_store(struct call *c, int err)

@@ -69,8 +69,9 @@ struct call {
 
 void call_fail(struct call *c, enum rest_error error, uint64_t id, const char *format, ...)
     PRINTF_LIKE(4, 5); /* id 0: none */
-/* the same, telling whose token it was: a proxy that asked for a client writes it into that log */
-void call_fail_caller(struct call *c, enum rest_error error, const char *reason);
+/* the same, telling whose token it was: a proxy that asked for a client writes it into that log;
+ * blocked: the token is good, only its customer is blocked */
+void call_fail_caller(struct call *c, enum rest_error error, const char *reason, bool blocked);
 void call_fail_store(struct call *c, int err); /* what the database (or memory) said */
 void call_hint(struct call *c, json_t *names); /* takes; schema_hint of the answer */
 bool call_add(
@@ -99,8 +100,8 @@ int rest_limit(struct rest *r, uint64_t cid, enum limit id, int64_t ours, int64_
 /* Counts this call of c->caller; false: there are too many, the answer says so. */
 bool rest_count(struct call *c);
 
-int rest_push_branch(struct call *c,
-                     uint64_t id) MUST_CHECK; /* rest_subaccounts.c: all tokens of it and below */
+/* rest_subaccounts.c: all tokens of it and below; deleted: they are gone for good */
+int rest_push_branch(struct call *c, uint64_t id, bool deleted) MUST_CHECK;
 
 /* ---- Handlers (router.c's table) ---- */
 void rest_auth_info(struct call *c);

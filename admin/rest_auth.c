@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "wire/token.h"
 
+static const char blocked_words[] = "the customer is blocked or disabled";
+
 int rest_judge(struct rest *r, const struct token_row *t, const char **why)
 {
 	bool blocked = true;
@@ -27,7 +29,7 @@ int rest_judge(struct rest *r, const struct token_row *t, const char **why)
 		return err;
 	if (!err && !blocked)
 		return 0;
-	*why = "the customer is blocked or disabled";
+	*why = blocked_words;
 	return -E_DENIED;
 }
 
@@ -49,7 +51,7 @@ bool rest_authenticate(struct call *c)
 	if (!err)
 		err = rest_judge(c->rest, &c->caller, &why);
 	if (err == -E_DENIED)
-		call_fail_caller(c, REST_FORBIDDEN, why);
+		call_fail_caller(c, REST_FORBIDDEN, why, why == blocked_words);
 	else if (err)
 		call_fail_store(c, err);
 	return !err;

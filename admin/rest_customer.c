@@ -61,7 +61,7 @@ static int update_own(struct call *c, uint64_t id, const json_t *fields, json_t 
 	if (!err)
 		err = shown_own(c, row.object, shown);
 	if (!err && (limits || old.flespi_extensions != row.flespi_extensions))
-		err = rest_push_branch(c, c->scope);
+		err = rest_push_branch(c, c->scope, false);
 	/* Its own log goes to the customer itself, who does not see whom it is under. */
 	(void)json_object_del(old.object, "cid");
 	(void)json_object_del(row.object, "cid");

@@ -5,16 +5,34 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+struct pushing {
+	struct call *call;
+	bool deleted;
+	int err;
+};
+
 static void push_one(void *arg, uint64_t cid)
 {
-	events_push_customer(arg, cid);
+	struct pushing *p = arg;
+	bool blocked = true;
+
+	if (!p->err && !p->deleted)
+		p->err = customers_blocked(p->call->rest->db, cid, &blocked);
+	if (!p->err)
+		events_push_customer(&p->call->events, cid,
+		                     p->deleted ? CUSTOMER_DELETED
+		                     : blocked  ? CUSTOMER_BLOCKED
+		                                : CUSTOMER_OPEN);
 }
 
 /* What holds for a customer holds for all below it: the proxies ask again for the tokens of the
- * whole branch. */
-int rest_push_branch(struct call *c, uint64_t id)
+ * whole branch, and the core hides, shows or removes what they have retained. */
+int rest_push_branch(struct call *c, uint64_t id, bool deleted)
 {
-	return customers_branch(c->rest->db, id, push_one, &c->events);
+	struct pushing p = { .call = c, .deleted = deleted };
+	int err = customers_branch(c->rest->db, id, push_one, &p);
+
+	return err ? err : p.err;
 }
 
 static int create(struct call *c, const json_t *fields, json_t **shown, char *why, size_t why_size)
@@ -74,7 +92,7 @@ static int update(struct call *c, uint64_t id, const json_t *fields, json_t **sh
 	             old.flespi_extensions != row.flespi_extensions ||
 	             !json_equal(json_object_get(old.object, "limits"),
 	                         json_object_get(row.object, "limits"))))
-		err = rest_push_branch(c, id);
+		err = rest_push_branch(c, id, false);
 	if (!err) {
 		events_subaccount(&c->events, EVENT_UPDATED, old.object, row.object, &who);
 		*shown = json_incref(row.object);
@@ -93,7 +111,7 @@ static int remove_one(struct call *c, uint64_t id)
 
 	if (err)
 		return err;
-	err = rest_push_branch(c, id);
+	err = rest_push_branch(c, id, true);
 	if (!err)
 		err = customers_delete(c->rest->db, id);
 	if (!err)

@@ -9,7 +9,7 @@ static uint64_t account_hash(uint64_t token)
 	return hash_mix(token, 1);
 }
 
-static struct account *find(const struct map *accounts, uint64_t token)
+struct account *account_find(const struct map *accounts, uint64_t token)
 {
 	for (struct map_node *n = map_first(accounts, account_hash(token)); n; n = map_next(n)) {
 		struct account *a = container_of(n, struct account, node);
@@ -22,7 +22,7 @@ static struct account *find(const struct map *accounts, uint64_t token)
 
 struct account *account_get(struct map *accounts, uint64_t token)
 {
-	struct account *a = find(accounts, token);
+	struct account *a = account_find(accounts, token);
 
 	MUST(token);
 	if (a)
@@ -32,6 +32,8 @@ struct account *account_get(struct map *accounts, uint64_t token)
 		return NULL;
 	a->accounts = accounts;
 	a->token = token;
+	list_init(&a->entries);
+	list_init(&a->grave);
 	a->most_sessions = a->most_retained = a->most_retained_bytes = LIMIT_NONE;
 	if (map_add(accounts, &a->node, account_hash(token))) {
 		mem_free(a);
@@ -47,8 +49,12 @@ void account_settle(struct account **slot)
 	*slot = NULL;
 	if (!a || a->sessions || a->retained)
 		return;
-	map_del(a->accounts, &a->node);
-	map_trim(a->accounts);
+	if (a->accounts) {
+		map_del(a->accounts, &a->node);
+		map_trim(a->accounts);
+	}
+	list_del(&a->grave);
+	rights_free(a);
 	mem_free(a);
 }
 

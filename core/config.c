@@ -89,6 +89,11 @@ static const struct opt table[] = {
 	{ "retained_of_revoked", OPT_ENUM, AT(retained_of_revoked), "hide", 0, 0, revoked_words,
 	  "what becomes of a token's retained messages when it may no longer publish there",
 	  false },
+	{ "rights_bytes", OPT_SIZE, AT(rights_bytes), "4m", 0, MB(1024), NULL,
+	  "bytes of one customer for what its narrowed tokens may still publish; over it, what "
+	  "such "
+	  "a token had retained is hidden",
+	  false },
 
 	{ "will_grace", OPT_MSEC, AT(will_grace), "15s", 0, SEC(3600), NULL,
 	  "after a proxy was lost, its clients have so long to come back before their Wills are "

@@ -24,6 +24,7 @@ struct core_config {
 	int64_t condition_payload, condition_steps;
 	int64_t will_rate;       /* Wills sent per second, 0 = any number */
 	int retained_of_revoked; /* enum core_revoked */
+	int64_t rights_bytes;    /* of a customer */
 	/* ms after a link was lost before the Wills of its clients fire */
 	int64_t will_grace;
 	/* per home; bytes waiting on a link before its clients count as paused */

@@ -33,6 +33,7 @@ static void customer_free(struct customer **slot)
 	timer_stop(&c->settle_again);
 	timer_stop(&c->egress_timer);
 	work_customer_end(c);
+	list_del(&c->doomed);
 	if (c->tree)
 		tree_free(&c->tree);
 	retained_free(&c->retained);
@@ -57,6 +58,7 @@ static struct customer *customer_new(struct home *h, uint64_t id)
 	c->home = h;
 	c->id = id;
 	list_init(&c->idle);
+	list_init(&c->doomed);
 	egress_init(c);
 	work_customer_init(c);
 	timer_init(&c->settle_again, settle_again);
@@ -64,6 +66,7 @@ static struct customer *customer_new(struct home *h, uint64_t id)
 		space_make(&c->space, id);
 	if (tree_new(&c->tree) || retained_new(&c->retained, id ? &c->accounts : NULL))
 		goto fail;
+	retained_judge(c->retained, h->config->retained_of_revoked == REVOKED_HIDE);
 	quota_customer(c, NULL);
 	if (map_add(&h->customers, &c->node, customer_hash(id)))
 		goto fail;

@@ -4,6 +4,7 @@
  * commits, and when that is done what was sealed is written. While a commit is under way (a store
  * on disk) the next turns fill the same buffers behind the seal. */
 #include "base/base.h"
+#include "core/rights.h"
 #include "core/session.h"
 #include "core/work.h"
 
@@ -165,11 +166,14 @@ static void home_init(struct home *h, const struct core_config *config, unsigned
 	work_init(h);
 	list_init(&h->replays);
 	list_init(&h->fars);
+	list_init(&h->graves);
+	list_init(&h->doomed);
 	list_init(&h->spare_outs);
 	list_init(&h->dirty);
 	list_init(&h->sealed);
 	h->commit.done = commit_done;
 	h->replay_item.run = replay_run;
+	h->grave_item.run = rights_bury;
 	h->end_item.run = end_begins;
 	h->numbers_item.run = tell_numbers;
 	hook_init(&h->turn_end, turn_ended);

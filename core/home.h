@@ -53,6 +53,7 @@ const char *home_name(const struct home *h); /* "home=0", for logs */
 	C(subscribed) C(unsubscribed) C(filtered) C(conditions_exhausted) \
 	C(refused_subscriptions) C(refused_subscription_bytes) C(regranted) C(moved_in_group) C(retained_set) \
 	C(retained_cleared) C(retained_refused) C(retained_sent) C(retained_purged) \
+	C(rights_over) \
 	C(wills_fired) C(wills_cancelled) C(wills_dropped) C(wills_over_rate) C(inbound_expired) \
 	C(handovers) C(takeovers_refused) C(evicted) C(egress_pauses) C(links) C(links_refused) \
 	C(links_broken) C(links_dead) C(frames_in) C(frames_out) C(parked) C(routes_cut) C(held) C(slowed) C(stale_frames) \

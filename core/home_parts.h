@@ -54,6 +54,11 @@ struct customer {
 	/* whose operation goes on as a job, and waits for its acknowledgement; NULL: nobody's, or
 	 * it is gone */
 	struct port *awaited;
+	/* rights.c: the filters that its tokens were told; nothing of it is shown; it was deleted,
+	 * and is in home->doomed while something is retained */
+	size_t rights_bytes;
+	bool blocked, doomed_asked;
+	struct list doomed;
 	/* microseconds of loop time: the bucket of Wills is full again; it is kept until then */
 	int64_t wills_due;
 	struct timer settle_again;
@@ -93,6 +98,10 @@ struct home {
 	struct hook work_hook;
 	struct list replays; /* struct replay under way; replay.c */
 	struct list fars;    /* struct far that wait; far.c */
+	/* rights.c: accounts and customers whose retained messages are being removed */
+	struct list graves, doomed;
+	struct inbox_item grave_item;
+	bool grave_asked;
 	struct inbox_item replay_item;
 	bool replay_asked;
 	/* expiry storms are cut into slices: turn, how many ended in it, what was spent before */

@@ -36,6 +36,8 @@ struct port {
 	bool paused;             /* set by session_pause/resume; born true */
 	/* the door's: its output is over the mark, which counts as paused; NULL = never */
 	const bool *full;
+	/* with opened: what the token may publish is to be told again (rights.h) */
+	bool tell_rights;
 };
 
 /* ---- What doors call (core/session.c). All check that names stay inside the session's customer: a

@@ -13,15 +13,19 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "core/rights.h"
 
-enum { HEIGHT_MAX = 16 }; /* 4^16 names */
+enum { HEIGHT_MAX = 16 /* 4^16 names */, JUDGE_MOST = 10000 /* units of work.h in a slice */ };
 
 struct entry {
 	struct map_node by_name;
 	struct msg *m;
 	struct account *of; /* its token's; NULL: nobody's */
+	struct list mine;   /* in of->entries */
 	uint8_t skip;       /* bytes of the topic before the name */
 	uint8_t height;
+	bool hidden; /* by the version of of's rights that `judged` says; 0: by none */
+	uint32_t judged;
 	struct entry *next[];
 };
 
@@ -34,6 +38,8 @@ struct retained {
 	int64_t most_count, most_bytes; /* LIMIT_NONE = any number */
 	size_t mortal;                  /* entries that can expire */
 	uint64_t drawn;                 /* for the next height */
+	bool hidden, judging;
+	size_t cost; /* of judging, in this slice of a walk */
 };
 
 static struct str entry_name(const struct entry *e)
@@ -95,15 +101,21 @@ static struct entry *find(const struct retained *r, struct str name, uint64_t ha
 	return n ? container_of(n, struct entry, by_name) : NULL;
 }
 
-static void count_in(struct retained *r, const struct entry *e)
+static void count_in(struct retained *r, struct entry *e)
 {
 	size_t cost = entry_cost(e->m);
 
 	r->bytes += cost;
 	r->mortal += e->m->expires_ms != 0;
+	e->judged = 0;
+	e->hidden = false;
+	list_init(&e->mine);
 	if (e->of) {
 		e->of->retained++;
 		e->of->retained_bytes += cost;
+		list_add_tail(&e->of->entries, &e->mine);
+		if (e->of->state == ACCOUNT_OVER)
+			e->judged = e->of->version; /* it came since */
 	}
 }
 
@@ -114,6 +126,7 @@ static void count_out(struct retained *r, struct entry *e)
 
 	r->bytes -= cost;
 	r->mortal -= e->m->expires_ms != 0;
+	list_del(&e->mine);
 	if (e->of) {
 		e->of->retained--;
 		e->of->retained_bytes -= cost;
@@ -173,6 +186,7 @@ int retained_new(struct retained **out, struct map *accounts)
 	if (!r)
 		return -E_NOMEM;
 	r->accounts = accounts;
+	r->judging = true;
 	retained_limit(r, LIMIT_NONE, LIMIT_NONE);
 	*out = r;
 	return 0;
@@ -281,19 +295,44 @@ bool retained_clear(struct retained *r, struct str name)
 	return true;
 }
 
-size_t retained_purge(struct retained *r, uint64_t token, bool (*keep)(void *arg, struct msg *m),
-                      void *arg)
+size_t retained_drop(struct retained *r, struct account *a, size_t most,
+                     void (*gone)(void *arg, struct msg *m), void *arg)
 {
-	size_t count = 0;
+	size_t count = 0, all = a ? a->retained : r->names.count;
 
-	for (struct entry *e = r->head[0], *next; e; e = next) {
-		next = e->next[0];
-		if (e->m->token != token || (keep && keep(arg, e->m)))
-			continue;
+	for (; count < most && count < all; count++) {
+		struct entry *e = a ? list_first(&a->entries, struct entry, mine) : r->head[0];
+
+		gone(arg, e->m);
 		entry_remove(r, e);
-		count++;
 	}
 	return count;
+}
+
+void retained_hide(struct retained *r, bool hide)
+{
+	r->hidden = hide;
+}
+
+void retained_judge(struct retained *r, bool judge)
+{
+	r->judging = judge;
+}
+
+/* May it be shown? Judged once for each change of its token's rights. */
+static bool is_shown(struct retained *r, struct entry *e)
+{
+	struct account *a = e->of;
+
+	if (r->hidden)
+		return false;
+	if (!a || a->state == ACCOUNT_FREE || !r->judging)
+		return true;
+	if (a->state == ACCOUNT_SOME && e->judged != a->version) {
+		e->hidden = !rights_allow(a, entry_name(e), &r->cost);
+		e->judged = a->version;
+	}
+	return a->state <= ACCOUNT_OVER && e->judged == a->version && !e->hidden;
 }
 
 size_t retained_sweep(struct retained *r, int64_t wall_ms, size_t most)
@@ -439,7 +478,7 @@ static int walk_on(struct retained *r, struct filter f, struct retained_walk *w,
 		e = seek(r, fixed_part(f.text), NULL);
 	else if (after(r, f, buf_str(&w->last), target, &e))
 		return -E_NOMEM;
-	for (; e && most > 0; most--) {
+	for (r->cost = 0; e && most > 0 && r->cost < JUDGE_MOST; most--) {
 		struct entry *next = e->next[0];
 		bool match = topic_match(f, entry_name(e));
 
@@ -447,7 +486,7 @@ static int walk_on(struct retained *r, struct filter f, struct retained_walk *w,
 			return -E_NOMEM;
 		if (msg_expired(e->m, wall_ms))
 			entry_remove(r, e);
-		else if (match)
+		else if (match && is_shown(r, e))
 			visit(arg, e->m);
 		if (match)
 			e = next;
@@ -472,7 +511,7 @@ int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, 
 		e = find(r, f.text, hash_bytes(f.text.p, f.text.n));
 		if (e && msg_expired(e->m, wall_ms))
 			entry_remove(r, e);
-		else if (e)
+		else if (e && is_shown(r, e))
 			visit(arg, e->m);
 		return 0;
 	}

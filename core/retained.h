@@ -27,7 +27,8 @@ struct retained_walk {
 	bool started, done;
 };
 /* Calls visit (which MUST NOT change the store) for messages whose names match f, in the order of
- * their bytes, expired ones skipped and removed; returns when done or `most` names were looked at.
+ * their bytes, expired ones skipped and removed, those that are hidden skipped; returns when done
+ * or `most` names (fewer when judging them is dear) were looked at.
  */
 int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, size_t most,
                   int64_t wall_ms,
@@ -37,6 +38,11 @@ void retained_walk_end(struct retained_walk *w);
 /* Looks at `most` further entries, round and round, and removes expired ones; how many. Costs
  * nothing when none can expire. */
 size_t retained_sweep(struct retained *r, int64_t wall_ms, size_t most);
-/* Removes all of this publisher token that `keep` does not want (RIGHTS, attack C03). */
-size_t retained_purge(struct retained *r, uint64_t token, bool (*keep)(void *arg, struct msg *m),
-                      void *arg);
+/* Removes at most so many messages of the account (NULL: of anybody); gone is told of each before.
+ * How many. a may be freed with its last one. */
+size_t retained_drop(struct retained *r, struct account *a, size_t most,
+                     void (*gone)(void *arg, struct msg *m), void *arg);
+/* Walks visit nothing while hidden; judge: and otherwise only what its token may still publish
+ * (rights.h, attack C03), which is how a store begins. */
+void retained_hide(struct retained *r, bool hide);
+void retained_judge(struct retained *r, bool judge);

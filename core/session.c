@@ -101,12 +101,16 @@ void session_take_token(struct session *s, uint64_t token, int64_t rights_until,
 	s->rights_until = rights_until;
 	if (account == s->account)
 		return;
-	if (s->account)
+	if (s->account) {
 		s->account->sessions--;
+		s->account->wills -= s->will != NULL;
+	}
 	account_settle(&s->account);
 	s->account = account;
-	if (account)
+	if (account) {
 		account->sessions++;
+		account->wills += s->will != NULL;
+	}
 }
 
 static void session_free(struct session *s) /* port, Will and what it had are gone */
@@ -144,6 +148,8 @@ void session_free_all(struct customer *c)
 		struct session *s = container_of(n, struct session, node);
 
 		MUST(!s->port);
+		if (s->account)
+			s->account->wills -= s->will != NULL;
 		msg_put(&s->will);
 		session_empty(s);
 		session_free(s);

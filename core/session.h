@@ -349,5 +349,3 @@ void will_set(struct session *s, struct msg *will, uint32_t delay_s); /* takes w
 void will_fire(struct session *s);
 void will_forget(struct session *s);
 void will_change_token(struct session *s); /* to s->token; harmless without a Will */
-/* false: names outside the customer's space */
-bool rights_apply(struct home *h, const struct link_rights *r);

@@ -4,6 +4,7 @@
 #include "core/session.h"
 
 #include "base/log.h"
+#include "core/rights.h"
 
 enum { TAKEOVER_BURST = 10, LOOK_FOR_ROOM = 64 };
 
@@ -95,6 +96,7 @@ static void attach(struct session *s, struct port *p, bool present)
 	replays_unpause(s);
 	h->counters.opened++;
 	h->counters.resumed += present;
+	p->tell_rights = rights_opened(s->customer, s->account);
 	p->ops->opened(p, present, RC_SUCCESS, s);
 }
 
@@ -271,5 +273,6 @@ void session_token(struct port *p, const struct link_token *t)
 	if (account && account->token == t->token)
 		quota_account(account, &told.l);
 	session_take_token(s, t->token, t->rights_until, account);
+	rights_used(account);
 	will_change_token(s);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "core/rights.h"
 #include "core/session.h"
 #include "core/work.h"
 
@@ -54,8 +55,7 @@ static bool on_rights(struct link *l, struct channel *c, const struct link_head 
 	struct link_rights rights;
 
 	(void)c;
-	(void)head;
-	return link_rights_read(body, &rights) && rights_apply(l->home, &rights);
+	return link_rights_read(body, &rights) && rights_apply(l->home, head->flags, &rights);
 }
 
 /* ---- Life of a channel ---- */

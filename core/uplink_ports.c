@@ -186,6 +186,8 @@ static void opened(struct port *p, bool present, uint8_t reason, struct session 
 		                          present ? (unsigned)session_sub_count(s) : 0);
 		if (present)
 			session_each_sub(s, add_sub, b);
+		if (reason < 0x80 && p->tell_rights && c->link->minor >= LINK_MINOR_RIGHTS)
+			link_opened_ask_rights(b, frame);
 		link_end(b, frame);
 		lane_say(c->lane);
 	}

@@ -1,10 +1,11 @@
-/* will.c - Wills, and what is left of a token that lost rights (RIGHTS). While a client is
- * connected the proxy judges its Will; afterwards it waits here (Will delay, grace of a lost link),
- * and is judged again: by rights_until when it fires, and by RIGHTS (attack C02). */
+/* will.c - Wills. While a client is connected the proxy judges its Will; afterwards it waits here
+ * (Will delay, grace of a lost link), and is judged again when it fires: by rights_until, and by
+ * what its token may publish then (rights.h, attack C02). */
 #include "base/base.h"
 #include "core/session.h"
 
 #include "base/log.h"
+#include "core/rights.h"
 
 enum { WILL_BURST_S = 10 };
 
@@ -18,6 +19,8 @@ void will_set(struct session *s, struct msg *will, uint32_t delay_s)
 	MUST(!s->will);
 	s->will = will;
 	s->will_delay_s = delay_s;
+	if (s->account)
+		s->account->wills++;
 	if (s->durable)
 		store_will_put(session_home(s)->store, s->customer->id, session_id(s), will, 0);
 }
@@ -29,6 +32,8 @@ void will_forget(struct session *s)
 		return;
 	if (s->durable)
 		store_will_del(session_home(s)->store, s->customer->id, session_id(s));
+	if (s->account)
+		s->account->wills--;
 	msg_put(&s->will);
 }
 
@@ -47,22 +52,40 @@ static bool over_rate(struct customer *c)
 	return false;
 }
 
+/* NULL, or why its token's Will is not sent. */
+static const char *rights_refuse(const struct session *s)
+{
+	struct account *a = s->account;
+	size_t cost = 0;
+
+	if (s->rights_until && home_wall(session_home(s)) >= s->rights_until * 1000)
+		return "token-ended";
+	if (s->customer->blocked)
+		return "customer-blocked";
+	if (!a || a->state == ACCOUNT_FREE ||
+	    (a->state == ACCOUNT_SOME && rights_allow(a, msg_name(s->will), &cost)))
+		return NULL;
+	return "rights";
+}
+
 /* What is published is a new message: its time and its expiry begin now (MQTT5 3.1.3.2.4). */
 void will_fire(struct session *s)
 {
 	struct home *h = session_home(s);
 	struct msg *m = NULL;
+	const char *why;
 
 	if (!s->will)
 		return;
+	why = rights_refuse(s);
 	if (over_rate(s->customer)) {
 		h->counters.wills_over_rate++;
 		LOG_WARN(home_name(h), "will-dropped", "cid=%" PRIu64 " client=%s why=rate",
 		         s->customer->id, log_esc(session_id(s)));
-	} else if (s->rights_until && home_wall(h) >= s->rights_until * 1000) {
+	} else if (why) {
 		h->counters.wills_dropped++;
-		LOG_INFO(home_name(h), "will-dropped", "cid=%" PRIu64 " client=%s why=token-ended",
-		         s->customer->id, log_esc(session_id(s)));
+		LOG_INFO(home_name(h), "will-dropped", "cid=%" PRIu64 " client=%s why=%s",
+		         s->customer->id, log_esc(session_id(s)), why);
 	} else {
 		m = msg_new(&s->will->m, s->will->qos, s->will->retain, s->will->token, s,
 		            home_wall(h));
@@ -101,87 +124,4 @@ void session_will_drop(struct port *p)
 	if (p->session->will)
 		session_home(p->session)->counters.wills_dropped++;
 	will_forget(p->session);
-}
-
-/* ---- RIGHTS ---- */
-struct rights {
-	const struct customer *customer;
-	struct link_rights filters;
-};
-
-static bool may_publish(const struct rights *rights, const struct msg *m)
-{
-	struct link_rights walk = rights->filters;
-	struct filter f;
-
-	while (link_rights_next(&walk, &f.text, &f.system)) {
-		if (customer_name(rights->customer, f.text, &f.text) && topic_match(f, msg_name(m)))
-			return true;
-	}
-	return false;
-}
-
-static bool rights_inside(const struct customer *c, struct link_rights walk)
-{
-	struct str filter, name;
-	bool system;
-
-	while (link_rights_next(&walk, &filter, &system)) {
-		if (!customer_name(c, filter, &name))
-			return false;
-	}
-	return true;
-}
-
-static bool keep(void *arg, struct msg *m)
-{
-	const struct rights *rights = arg;
-
-	if (may_publish(rights, m))
-		return true;
-	store_retained_del(rights->customer->home->store, m->m.topic);
-	return false;
-}
-
-static void wills_apply(struct customer *c, const struct rights *rights, uint64_t token)
-{
-	struct home *h = c->home;
-
-	map_each(n, &c->sessions) {
-		struct session *s = container_of(n, struct session, node);
-
-		if (!s->will || s->will->token != token || may_publish(rights, s->will))
-			continue;
-		h->counters.wills_dropped++;
-		LOG_INFO(home_name(h), "will-dropped", "cid=%" PRIu64 " client=%s why=rights",
-		         c->id, log_esc(session_id(s)));
-		will_forget(s);
-		session_rearm(s);
-	}
-}
-
-bool rights_apply(struct home *h, const struct link_rights *r)
-{
-	struct customer *c = r->customer ? customer_find(h, r->customer) : NULL;
-	struct rights rights = { c, *r };
-	size_t purged;
-
-	if (!r->customer || !r->token)
-		return false;
-	home_changed(h);
-	if (!c)
-		return true; /* nothing of it here */
-	if (!rights_inside(c, *r))
-		return false;
-	wills_apply(c, &rights, r->token);
-	if (h->config->retained_of_revoked == REVOKED_HIDE) {
-		purged = retained_purge(c->retained, r->token, keep, &rights);
-		h->counters.retained_purged += purged;
-		if (purged)
-			LOG_INFO(home_name(h), "retained-hidden",
-			         "cid=%" PRIu64 " token=%" PRIu64 " count=%zu", c->id, r->token,
-			         purged);
-		customer_settle(c);
-	}
-	return true;
 }

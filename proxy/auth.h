@@ -116,6 +116,18 @@ void auth_ask(struct auth *a, struct auth_ask *ask); /* takes it */
 /* wipes the key, puts the token if still there */
 void auth_ask_free(struct auth_ask **ask);
 
+/* What the core is to hear (worker 0 says it). Only what the endpoint or a push has said:
+ * TELL_NOTHING when nobody knows, or others of the same token's credentials are good, or it is told
+ * already. */
+enum auth_tell {
+	TELL_NOTHING,
+	TELL_RIGHTS,  /* what acl lets the token publish */
+	TELL_HIDDEN,  /* nothing for now: disabled, ended, refused */
+	TELL_DELETED, /* the token is gone for good */
+	TELL_BLOCKED, /* of the whole customer: blocked, */
+	TELL_FREE,    /* not blocked, */
+	TELL_CUSTOMER_DELETED,
+};
 /* Told to every worker, on its inbox, when what a token is worth has changed or ended. */
 struct auth_notice {
 	struct inbox_item item;
@@ -129,6 +141,7 @@ struct auth_notice {
 	/* why, when acl is NULL: 0x86, 0x87, 0x88 (endpoint down longer than auth_stale); else
 	 * RC_SUCCESS */
 	uint8_t reason;
+	enum auth_tell tell;
 };
 /* worker's thread; ends with auth_notice_free */
 typedef void (*auth_notice_fn)(struct auth_notice *n);

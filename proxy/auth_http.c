@@ -103,7 +103,8 @@ static bool is_json(const char *type)
 }
 
 /* A "no" may tell whose token it is: {"errors":[{"id":..,"cid":..}]}. It decides nothing: the
- * customer's log names it. */
+ * customer's log names it, and the core hides what is the token's, or all that is the customer's.
+ */
 static void read_whose(struct str body, struct auth_reply *out)
 {
 	int64_t id, cid;
@@ -118,6 +119,7 @@ static void read_whose(struct str body, struct auth_reply *out)
 	    cid > 0) {
 		out->id = (uint64_t)id;
 		out->customer = (uint64_t)cid;
+		(void)json_get_bool(error, "blocked", &out->blocked);
 	}
 	json_decref(reply);
 }

@@ -28,8 +28,10 @@ struct auth_reply {
 	 * False: an answer that makes no sense, which says something about this question only */
 	bool down;
 	struct token_info info;
-	/* with SAID_NO: whose token it is, if the answer told; else 0 */
+	/* with SAID_NO: whose token it is, if the answer told; else 0. blocked: it told that the
+	 * token is good, and its customer is blocked */
 	uint64_t customer, id;
+	bool blocked;
 };
 
 /* done: exactly once for each auth_http_ask that returned 0, never from inside it; may ask again.

@@ -67,9 +67,14 @@ static int64_t ends_in(const struct auth *a, const struct token_info *info)
 	return info->expire * 1000 - loop_wall(a->loop);
 }
 
+bool auth_token_valid(const struct auth *a, const struct token_info *info)
+{
+	return info->enabled && ends_in(a, info) > 0;
+}
+
 bool auth_info_valid(const struct auth *a, const struct token_info *info)
 {
-	return info->enabled && !info->customer_blocked && ends_in(a, info) > 0;
+	return !info->customer_blocked && auth_token_valid(a, info);
 }
 
 static bool is_yes(const struct verdict *v)
@@ -113,13 +118,33 @@ void auth_later(struct auth *a, struct known *k)
 	auth_arm(a, k);
 }
 
+/* A key and the name of a certificate may be refused while the same token is good with another
+ * name: then it has not lost its rights. */
+static bool good_otherwise(struct auth *a, const struct known *k)
+{
+	struct list *places = auth_table_of_token(&a->table, k->customer, k->id);
+	struct place *place;
+
+	if (!places)
+		return false;
+	list_each(place, places, struct place, node) {
+		if (place->known != k && place->known->listed &&
+		    is_yes(place->known->token.verdict))
+			return true;
+	}
+	return false;
+}
+
 /* Tells the connections and the core what the present verdict of k is. */
-static void tell(struct auth *a, struct known *k)
+static void tell(struct auth *a, struct known *k, enum auth_tell tell)
 {
 	const struct verdict *v = k->token.verdict;
 	struct acl *acl = is_yes(v) ? v->info.acl : NULL;
 
-	k->owes_notice = auth_notify(a, &k->token, k->customer, k->id, acl, v->reason) != 0;
+	if (tell == TELL_HIDDEN && good_otherwise(a, k))
+		tell = TELL_NOTHING;
+	k->owes_notice = auth_notify(a, &k->token, k->customer, k->id, acl, v->reason, tell) != 0;
+	k->owes_tell = (uint8_t)tell;
 }
 
 static bool publish_no(struct auth *a, struct known *k, uint8_t reason)
@@ -137,17 +162,18 @@ static bool publish_no(struct auth *a, struct known *k, uint8_t reason)
 	return true;
 }
 
-void auth_end(struct auth *a, struct known *k, uint8_t reason)
+void auth_end(struct auth *a, struct known *k, uint8_t reason, enum auth_tell how)
 {
 	k->owes_end = 0;
 	atomic_store_explicit(&k->untold, reason != RC_SERVER_UNAVAILABLE, memory_order_release);
 	if (publish_no(a, k, reason)) {
 		LOG_INFO("auth", "ended", "cid=%" PRIu64 " token=%" PRIu64 " reason=0x%02x",
 		         k->customer, k->id, reason);
-		tell(a, k);
+		tell(a, k, how);
 	} else {
 		atomic_store_explicit(&k->stale, true, memory_order_release);
 		k->owes_end = reason;
+		k->owes_tell = (uint8_t)how;
 	}
 	auth_arm(a, k);
 }
@@ -159,14 +185,14 @@ static bool same_rights(const struct token_info *x, const struct token_info *y)
 	       x->flespi_extensions == y->flespi_extensions && limits_same(x->limits, y->limits);
 }
 
-void auth_changed(struct auth *a, struct known *k, struct verdict *v)
+void auth_changed(struct auth *a, struct known *k, struct verdict *v, enum auth_tell how)
 {
 	const struct verdict *old = k->token.verdict;
 	bool same = is_yes(old) && same_rights(&old->info, &v->info);
 
 	known_publish(k, v); /* old stays readable until the end of this turn */
 	if (!same)
-		tell(a, k);
+		tell(a, k, how);
 	auth_arm(a, k);
 }
 
@@ -192,17 +218,17 @@ static void known_tick(struct timer *t)
 		return;
 	}
 	if (k->owes_end) {
-		auth_end(a, k, k->owes_end);
+		auth_end(a, k, k->owes_end, (enum auth_tell)k->owes_tell);
 		return;
 	}
 	if (k->owes_notice)
-		tell(a, k);
+		tell(a, k, (enum auth_tell)k->owes_tell);
 	if (is_yes(v) && ends_in(a, &v->info) <= 0) {
-		auth_end(a, k, RC_NOT_AUTHORIZED);
+		auth_end(a, k, RC_NOT_AUTHORIZED, TELL_HIDDEN);
 		return;
 	}
 	if (is_yes(v) && used && now >= v->stale_until) {
-		auth_end(a, k, RC_SERVER_UNAVAILABLE);
+		auth_end(a, k, RC_SERVER_UNAVAILABLE, TELL_NOTHING);
 		return;
 	}
 	if (!used && k->state == KNOWN_IDLE && !k->owes_notice &&
@@ -264,7 +290,7 @@ static void said_nothing(struct auth *a, struct known *k)
 	auth_table_rest(&a->table, k, (size_t)most(a->config->auth_queue, 1));
 }
 
-static void said_no(struct auth *a, struct known *k, uint8_t reason)
+static void said_no(struct auth *a, struct known *k, uint8_t reason, bool blocked)
 {
 	struct auth_ask *first = list_first(&k->waiting, struct auth_ask, waiting);
 
@@ -273,7 +299,7 @@ static void said_no(struct auth *a, struct known *k, uint8_t reason)
 	if (k->listed) {
 		auth_table_renew(&a->table, k);
 		if (is_yes(k->token.verdict))
-			auth_end(a, k, reason);
+			auth_end(a, k, reason, blocked ? TELL_BLOCKED : TELL_HIDDEN);
 		else
 			/* nobody has rights by the old one either */
 			(void)publish_no(a, k, reason);
@@ -296,7 +322,7 @@ static void said_no(struct auth *a, struct known *k, uint8_t reason)
 static void change_owner(struct auth *a, struct known *k)
 {
 	if (is_yes(k->token.verdict))
-		auth_end(a, k, RC_NOT_AUTHORIZED);
+		auth_end(a, k, RC_NOT_AUTHORIZED, TELL_HIDDEN);
 	auth_ask_waiting(a, k, RC_SERVER_UNAVAILABLE);
 	if (!k->owes_end && !k->owes_notice)
 		auth_table_forget(&a->table, k);
@@ -337,7 +363,7 @@ static void said_yes(struct auth *a, struct known *k, struct token_info *info)
 	k->owes_end = 0;
 	if (k->listed) {
 		auth_table_renew(&a->table, k);
-		auth_changed(a, k, v);
+		auth_changed(a, k, v, TELL_RIGHTS);
 	} else {
 		known_publish(k, v);
 		auth_table_list(&a->table, k);
@@ -372,12 +398,14 @@ void auth_answered(struct auth *a, struct known *k, struct auth_reply *reply)
 	} else if (token && auth_info_valid(a, &reply->info)) {
 		said_yes(a, k, &reply->info);
 	} else if (token) {
+		bool blocked = reply->info.customer_blocked && auth_token_valid(a, &reply->info);
+
 		tell_whose(k, reply->info.customer, reply->info.id);
 		token_info_free(&reply->info);
-		said_no(a, k, RC_NOT_AUTHORIZED);
+		said_no(a, k, RC_NOT_AUTHORIZED, blocked);
 	} else if (reply->said == SAID_NO) {
 		tell_whose(k, reply->customer, reply->id);
-		said_no(a, k, reply->reason);
+		said_no(a, k, reply->reason, reply->blocked);
 	} else {
 		said_nothing(a, k);
 	}

@@ -85,15 +85,17 @@ void auth_tidy_in(struct auth *a, int64_t ms); /* housekeeping within so long */
 void auth_adopt(struct auth *a, struct known *k); /* just added to the table */
 /* takes what is in reply */
 void auth_answered(struct auth *a, struct known *k, struct auth_reply *reply);
-/* no more rights: verdict and notice */
-void auth_end(struct auth *a, struct known *k, uint8_t reason);
+/* no more rights: verdict and notice; tell: TELL_NOTHING, _HIDDEN, _BLOCKED */
+void auth_end(struct auth *a, struct known *k, uint8_t reason, enum auth_tell tell);
 /* takes v: another yes for the same customer and id; notice if it differs */
-void auth_changed(struct auth *a, struct known *k, struct verdict *v);
+void auth_changed(struct auth *a, struct known *k, struct verdict *v, enum auth_tell tell);
 /* asked again now if in use, else forgotten soon; admits nobody meanwhile */
 void auth_mark_stale(struct auth *a, struct known *k);
 /* the timer for whatever comes next */
 void auth_arm(struct auth *a, struct known *k);
-/* enabled, not ended, customer not blocked */
+/* enabled, not ended */
+bool auth_token_valid(const struct auth *a, const struct token_info *info);
+/* and its customer not blocked */
 bool auth_info_valid(const struct auth *a, const struct token_info *info);
 /* listed, not asked now after all: the next refresh when the circuit may be closed */
 void auth_later(struct auth *a, struct known *k);
@@ -116,7 +118,7 @@ void auth_ask_stop(struct auth *a);
 
 /* auth_push.c */
 bool auth_pushed_since(const struct auth *a, uint64_t serial, uint64_t customer, uint64_t id);
-/* borrows */
+/* borrows; without a token only worker 0 hears it */
 int auth_notify(struct auth *a, struct token *token, uint64_t customer, uint64_t id,
-                struct acl *acl, uint8_t reason) MUST_CHECK;
+                struct acl *acl, uint8_t reason, enum auth_tell tell) MUST_CHECK;
 void auth_stale_run(struct inbox_item *item);

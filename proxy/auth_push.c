@@ -46,11 +46,12 @@ void auth_notice_free(struct auth_notice **slot)
 
 /* All or none: first everything is made, then everything is sent. */
 int auth_notify(struct auth *a, struct token *token, uint64_t customer, uint64_t id,
-                struct acl *acl, uint8_t reason)
+                struct acl *acl, uint8_t reason, enum auth_tell tell)
 {
 	struct notice *made[AUTH_WORKERS_MAX];
+	size_t count = token ? a->worker_count : size_min(a->worker_count, 1);
 
-	for (size_t i = 0; i < a->worker_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		made[i] = mem_zalloc(sizeof(*made[i]));
 		if (made[i])
 			continue;
@@ -58,7 +59,7 @@ int auth_notify(struct auth *a, struct token *token, uint64_t customer, uint64_t
 			mem_free(made[i]);
 		return -E_NOMEM;
 	}
-	for (size_t i = 0; i < a->worker_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct notice *o = made[i];
 
 		o->told = a->workers[i].notice;
@@ -69,6 +70,7 @@ int auth_notify(struct auth *a, struct token *token, uint64_t customer, uint64_t
 		o->n.id = id;
 		o->n.acl = acl ? acl_get(acl) : NULL;
 		o->n.reason = reason;
+		o->n.tell = tell;
 		inbox_push(a->workers[i].inbox, &o->n.item);
 	}
 	return 0;
@@ -131,57 +133,96 @@ static struct verdict *verdict_like(const struct verdict *old, const struct toke
 	return NULL;
 }
 
-/* True when the connections of k, if any, know all there is to know. info: NULL when the token has
- * no rights any more. */
-static bool push_known(struct auth *a, struct known *k, const struct token_info *info)
+/* info: NULL when the token has no rights any more. */
+static void push_known(struct auth *a, struct known *k, const struct token_info *info)
 {
 	int64_t confirm = loop_now(a->loop) + CONFIRM_MS;
 	struct verdict *v;
 
 	if (!k->listed)
-		return false;
+		return;
 	if (k->token.verdict->reason != RC_SUCCESS) {
-		if (!info)
-			return true;
-		auth_mark_stale(a, k); /* perhaps good again: the endpoint knows */
-		return false;
+		if (info)
+			auth_mark_stale(a, k); /* perhaps good again: the endpoint knows */
+		return;
 	}
 	v = info ? verdict_like(k->token.verdict, info) : NULL;
 	if (!v) {
-		auth_end(a, k, info ? RC_SERVER_UNAVAILABLE : RC_NOT_AUTHORIZED);
-		/* without memory its connections end, and the core still hears of the new rights */
-		return !info;
+		auth_end(a, k, info ? RC_SERVER_UNAVAILABLE : RC_NOT_AUTHORIZED, TELL_NOTHING);
+		return;
 	}
 	/* Stale stays stale: a push does not say that the credential is still good. */
 	if (atomic_load_explicit(&k->stale, memory_order_relaxed))
 		v->fresh_until = loop_now(a->loop);
 	k->refresh_at = k->refresh_at < confirm ? k->refresh_at : confirm;
-	auth_changed(a, k, v);
-	return true;
+	auth_changed(a, k, v, TELL_NOTHING);
 }
 
+/* Whoever is connected, the core hears what a push says: sessions and Wills in it may hold the
+ * rights of the token, and what it had retained is hidden or shown. False: no memory. */
+static bool tell_core(struct auth *a, const struct push *p, uint64_t id, struct acl *acl,
+                      enum auth_tell tell)
+{
+	if (!auth_notify(a, NULL, p->customer, id, acl, acl ? RC_SUCCESS : RC_NOT_AUTHORIZED, tell))
+		return true;
+	LOG_ERROR("auth", "push_lost", "cid=%" PRIu64 " token=%" PRIu64 " why=memory", p->customer,
+	          id);
+	return false;
+}
+
+/* The same about the token; without memory now, with the next notice of a credential of it. */
+static void tell_core_of_token(struct auth *a, const struct push *p, struct list *places,
+                               struct acl *acl, enum auth_tell tell)
+{
+	struct place *place;
+
+	if (tell_core(a, p, p->id, acl, tell) || !places)
+		return;
+	list_each(place, places, struct place, node) {
+		struct known *k = place->known;
+
+		if (!k->listed)
+			continue;
+		k->owes_notice = true;
+		k->owes_tell = (uint8_t)tell;
+		auth_arm(a, k);
+	}
+}
+
+/* info: NULL when the token is deleted. */
 static void push_token(struct auth *a, const struct push *p, const struct token_info *info)
 {
+	const struct token_info *good = info && auth_info_valid(a, info) ? info : NULL;
 	struct list *places = auth_table_of_token(&a->table, p->customer, p->id);
 	struct place *place;
-	bool known = false;
 
 	if (places) {
 		list_each(place, places, struct place, node)
-			known |= push_known(a, place->known, info);
+			push_known(a, place->known, good);
 	}
-	/* Nobody is connected with it, but sessions and Wills in the core may hold its rights. */
-	if (!known && auth_notify(a, NULL, p->customer, p->id, info ? info->acl : NULL,
-	                          info ? RC_SUCCESS : RC_NOT_AUTHORIZED))
-		LOG_ERROR("auth", "push_lost", "cid=%" PRIu64 " token=%" PRIu64 " why=memory",
-		          p->customer, p->id);
+	if (!info) {
+		tell_core_of_token(a, p, places, NULL, TELL_DELETED);
+		return;
+	}
+	(void)tell_core(a, p, 0, NULL, info->customer_blocked ? TELL_BLOCKED : TELL_FREE);
+	if (auth_token_valid(a, info))
+		tell_core_of_token(a, p, places, info->acl, TELL_RIGHTS);
+	else
+		tell_core_of_token(a, p, places, NULL, TELL_HIDDEN);
 }
 
-static void push_customer(struct auth *a, const struct push *p)
+/* An admin that does not say whether it is blocked, or deleted: the core hears of it token by
+ * token. */
+static void push_customer(struct auth *a, const struct push *p, const json_t *object)
 {
 	struct list *places = auth_table_of_customer(&a->table, p->customer);
 	struct place *place;
+	bool deleted, blocked;
 
+	if (json_get_bool(object, "deleted", &deleted) && deleted)
+		(void)tell_core(a, p, 0, NULL, TELL_CUSTOMER_DELETED);
+	else if (json_get_bool(object, "blocked", &blocked))
+		(void)tell_core(a, p, 0, NULL, blocked ? TELL_BLOCKED : TELL_FREE);
 	if (!places)
 		return;
 	list_each(place, places, struct place, node) {
@@ -262,20 +303,19 @@ static int apply(struct auth *a, const struct push *p, const json_t *object, cha
                  size_t why_size)
 {
 	struct token_info info = { 0 };
-	bool deleted, good;
+	bool deleted;
 
 	if (p->scope == PUSH_CUSTOMER) {
 		if (!is_u64(object, "cid", p->customer))
 			return -E_INVALID;
 		push_note(a, p);
-		push_customer(a, p);
+		push_customer(a, p, object);
 		return 0;
 	}
 	if (read_token(p, object, &info, &deleted, why, why_size))
 		return -E_INVALID;
 	push_note(a, p);
-	good = !deleted && auth_info_valid(a, &info);
-	push_token(a, p, good ? &info : NULL);
+	push_token(a, p, deleted ? NULL : &info);
 	token_info_free(&info);
 	return 0;
 }

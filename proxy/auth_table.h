@@ -59,6 +59,8 @@ struct known {
 	uint8_t owes_end;
 	/* a change could not be told for want of memory; tried again */
 	bool owes_notice;
+	/* enum auth_tell: of the end or change that is owed */
+	uint8_t owes_tell;
 	uint64_t customer, id; /* valid while grouped; constant once listed */
 	struct place by_token, by_customer;
 	struct map_node by_digest;

@@ -22,6 +22,9 @@ struct badge {
 	int64_t expire;       /* unix seconds, 0 = never */
 	struct limits *told;  /* owned; what quotas were worked out from */
 	struct quotas quotas; /* in force now */
+	/* acl_stamp of the rights that the core was told again, and when */
+	uint64_t rights_told;
+	int64_t rights_told_at;
 	/* filters of its clients are read with flespi's extensions */
 	bool extended;
 	struct list conns; /* conn.badge_node */
@@ -42,5 +45,7 @@ void badge_drop(struct conn *c); /* harmless without one */
 /* c has other rights than before: its Will, its subscriptions */
 void rights_changed(struct conn *c);
 
+/* the core has asked what c's token may publish (LINK_OPENED_RIGHTS) */
+void rights_tell_again(struct conn *c);
 /* auth_notice_fn of the workers: what a token is worth has changed */
 void rights_notice(struct auth_notice *n);

@@ -17,6 +17,8 @@
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 
+enum { TOLD_MS = 1000 };
+
 static uint64_t hash_of(const struct token *token)
 {
 	return hash_mix((uint64_t)(uintptr_t)token, 0);
@@ -256,20 +258,58 @@ static void tell_filter(void *arg, struct filter f)
 		link_rights_add(t->out, t->frame, buf_str(t->name), f.system);
 }
 
-static void tell_core(struct worker *w, uint64_t customer, uint64_t token, const struct acl *acl)
+/* acl: what it may publish. No word is said about tokens without an id (the endpoint need not tell
+ * one): 0 is the platform in the core (attack I05). */
+static void tell_rights(struct worker *w, struct uplink *link, uint64_t customer, uint64_t token,
+                        const struct acl *acl)
 {
-	struct uplink *link = worker_link_of(w, customer);
 	struct space space;
 	struct telling t = { .name = &w->scratch, .space = &space };
 
-	if (!link || customer == 0)
+	if (!token)
 		return;
 	space_make(&space, customer);
 	t.out = uplink_say_of(link, customer); /* behind what it has published */
 	t.frame = link_rights_begin(t.out, customer, token);
-	if (acl)
-		(void)acl_publishable(acl, tell_filter, &t);
+	(void)acl_publishable(acl, tell_filter, &t);
 	link_end(t.out, t.frame);
+}
+
+static void tell_core(struct worker *w, const struct auth_notice *n, const struct acl *acl)
+{
+	static const uint8_t flags[] = {
+		[TELL_HIDDEN] = LINK_RIGHTS_HIDDEN,
+		[TELL_DELETED] = LINK_RIGHTS_DELETED,
+		[TELL_BLOCKED] = LINK_RIGHTS_CUSTOMER | LINK_RIGHTS_HIDDEN,
+		[TELL_FREE] = LINK_RIGHTS_CUSTOMER,
+		[TELL_CUSTOMER_DELETED] = LINK_RIGHTS_CUSTOMER | LINK_RIGHTS_DELETED,
+	};
+	struct uplink *link = worker_link_of(w, n->customer);
+	uint8_t how = flags[n->tell];
+	bool whole = how & LINK_RIGHTS_CUSTOMER;
+
+	if (!link || n->customer == 0 || n->tell == TELL_NOTHING)
+		return;
+	if (n->tell == TELL_RIGHTS && acl)
+		tell_rights(w, link, n->customer, n->id, acl);
+	else if (n->tell != TELL_RIGHTS && (whole ? link->minor >= LINK_MINOR_RIGHTS : n->id != 0))
+		link_rights_say(uplink_say_of(link, n->customer),
+		                link_rights_known(how, link->minor), n->customer,
+		                whole ? 0 : n->id);
+}
+
+/* Many clients of a token may come at once, and what the core asks of each is the same: once a
+ * second and set of rights is enough. */
+void rights_tell_again(struct conn *c)
+{
+	struct badge *b = c->badge;
+	int64_t now = loop_now(c->worker->loop);
+
+	if (b->rights_told == acl_stamp(b->acl) && now - b->rights_told_at < TOLD_MS)
+		return;
+	b->rights_told = acl_stamp(b->acl);
+	b->rights_told_at = now;
+	tell_rights(c->worker, c->link, b->customer, b->id, b->acl);
 }
 
 /* ---- Notices ---- */
@@ -296,9 +336,7 @@ void rights_notice(struct auth_notice *n)
 			quotas_changed(w, b, now->info.limits);
 		end_misplaced(b, &now->info);
 	}
-	/* Nobody has said that rights are gone when the endpoint was only silent: what is retained,
-	 * and Wills that wait, stay. */
-	if (w->index == 0 && (acl || n->reason != RC_SERVER_UNAVAILABLE))
-		tell_core(w, n->customer, n->id, acl);
+	if (w->index == 0)
+		tell_core(w, n, acl);
 	auth_notice_free(&n);
 }

@@ -2,6 +2,7 @@
  * (attack B09): what makes no sense ends the link, not the process. What is for an earlier life of
  * a channel is only late. */
 #include "base/base.h"
+#include "proxy/badge.h"
 #include "proxy/uplink.h"
 
 #include <inttypes.h>
@@ -77,6 +78,8 @@ static bool on_opened(struct uplink *u, struct conn *c, const struct link_head *
 	if (!link_opened_read(body, &o) || c->state != CONN_OPENING)
 		return false;
 	opened_answer(c, h->flags & LINK_OPENED_PRESENT, &o);
+	if (c->state == CONN_OPEN && (h->flags & LINK_OPENED_RIGHTS))
+		rights_tell_again(c);
 	return true;
 }
 

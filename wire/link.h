@@ -44,9 +44,11 @@
  *   TOKEN (proxy)       The client has another token of the same customer now.
  *   HOLD (core)         Too much of this customer waits in the core: the proxy reads nothing from
  *                       its clients until the core says that they go on.
- *   RIGHTS (proxy)      A token was revoked or narrowed: what it may still publish. The core drops
- *                       what waits of it elsewhere: delayed Wills of ended connections, and (if
- *                       configured) hides its retained messages.
+ *   RIGHTS (proxy)      What a token may publish from now on, after a change; or HIDDEN: nothing,
+ *                       for now (disabled, ended, refused); or DELETED: nothing for ever. The core
+ *                       judges by the last word what waits of it elsewhere: retained messages (if
+ *                       configured) and delayed Wills. With CUSTOMER it is about all that the
+ *                       customer has: blocked, deleted, or (neither flag) not blocked any more.
  *
  * A frame must be consumed to its last byte; anything that does not parse closes the link, and is
  * logged as the bug it is (attacks B08, B09). OPEN with LINK_OPEN_REATTACH is how clients will stay
@@ -56,10 +58,11 @@
 
 enum {
 	LINK_MAJOR = 1,
-	LINK_MINOR = 5,
+	LINK_MINOR = 6,
 	LINK_MINOR_GRACE = 3,  /* knows LINK_CLOSE_GRACE */
 	LINK_MINOR_FINISH = 4, /* knows LINK_FINISH */
 	LINK_MINOR_HOLD = 5,   /* knows LINK_HOLD */
+	LINK_MINOR_RIGHTS = 6, /* knows the flags of RIGHTS, and LINK_OPENED_RIGHTS */
 	LINK_HEAD = 12,
 	LINK_FRAME_MAX = 272 << 20,
 	LINK_CHANNELS_MAX = 1 << 24,
@@ -118,7 +121,9 @@ unsigned link_home_of(uint64_t customer, unsigned homes);
 /* PUBLISH, and per entry in DELIVER */
 enum { LINK_QOS = 0x03, LINK_RETAIN = 0x04, LINK_DUP = 0x08 };
 enum { LINK_OPEN_CLEAN = 0x01, LINK_OPEN_WILL = 0x02, LINK_OPEN_REATTACH = 0x04 };
-enum { LINK_OPENED_PRESENT = 0x01 };
+/* LINK_OPENED_RIGHTS: the core remembers less than all, or nothing, of what the token may publish;
+ * RIGHTS is to be said */
+enum { LINK_OPENED_PRESENT = 0x01, LINK_OPENED_RIGHTS = 0x02 };
 /* send the Will; body has a new session expiry; the proxy let the client go, and it may come back
  * to another one: as if the link had broken */
 enum { LINK_CLOSE_WILL = 0x01, LINK_CLOSE_EXPIRY = 0x02, LINK_CLOSE_GRACE = 0x04 };
@@ -200,6 +205,7 @@ bool link_opened_next(struct link_opened *o, struct link_sub *sub);
 size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, bool present,
                          uint8_t reason, unsigned count);
 void link_opened_add(struct buf *b, const struct link_sub *sub);
+void link_opened_ask_rights(struct buf *b, size_t frame); /* sets LINK_OPENED_RIGHTS */
 
 /* Of these flags of CLOSE, what a core of that minor version knows. Without GRACE the end of a
  * connection is that of a client whose server went away: its Will is sent. */
@@ -298,6 +304,7 @@ size_t link_unsubscribe_begin(struct buf *b, uint32_t channel, uint16_t generati
                               uint16_t packet_id);
 void link_unsubscribe_add(struct buf *b, size_t frame, struct str filter);
 
+enum { LINK_RIGHTS_HIDDEN = 0x01, LINK_RIGHTS_DELETED = 0x02, LINK_RIGHTS_CUSTOMER = 0x04 };
 struct link_rights {
 	uint64_t customer, token;
 	/* filters it may still publish to; 0 = nothing: revoked */
@@ -307,6 +314,11 @@ struct link_rights {
 bool link_rights_read(struct str body, struct link_rights *out);
 bool link_rights_next(struct link_rights *r, struct str *filter, bool *system);
 size_t link_rights_begin(struct buf *b, uint64_t customer, uint64_t token);
+/* the whole frame, without filters; token 0 with LINK_RIGHTS_CUSTOMER, and only then */
+void link_rights_say(struct buf *b, uint8_t flags, uint64_t customer, uint64_t token);
+/* Can it be said to a core of that minor version? Without it HIDDEN and DELETED of a token are "may
+ * publish nothing", and about a customer there are no words. */
+uint8_t link_rights_known(uint8_t flags, uint16_t minor);
 void link_rights_add(struct buf *b, size_t frame, struct str filter, bool system);
 
 /* the customer, never 0, and whether it is held from now on or goes on */

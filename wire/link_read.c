@@ -26,7 +26,7 @@ static const struct type_rule {
 	[LINK_PONG] = { "PONG", 0, ON_LINK, true },
 	[LINK_OPEN] = { "OPEN", LINK_OPEN_CLEAN | LINK_OPEN_WILL | LINK_OPEN_REATTACH, ON_CHANNEL,
 	                false },
-	[LINK_OPENED] = { "OPENED", LINK_OPENED_PRESENT, ON_CHANNEL, false },
+	[LINK_OPENED] = { "OPENED", LINK_OPENED_PRESENT | LINK_OPENED_RIGHTS, ON_CHANNEL, false },
 	[LINK_CLOSE] = { "CLOSE", LINK_CLOSE_WILL | LINK_CLOSE_EXPIRY | LINK_CLOSE_GRACE,
 	                 ON_CHANNEL, false },
 	[LINK_CLOSED] = { "CLOSED", 0, ON_CHANNEL, false },
@@ -44,7 +44,8 @@ static const struct type_rule {
 	[LINK_REGRANT] = { "REGRANT", 0, ON_CHANNEL, false },
 	[LINK_PAUSE] = { "PAUSE", 0, ON_CHANNEL, true },
 	[LINK_RESUME] = { "RESUME", 0, ON_CHANNEL, true },
-	[LINK_RIGHTS] = { "RIGHTS", 0, ON_LINK, false },
+	[LINK_RIGHTS] = { "RIGHTS", LINK_RIGHTS_HIDDEN | LINK_RIGHTS_DELETED | LINK_RIGHTS_CUSTOMER,
+	                  ON_LINK, false },
 	[LINK_HOLD] = { "HOLD", 0, ON_LINK, false },
 };
 

@@ -246,6 +246,7 @@ void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uin
 }
 
 /* ---- Frames in pieces ---- */
+enum { HEAD_FLAGS_AT = 5 };
 
 /* One more in the 16-bit count at this offset from the first unread byte. More than it can say:
  * broken. */
@@ -305,6 +306,12 @@ size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, b
 		buf_commit(b, LINK_HEAD + OPENED_FIXED);
 	}
 	return frame;
+}
+
+void link_opened_ask_rights(struct buf *b, size_t frame)
+{
+	if (buf_ok(b) && frame + LINK_HEAD <= buf_len(b))
+		b->p[b->head + frame + HEAD_FLAGS_AT] |= LINK_OPENED_RIGHTS;
 }
 
 void link_opened_add(struct buf *b, const struct link_sub *sub)
@@ -398,18 +405,35 @@ void link_hold_write(struct buf *b, uint64_t customer, bool hold)
 	buf_commit(b, LINK_HEAD + HOLD_FIXED);
 }
 
+/* of no filter */
+static void rights_start(struct buf *b, uint8_t flags, uint64_t customer, uint64_t token)
+{
+	uint8_t *w = start(b, (struct to){ LINK_RIGHTS, flags, 0, 0 }, RIGHTS_FIXED);
+
+	if (!w)
+		return;
+	w = put_le64(w, customer);
+	w = put_le64(w, token);
+	put_le16(w, 0);
+	buf_commit(b, LINK_HEAD + RIGHTS_FIXED);
+}
+
 size_t link_rights_begin(struct buf *b, uint64_t customer, uint64_t token)
 {
 	size_t frame = buf_len(b);
-	uint8_t *w = start(b, (struct to){ LINK_RIGHTS, 0, 0, 0 }, RIGHTS_FIXED);
 
-	if (w) {
-		w = put_le64(w, customer);
-		w = put_le64(w, token);
-		put_le16(w, 0);
-		buf_commit(b, LINK_HEAD + RIGHTS_FIXED);
-	}
+	rights_start(b, 0, customer, token);
 	return frame;
+}
+
+void link_rights_say(struct buf *b, uint8_t flags, uint64_t customer, uint64_t token)
+{
+	rights_start(b, flags, customer, token);
+}
+
+uint8_t link_rights_known(uint8_t flags, uint16_t minor)
+{
+	return minor >= LINK_MINOR_RIGHTS ? flags : 0;
 }
 
 void link_rights_add(struct buf *b, size_t frame, struct str filter, bool system)

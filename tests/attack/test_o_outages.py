@@ -71,6 +71,72 @@ def test_O02_an_outage_sends_the_wills_of_those_it_ends_and_of_those_that_had_go
         wait_for(lambda: seen.update(topics(w)) or seen == {"will/gone", "will/here"}, 12, 0.2)
 
 
+def retained(stack, customer):
+    """Names that a new subscriber of this customer is shown."""
+    with open_client(stack.port, customer.token(), "", 5) as w:
+        w.subscribe("#")
+        return topics(w)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_O03_disabling_a_token_hides_what_it_retained_and_enabling_shows_it(stack, customer, connected):
+    token, other = customer.token(), customer.token()
+    with open_client(stack.port, other, "other", 5) as o:
+        o.publish("other", b"x", qos=1, retain=True)
+        o.sync()
+    c = open_client(stack.port, token, "c", 5)
+    c.publish("mine", b"x", qos=1, retain=True)
+    c.sync()
+    if not connected:
+        c.close()
+    for _ in range(2):
+        customer.change_token(token, enabled=False)
+        wait_for(lambda: retained(stack, customer) == ["other"], 5, 0.2)
+        customer.change_token(token, enabled=True)
+        wait_for(lambda: retained(stack, customer) == ["mine", "other"], 5, 0.2)
+    customer.change_token(token, access={"type": 2, "acl": [{"uri": "mqtt", "topic": "else/#", "actions": ["publish"]}]})
+    wait_for(lambda: retained(stack, customer) == ["other"], 5, 0.2)
+    customer.change_token(token, access={"type": 0})
+    wait_for(lambda: retained(stack, customer) == ["mine", "other"], 5, 0.2)
+    customer.delete_token(token)
+    wait_for(lambda: retained(stack, customer) == ["other"], 5, 0.2)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_O03_blocking_a_customer_destroys_nothing(stack, customer, connected):
+    token, disabled = customer.token(), customer.token()
+    clients = [open_client(stack.port, t, t[-4:], 5) for t in (token, disabled)]
+    for c, name in zip(clients, ("mine", "disabled")):
+        c.publish(name, b"x", qos=1, retain=True)
+        c.sync()
+        if not connected:
+            c.close()
+    customer.change_token(disabled, enabled=False)
+    for _ in range(2):
+        assert stack.rest("PUT", "/platform/subaccounts/%d" % customer.cid, {"enabled": False})[0] == 200
+        wait_for(lambda: code(stack.port, token) in (0x86, 0x87), 5, 0.2)
+        assert stack.rest("PUT", "/platform/subaccounts/%d" % customer.cid, {"enabled": True})[0] == 200
+        wait_for(lambda: code(stack.port, token, client_id="again") == 0, 15, 0.5)
+        wait_for(lambda: retained(stack, customer) == ["mine"], 5, 0.2)
+
+
+def test_O03_an_endpoint_that_takes_a_no_back_shows_what_was_hidden(pair, endpoint):
+    """Without pushes: the proxy asks, the core hides, and asks the proxy when the token comes back."""
+    outage(endpoint)
+    lamp = open_client(pair.port, "lamp", "lamp", 5)
+    lamp.publish("state/lamp", b"on", qos=1, retain=True)
+    lamp.sync()
+    good = endpoint.answer
+    endpoint.answer = lambda auth: (403, {}, b"") if "lamp" in auth else good(auth)
+    assert [p.code for p in lamp.closed(12) if p.kind == DISCONNECT] == [0x87]
+    with watcher_on(pair, "state/#") as w:
+        assert topics(w) == []
+    endpoint.answer = good
+    wait_for(lambda: code(pair.port, "lamp", client_id="lamp") == 0, 8, 0.5)
+    with watcher_on(pair, "state/#") as w:
+        assert topics(w) == ["state/lamp"]
+
+
 @pytest.mark.parametrize("status", [400, 404, 429, 302])
 def test_O04_strangers_whose_keys_the_endpoint_does_not_like_open_no_circuit(pair, endpoint, status):
     endpoint.answer = lambda auth: endpoint.good() if "good" in auth else (status, {}, b"")

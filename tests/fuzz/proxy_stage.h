@@ -230,6 +230,7 @@ static void stage_change(struct worker *w, unsigned which, unsigned rights)
 	n->id = t->id;
 	n->acl = t->rights == NOTHING ? NULL : acl_get(stage_acl(t->rights));
 	n->reason = t->rights == NOTHING ? RC_NOT_AUTHORIZED : RC_SUCCESS;
+	n->tell = t->rights == NOTHING ? TELL_HIDDEN : TELL_RIGHTS;
 	rights_notice(n);
 }
 

@@ -49,6 +49,8 @@ static inline bool copy_opened(const struct link_copying *c)
 	                          c->h.flags & LINK_OPENED_PRESENT, o.reason, o.count);
 	for (; link_opened_next(&o, &sub); seen++)
 		link_opened_add(c->out, &sub);
+	if (c->h.flags & LINK_OPENED_RIGHTS)
+		link_opened_ask_rights(c->out, frame);
 	link_end(c->out, frame);
 	MUST(seen == o.count);
 	return true;
@@ -183,6 +185,12 @@ static inline bool copy_rights(const struct link_copying *c)
 
 	if (!link_rights_read(c->body, &r))
 		return false;
+	if (c->h.flags) {
+		if (r.count)
+			return false;
+		link_rights_say(c->out, c->h.flags, r.customer, r.token);
+		return true;
+	}
 	frame = link_rights_begin(c->out, r.customer, r.token);
 	for (; link_rights_next(&r, &filter, &system); seen++)
 		link_rights_add(c->out, frame, filter, system);

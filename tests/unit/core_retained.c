@@ -201,27 +201,6 @@ static void a_sweep_finds_what_expired_in_slices(void)
 	retained_free(&r);
 }
 
-static bool keep_b(void *arg, struct msg *m)
-{
-	(void)arg;
-	return str_eq(msg_name(m), STR("b"));
-}
-
-static void a_purge_takes_what_this_token_may_not_say_any_more(void)
-{
-	struct retained *r;
-
-	IS(retained_new(&r, NULL), 0);
-	IS(set(r, "a", 1, LINK_NO_EXPIRY), 0);
-	IS(set(r, "b", 1, LINK_NO_EXPIRY), 0);
-	IS(set(r, "c", 2, LINK_NO_EXPIRY), 0);
-	IS(retained_purge(r, 1, keep_b, NULL), 1);
-	WALK(r, "#", true, "b c ");
-	IS(retained_purge(r, 1, NULL, NULL), 1);
-	WALK(r, "#", true, "c ");
-	retained_free(&r);
-}
-
 /* ---- Against a plain array ---- */
 enum { NAMES = 300 };
 static struct {
@@ -488,6 +467,5 @@ RUN(a_walk_visits_what_matches_in_the_order_of_bytes, the_root_rule_holds_for_wa
     names_are_those_without_the_customer, a_new_message_replaces_the_old_one,
     the_same_message_may_be_set_again, over_the_count_a_new_name_is_refused_but_a_known_one_is_not,
     over_the_bytes_nothing_grows, what_expired_is_neither_seen_nor_kept,
-    a_sweep_finds_what_expired_in_slices, a_purge_takes_what_this_token_may_not_say_any_more,
-    any_change_keeps_the_store_equal_to_a_plain_array, a_walk_looks_only_where_a_match_can_be,
-    without_memory_nothing_changes, large_stores_are_walked)
+    a_sweep_finds_what_expired_in_slices, any_change_keeps_the_store_equal_to_a_plain_array,
+    a_walk_looks_only_where_a_match_can_be, without_memory_nothing_changes, large_stores_are_walked)

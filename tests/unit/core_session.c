@@ -372,81 +372,7 @@ static void a_ghost_keeps_nothing_but_its_will(void)
 	end();
 }
 
-/* ---- RIGHTS ---- */
-static bool rights(uint64_t token, const char *filter)
-{
-	struct buf buf = { 0 };
-	struct room room;
-	struct link_rights r;
-	size_t frame = link_rights_begin(&buf, 7, token);
-	bool fine;
-
-	if (filter)
-		link_rights_add(&buf, frame, inner(&room, filter), false);
-	link_end(&buf, frame);
-	MUST(link_rights_read(str_skip(buf_str(&buf), LINK_HEAD), &r));
-	fine = rights_apply(home, &r);
-	buf_free(&buf);
-	return fine;
-}
-
-static void waiting_wills_of_a_revoked_token_are_dropped(void)
-{
-	begin();
-	OPEN(&a, .id = "x", .will = "w", .expiry = 60, .delay = 10, .token = 9);
-	OPEN(&b, .id = "y", .will = "v", .expiry = 60, .delay = 10, .token = 8);
-	session_close(&a.port, LINK_CLOSE_WILL, 0);
-	session_close(&b.port, LINK_CLOSE_WILL, 0);
-	YES(rights(9, NULL));
-	later(11000);
-	SAID(&w, "v=bye q0");
-	end();
-}
-
-static void a_waiting_will_that_is_still_allowed_stays(void)
-{
-	begin();
-	OPEN(&a, .id = "x", .will = "w/1", .expiry = 60, .delay = 10, .token = 9);
-	session_close(&a.port, LINK_CLOSE_WILL, 0);
-	YES(rights(9, "w/+"));
-	later(11000);
-	SAID(&w, "w/1=bye q0");
-	end();
-}
-
-static void retained_messages_of_a_revoked_token_are_hidden(void)
-{
-	begin();
-	OPEN(&a, .id = "x", .token = 9);
-	PUB(&a, "r/1", "1", LINK_RETAIN, 0);
-	PUB(&a, "s/1", "2", LINK_RETAIN, 0);
-	YES(rights(9, "s/#"));
-	IS(retained_count(customer_find(home, 7)->retained), 1);
-	config.retained_of_revoked = REVOKED_KEEP;
-	YES(rights(9, NULL));
-	IS(retained_count(customer_find(home, 7)->retained), 1);
-	end();
-}
-
-static void with_another_token_only_that_one_counts(void)
-{
-	struct link_token nine = { .token = 9, .rights_until = 0 };
-
-	begin();
-	OPEN(&a, .id = "x", .will = "w", .token = 8, .rights_until = 1);
-	PUB(&a, "r/8", "1", LINK_RETAIN, 0);
-	session_token(&a.port, &nine);
-	PUB(&a, "r/9", "2", LINK_RETAIN, 0);
-	w.n = 0;
-	YES(rights(8, NULL));
-	IS(retained_count(customer_find(home, 7)->retained), 1);
-	session_close(&a.port, LINK_CLOSE_WILL, 0);
-	SAID(&w, "w=bye q0");
-	YES(rights(9, NULL));
-	IS(retained_count(customer_find(home, 7)->retained), 0);
-	end();
-}
-
+/* ---- Another token ---- */
 static void another_token_brings_its_limits(void)
 {
 	struct terms one = { .subscriptions = 1 };
@@ -476,13 +402,6 @@ static void a_will_that_finds_no_memory_for_its_new_token_is_dropped(void)
 	mem_fail_at(0, false);
 	YES(!a.port.session->will);
 	IS(home->counters.wills_dropped, 1);
-	end();
-}
-
-static void rights_outside_the_customer_are_nonsense(void)
-{
-	begin();
-	NO(rights(9, "/customer/8/#"));
 	end();
 }
 
@@ -575,10 +494,7 @@ RUN(a_new_session_is_not_present, a_session_without_expiry_ends_with_its_connect
     a_dropped_will_is_not_sent, a_will_dies_with_its_token, a_will_can_be_retained,
     after_a_lost_link_a_will_waits_for_the_grace, whoever_comes_back_within_the_grace_sends_no_will,
     a_session_without_expiry_and_will_is_gone_with_its_link, a_ghost_keeps_nothing_but_its_will,
-    waiting_wills_of_a_revoked_token_are_dropped, a_waiting_will_that_is_still_allowed_stays,
-    retained_messages_of_a_revoked_token_are_hidden, with_another_token_only_that_one_counts,
     another_token_brings_its_limits, a_will_that_finds_no_memory_for_its_new_token_is_dropped,
-    rights_outside_the_customer_are_nonsense, nothing_is_left_of_a_customer_that_left,
-    many_sessions_that_end_at_once_are_ended_in_slices,
+    nothing_is_left_of_a_customer_that_left, many_sessions_that_end_at_once_are_ended_in_slices,
     running_out_of_memory_refuses_and_leaves_nothing,
     running_out_of_memory_leaves_the_old_session_alone)

@@ -270,6 +270,13 @@ static struct loop *loop;
 static struct inbox *inbox;
 static struct told told[NOTICES];
 static unsigned told_count;
+/* what the core is to be told */
+static struct heard {
+	enum auth_tell tell;
+	uint64_t customer, id;
+	bool may_b;
+} heard[NOTICES];
+static unsigned heard_count;
 static struct sock_addr home = { .bytes = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } };
 
 static void turn_once(void)
@@ -296,7 +303,15 @@ static UNUSED_FN void turn_for(int64_t ms)
 
 static void on_notice(struct auth_notice *n)
 {
-	MUST(n->worker == &config && told_count < NOTICES);
+	MUST(n->worker == &config && told_count < NOTICES && heard_count < NOTICES);
+	if (n->tell != TELL_NOTHING)
+		heard[heard_count++] =
+		    (struct heard){ n->tell, n->customer, n->id,
+			            n->acl && acl_may_publish(n->acl, STR("b/x")) };
+	if (!n->token) {
+		auth_notice_free(&n);
+		return;
+	}
 	told[told_count++] = (struct told){ .token = n->token,
 		                            .customer = n->customer,
 		                            .id = n->id,
@@ -343,7 +358,7 @@ static void start_auth(bool threaded)
 
 	rcu_thread_enter();
 	running = true;
-	told_count = 0;
+	told_count = heard_count = 0;
 	MUST(loop_open(&loop) == 0);
 	MUST(inbox_open(&inbox, loop) == 0);
 	IS(auth_start(&au, &config, &why), 0);

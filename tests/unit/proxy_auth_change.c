@@ -90,9 +90,62 @@ static void a_token_refused_at_a_refresh_loses_its_rights(void)
 	IS(told[0].reason, RC_BAD_USER_NAME_OR_PASSWORD);
 	IS(told[0].customer, 7);
 	IS(told[0].id, 1);
+	IS(heard_count, 1);
+	IS(heard[0].tell, TELL_HIDDEN);
 	IS(reason_of(t), RC_BAD_USER_NAME_OR_PASSWORD);
 	IS(look("k1"), RC_BAD_USER_NAME_OR_PASSWORD);
 	auth_token_put(&t);
+	end();
+}
+
+static void says_blocked(struct endpoint *e, int fd, const char *key)
+{
+	(void)key;
+	endpoint_say(e, fd, "403 Forbidden\r\nContent-Type: application/json",
+	             "{\"errors\":[{\"code\":4,\"id\":1,\"cid\":7,\"blocked\":true}]}");
+}
+
+static void a_token_of_a_blocked_customer_hides_what_is_the_customers(void)
+{
+	struct token *t;
+
+	defaults();
+	config.auth_poll = 200;
+	begin();
+	t = use("k1");
+	atomic_store(&ep->reply, says_blocked);
+	UNTIL(told_count == 1, 2000);
+	IS(heard_count, 1);
+	IS(heard[0].tell, TELL_BLOCKED);
+	IS(heard[0].customer, 7);
+	auth_token_put(&t);
+	end();
+}
+
+static void whole_key_refused(struct endpoint *e, int fd, const char *key)
+{
+	if (*key == 'k')
+		says_401(e, fd, key);
+	else
+		good(e, fd, key);
+}
+
+static void a_token_that_is_good_by_another_credential_keeps_its_rights_in_the_core(void)
+{
+	const struct credential c = { .key = STR("0123456789abcdef"), .short_id = 1 };
+	struct token *t, *s;
+
+	defaults();
+	config.auth_poll = 200;
+	begin();
+	t = use("k1");
+	IS(ask_as(c, &home, &s), RC_SUCCESS);
+	atomic_store(&ep->reply, whole_key_refused);
+	UNTIL(told_count == 1, 2000);
+	YES(told[0].token == t && !told[0].rights);
+	IS(heard_count, 0);
+	auth_token_put(&t);
+	auth_token_put(&s);
 	end();
 }
 
@@ -222,6 +275,7 @@ static void a_token_in_use_ends_when_the_endpoint_is_away_too_long(void)
 	YES(clock_mono_ms() - start >= 900 && clock_mono_ms() - start < 2000);
 	YES(!told[0].rights);
 	IS(told[0].reason, RC_SERVER_UNAVAILABLE);
+	IS(heard_count, 0); /* O1: nobody has said that a right is gone */
 	IS(look("k1"), -1); /* not remembered as a refusal */
 	auth_token_put(&t);
 	end();
@@ -374,6 +428,9 @@ static void a_revocation_survives_any_lack_of_memory(void)
 		NO(look("k1") == RC_SUCCESS);
 		UNTIL(told_count > 0, 1000);
 		YES(told[0].token == t && !told[0].rights);
+		UNTIL(heard_count > 0, 1000);
+		/* the push was heard, or for want of memory the endpoint was asked */
+		YES(heard[0].tell == TELL_DELETED || heard[0].tell == TELL_HIDDEN);
 		NO(reason_of(t) == RC_SUCCESS);
 		auth_token_put(&t);
 		end();
@@ -481,7 +538,7 @@ static void workers_may_look_while_everything_changes(void)
 			auth_stale_all(au);
 		atomic_store(&ep->reply, n % 32 == 31 ? says_401 : good);
 		turn_once();
-		told_count = 0;
+		told_count = heard_count = 0;
 	}
 	atomic_store(&lookers_stop, true);
 	for (int i = 0; i < LOOKERS; i++)
@@ -493,8 +550,11 @@ static void workers_may_look_while_everything_changes(void)
 RUN(a_token_in_use_is_refreshed_ahead_and_never_lapses, a_token_in_use_is_asked_again_every_poll,
     what_was_narrowed_is_told_at_the_next_refresh,
     other_addresses_certificates_or_limits_are_told_too,
-    a_token_refused_at_a_refresh_loses_its_rights, a_token_of_another_customer_now_is_another_token,
-    a_token_ends_at_its_second, a_token_ends_at_its_second_while_the_endpoint_is_down,
+    a_token_refused_at_a_refresh_loses_its_rights,
+    a_token_of_a_blocked_customer_hides_what_is_the_customers,
+    a_token_that_is_good_by_another_credential_keeps_its_rights_in_the_core,
+    a_token_of_another_customer_now_is_another_token, a_token_ends_at_its_second,
+    a_token_ends_at_its_second_while_the_endpoint_is_down,
     a_token_whose_end_moves_on_with_use_lives_on,
     who_is_in_stays_in_and_nobody_new_comes_in_while_the_endpoint_is_down,
     a_token_in_use_ends_when_the_endpoint_is_away_too_long,

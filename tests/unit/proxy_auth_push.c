@@ -78,13 +78,71 @@ static void a_push_about_a_token_nobody_uses_goes_to_the_core(void)
 	defaults();
 	begin();
 	push("mbus/token/7/5", TOKEN(5, "b/#"));
-	UNTIL(told_count == 1, 1000);
-	YES(!told[0].token && told[0].rights && told[0].may_b);
-	IS(told[0].customer, 7);
-	IS(told[0].id, 5);
+	UNTIL(heard_count == 2, 1000);
+	IS(heard[0].tell, TELL_FREE);
+	IS(heard[0].customer, 7);
+	IS(heard[1].tell, TELL_RIGHTS);
+	YES(heard[1].may_b);
+	IS(heard[1].customer, 7);
+	IS(heard[1].id, 5);
 	push("mbus/token/7/5", DELETED(5));
-	UNTIL(told_count == 2, 1000);
-	YES(!told[1].token && !told[1].rights);
+	UNTIL(heard_count == 3, 1000);
+	IS(heard[2].tell, TELL_DELETED);
+	IS(told_count, 0);
+	end();
+}
+
+/* O3: the same word whether somebody is connected with it or not. */
+static void the_core_hears(const char *payload, enum auth_tell of_token, enum auth_tell of_customer)
+{
+	for (int used = 0; used < 2; used++) {
+		struct token *t = NULL;
+
+		defaults();
+		begin();
+		if (used)
+			t = use("k1");
+		push("mbus/token/7/1", payload);
+		UNTIL(heard_count == 2, 1000);
+		IS(heard[0].tell, of_customer);
+		IS(heard[0].id, 0);
+		IS(heard[1].tell, of_token);
+		IS(heard[1].id, 1);
+		auth_token_put(&t);
+		end();
+	}
+}
+
+static void the_core_hears_what_a_push_says_whoever_is_connected(void)
+{
+	the_core_hears(TOKEN(1, "b/#"), TELL_RIGHTS, TELL_FREE);
+	the_core_hears("{\"id\":1,\"cid\":7,\"enabled\":false," ACCESS("#") "}", TELL_HIDDEN,
+	               TELL_FREE);
+	the_core_hears(
+	    "{\"id\":1,\"cid\":7,\"enabled\":true,\"expire\":1000000000," ACCESS("#") "}",
+	    TELL_HIDDEN, TELL_FREE);
+	the_core_hears("{\"id\":1,\"cid\":7,\"enabled\":true,\"blocked\":true," ACCESS("#") "}",
+	               TELL_RIGHTS, TELL_BLOCKED);
+}
+
+static void the_core_hears_of_customers(void)
+{
+	static const struct {
+		const char *payload;
+		enum auth_tell tell;
+	} rows[] = { { "{\"cid\":8,\"blocked\":true}", TELL_BLOCKED },
+		     { "{\"cid\":8,\"blocked\":false}", TELL_FREE },
+		     { "{\"cid\":8,\"deleted\":true}", TELL_CUSTOMER_DELETED } };
+
+	defaults();
+	begin();
+	push("mbus/customer/8", "{\"cid\":8}");
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		push("mbus/customer/8", rows[i].payload);
+		UNTIL(heard_count == i + 1, 1000);
+		IS(heard[i].tell, rows[i].tell);
+		IS(heard[i].customer, 8);
+	}
 	end();
 }
 
@@ -96,8 +154,9 @@ static void a_push_about_another_customers_token_touches_nothing(void)
 	begin();
 	t = use("k1");
 	push("mbus/token/8/1", "{\"id\":1,\"cid\":8,\"deleted\":true}");
-	UNTIL(told_count == 1, 1000);
-	YES(!told[0].token);
+	UNTIL(heard_count == 1, 1000);
+	IS(heard[0].customer, 8);
+	IS(told_count, 0);
 	YES(may(t, "a/x"));
 	auth_token_put(&t);
 	end();
@@ -113,7 +172,8 @@ static void the_same_push_of_every_worker_counts_once(void)
 	for (int i = 0; i < 16; i++)
 		push("mbus/token/7/1", TOKEN(1, "b/#"));
 	push("mbus/token/7/9", DELETED(9));
-	UNTIL(told_count == 2 && told[1].id == 9, 1000);
+	UNTIL(heard_count == 3 && heard[2].id == 9, 1000);
+	IS(told_count, 1);
 	IS(auth_verdict(t)->serial, 2);
 	auth_token_put(&t);
 	end();
@@ -270,6 +330,7 @@ RUN(a_push_narrows_at_once_and_prolongs_nothing,
     a_push_of_deleted_disabled_ended_or_blocked_revokes,
     a_push_reaches_the_whole_key_and_the_short_form,
     a_push_about_a_token_nobody_uses_goes_to_the_core,
+    the_core_hears_what_a_push_says_whoever_is_connected, the_core_hears_of_customers,
     a_push_about_another_customers_token_touches_nothing, the_same_push_of_every_worker_counts_once,
     a_push_alone_never_makes_a_refused_key_good, an_answer_from_before_a_push_does_not_undo_it,
     a_push_of_a_customer_asks_for_all_its_tokens, a_strange_push_makes_everything_be_asked_again,
