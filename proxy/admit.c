@@ -128,6 +128,7 @@ static unsigned by_will(struct conn *c, const struct token_info *info, const cha
 		return RC_QUOTA_EXCEEDED;
 	}
 	*say = "Will topic not allowed";
+	c->greet->blamed = will->topic;
 	return gate_publish(c->worker, c->badge, will->topic); /* attack C01 */
 }
 

@@ -215,6 +215,10 @@ struct conn {
 	uint64_t msgs_in, msgs_out, bytes_in, bytes_out;
 	/* publishes refused; deliveries dropped (rights, size, no room) */
 	uint32_t rejected, undelivered;
+	uint32_t refused; /* filters */
+	/* refusals that no record tells of, and when the last one was told (events.c) */
+	uint32_t refusals_untold;
+	int64_t refusal_told;
 	uint32_t events, events_minute, events_dropped;
 };
 

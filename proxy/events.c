@@ -17,6 +17,7 @@
 enum {
 	PER_SECOND = 50,     /* per token and worker; per customer when refused */
 	PER_CONN = 60,       /* subscriptions a minute, per connection */
+	REFUSAL_MS = 10000,  /* one record of a connection's refusals in so long */
 	ORIGIN_SESSION = 14, /* flespi's number for MQTT sessions */
 };
 
@@ -30,6 +31,8 @@ static const struct event_row {
 	{ EVENT_DISCONNECTED, "disconnected", "connection closed" },
 	{ EVENT_SUBSCRIBED, "subscribed", "session subscribed" },
 	{ EVENT_UNSUBSCRIBED, "unsubscribed", "session unsubscribed" },
+	{ EVENT_FILTER_REFUSED, "refused", "subscription refused" },
+	{ EVENT_PUBLISH_REFUSED, "refused", "publish refused" },
 };
 
 static const struct event_row *row_of(enum event event)
@@ -236,7 +239,7 @@ void event_connected(struct conn *c, bool present)
 }
 
 static void refused(struct conn *c, const struct whose *who, enum event event, unsigned reason,
-                    const char *say)
+                    const char *say, struct str topic)
 {
 	struct uplink *link = way(c, who);
 	const struct event_row *row = row_of(event);
@@ -246,14 +249,46 @@ static void refused(struct conn *c, const struct whose *who, enum event event, u
 		return;
 	put_count(record, "close_code", reason);
 	put(record, "error_text", json_string(say ? say : mqtt_reason_text(reason)));
+	if (topic.n)
+		put(record, "topic", json_stringn(topic.p, topic.n));
 	send(c, who, link, row, record);
 }
 
-void event_refused(struct conn *c, enum event event, unsigned reason, const char *say)
+void event_refused(struct conn *c, enum event event, unsigned reason, const char *say,
+                   struct str topic)
 {
 	struct whose who = whose(c);
 
-	refused(c, &who, event, reason, say);
+	refused(c, &who, event, reason, say, topic);
+}
+
+bool event_refusal_due(struct conn *c)
+{
+	if (!c->refusal_told || loop_now(c->worker->loop) - c->refusal_told >= REFUSAL_MS)
+		return true;
+	c->refusals_untold++;
+	return false;
+}
+
+void event_refusal(struct conn *c, enum event event, struct str topic, unsigned reason,
+                   const char *say)
+{
+	const struct event_row *row = row_of(event);
+	struct whose who = whose(c);
+	struct uplink *link = way(c, &who);
+	json_t *record = link ? begin(c, &who, row) : NULL;
+
+	if (!record) {
+		c->refusals_untold++;
+		return;
+	}
+	put(record, "topic", json_stringn(topic.p, topic.n));
+	put_count(record, "reason_code", reason);
+	put(record, "error_text", json_string(say ? say : mqtt_reason_text(reason)));
+	who.rate->dropped += c->refusals_untold; /* `suppressed` */
+	c->refusals_untold = 0;
+	c->refusal_told = loop_now(c->worker->loop);
+	send(c, &who, link, row, record);
 }
 
 void event_blocked(struct conn *c, uint64_t customer, uint64_t token, unsigned reason)
@@ -262,7 +297,7 @@ void event_blocked(struct conn *c, uint64_t customer, uint64_t token, unsigned r
 	struct event_past *past = event_past(w->past, customer, 0, loop_now(w->loop) / 1000);
 	struct whose who = { customer, token, past ? &past->rate : NULL };
 
-	refused(c, &who, EVENT_BLOCKED, reason, "token or account is not active");
+	refused(c, &who, EVENT_BLOCKED, reason, "token or account is not active", STR_NONE);
 }
 
 void event_disconnected(struct conn *c, int close_code, const char *why)
@@ -283,6 +318,7 @@ void event_disconnected(struct conn *c, int close_code, const char *why)
 	put_count(record, "recv", c->bytes_in);
 	put_count(record, "send", c->bytes_out);
 	put_count(record, "rejected", c->rejected);
+	put_count(record, "refused", c->refused);
 	put_count(record, "undelivered", c->undelivered);
 	if (c->events_dropped)
 		put_count(record, "subscriptions_not_logged", c->events_dropped);

@@ -34,14 +34,24 @@ enum event {
 	EVENT_DISCONNECTED = 503,
 	EVENT_SUBSCRIBED = 520,
 	EVENT_UNSUBSCRIBED = 521,
+	/* ours: flespi has no record of these */
+	EVENT_FILTER_REFUSED = 522,
+	EVENT_PUBLISH_REFUSED = 523,
 };
 
 void event_connected(struct conn *c, bool present);
-/* BLOCKED, REJECTED; of its badge */
-void event_refused(struct conn *c, enum event event, unsigned reason, const char *say);
+/* BLOCKED, REJECTED; of its badge. topic: what was refused is a Will there; else empty */
+void event_refused(struct conn *c, enum event event, unsigned reason, const char *say,
+                   struct str topic);
 /* BLOCKED, before there was a badge: the endpoint said no, and whose token it is */
 void event_blocked(struct conn *c, uint64_t customer, uint64_t token, unsigned reason);
 void event_disconnected(struct conn *c, int close_code, const char *why);
+/* FILTER_REFUSED, PUBLISH_REFUSED, of a connection that goes on: the first refusal, then one in ten
+ * seconds, with the number of those between. due: is one to be told? False: it is counted. say:
+ * which grant is missing, or NULL */
+bool event_refusal_due(struct conn *c);
+void event_refusal(struct conn *c, enum event event, struct str topic, unsigned reason,
+                   const char *say);
 void event_subscription(struct conn *c, enum event event, struct str filter, unsigned qos);
 
 /* Pure parts */

@@ -90,7 +90,7 @@ void greet_refuse(struct conn *c, unsigned reason, const char *say)
 		                      reason == RC_CONNECTION_RATE_EXCEEDED
 		                  ? EVENT_BLOCKED
 		                  : EVENT_REJECTED,
-		              reason, say);
+		              reason, say, c->greet ? c->greet->blamed : STR_NONE);
 	conn_close_with(c, END_REFUSED, reason, say);
 }
 

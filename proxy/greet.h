@@ -14,6 +14,7 @@ struct greet {
 	struct mqtt_connect connect;
 	uint32_t session_expiry; /* as agreed */
 	bool assigned;           /* client id by us */
+	struct str blamed;       /* the topic it is refused for (admit.c); borrows body */
 	size_t size;
 	uint8_t body[];
 };

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "proxy/badge.h"
+#include "proxy/events.h"
 #include "proxy/inflight.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
@@ -68,21 +69,25 @@ static void refuse(struct conn *c, const struct mqtt_publish *p, unsigned reason
 	struct mqtt_props props = { 0 };
 	struct buf *out;
 	size_t before;
-	char why[160];
+	char why[160] = "";
+	bool tell = event_refusal_due(c);
 
 	c->rejected++;
 	c->worker->n.publishes_refused++;
 	LOG_INFO(conn_name(c), "refused-publish", "reason=0x%02x topic=%s", reason,
 	         log_esc(p->topic));
+	if (reason == RC_NOT_AUTHORIZED && (tell || (p->qos && c->problem_info)))
+		acl_explain(c->badge->acl, true, p->topic, why, sizeof(why));
+	if (!mqtt_utf8_ok(str_c(why))) /* a long topic may have been cut inside a character */
+		why[0] = '\0';
+	if (tell)
+		event_refusal(c, EVENT_PUBLISH_REFUSED, p->topic, reason, why[0] ? why : NULL);
 	if (p->qos == 0)
 		return;
 	c->owed += p->qos == 2; /* MQTT 3 hears no refusal, and says PUBREL */
-	if (c->problem_info && reason == RC_NOT_AUTHORIZED) {
-		acl_explain(c->badge->acl, true, p->topic, why, sizeof(why));
+	if (c->problem_info && why[0]) {
 		props.reason_string = str_c(why);
-		if (mqtt_utf8_ok(props.reason_string)) /* a long topic may have been cut inside a
-		                                          character */
-			props.has = UINT64_C(1) << PROP_REASON_STRING;
+		props.has = UINT64_C(1) << PROP_REASON_STRING;
 	}
 	out = conn_out(c);
 	before = buf_len(out);

@@ -277,8 +277,9 @@ static unsigned judge(struct conn *c, struct str text, unsigned nth, unsigned ac
 	return code ? code : admit(c, text, nth);
 }
 
-static void write_item(struct conn *c, struct buf *out, size_t frame, const struct mqtt_sub_opts *o,
-                       struct str text, unsigned nth, unsigned account)
+static unsigned write_item(struct conn *c, struct buf *out, size_t frame,
+                           const struct mqtt_sub_opts *o, struct str text, unsigned nth,
+                           unsigned account)
 {
 	unsigned code = judge(c, text, nth, account);
 
@@ -286,9 +287,33 @@ static void write_item(struct conn *c, struct buf *out, size_t frame, const stru
 		LOG_INFO(conn_name(c), "refused-subscribe", "reason=0x%02x filter=%s", code,
 		         log_esc(text));
 		(void)link_item_begin(out, frame, (uint8_t)code, 0, on_link(text));
-		return;
+		return code;
 	}
 	write_granted(c, out, frame, opts_byte(o) | how_read(c), text);
+	return RC_SUCCESS;
+}
+
+/* What was refused of one SUBSCRIBE, for the customer's log. */
+struct refusals {
+	struct str first;
+	unsigned code, count;
+};
+
+static void note_refusal(struct refusals *r, struct str text, unsigned code)
+{
+	if (code && r->count++ == 0) {
+		r->first = text;
+		r->code = code;
+	}
+}
+
+static void tell_refusals(struct conn *c, const struct refusals *r)
+{
+	if (r->count && event_refusal_due(c))
+		event_refusal(c, EVENT_FILTER_REFUSED, r->first, r->code,
+		              r->code == RC_NOT_AUTHORIZED ? "no grant to receive any of it"
+		                                           : NULL);
+	c->refusals_untold += r->count ? r->count - 1 : 0;
 }
 
 /* How many filters are to be judged: a list is as much work as what it stands for. Those beyond
@@ -310,6 +335,7 @@ static uint64_t work_of(const struct conn *c, struct mqtt_subscribe s)
 
 void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 {
+	struct refusals refusals = { 0 };
 	struct mqtt_subscribe s, again;
 	struct mqtt_sub_opts opts;
 	struct str text;
@@ -332,9 +358,11 @@ void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 	frame = link_subscribe_begin(out, LINK_SUBSCRIBE, c->channel, c->generation, s.packet_id,
 	                             s.props.subscription_ids ? s.props.subscription_id[0] : 0);
 	while (mqtt_subscribe_next(&s, c->version, &text, &opts))
-		write_item(c, out, frame, &opts, text, nth++, account);
+		note_refusal(&refusals, text,
+		             write_item(c, out, frame, &opts, text, nth++, account));
 	link_end(out, frame);
 	c->filters.asked++;
+	tell_refusals(c, &refusals);
 	while (mqtt_subscribe_next(&again, c->version, &text, &opts)) {
 		if (filters_has(&c->filters, text))
 			event_subscription(c, EVENT_SUBSCRIBED, text, opts.qos);
@@ -348,6 +376,8 @@ static void taken_back(void *arg, struct str filter)
 
 void in_subscribe_answered(struct conn *c, struct str codes)
 {
+	for (size_t i = 0; i < codes.n; i++)
+		c->refused += (uint8_t)codes.p[i] >= RC_UNSPECIFIED_ERROR;
 	filters_answered(&c->filters, codes, taken_back, c);
 }
 

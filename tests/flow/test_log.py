@@ -83,6 +83,47 @@ def test_a_connection_of_a_disabled_token_is_logged_as_blocked(stack, customer, 
     assert log.expect("/blocked", client_id="bad")["event_code"] == 501
 
 
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_a_refused_filter_is_told_with_its_name_while_the_client_is_connected(stack, customer, log, version):
+    """MQTT 3 clients see 0x80 at most, and many look at no code."""
+    with open_client(stack.port, customer.acl(("ok/#", "publish subscribe")), "hub", version) as c:
+        assert max(c.subscribe("ok/a", "secret/b", "secret/c", "secret/d")) >= 0x80
+        r = log.expect("/hub/refused", client_id="hub")
+        assert (r["event_code"], r["topic"], r["reason_code"], r["error_text"]) == (522, "secret/b", 0x87, "no grant to receive any of it")
+        c.send(disconnect())
+    r = log.expect("/disconnected", client_id="hub")
+    assert (r["refused"], r["rejected"]) == (3, 0)
+    assert len([1 for topic, _ in log.poll() if topic.endswith("/refused")]) == 1
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_a_refused_publish_is_told_once_in_ten_seconds_and_counted(stack, customer, log, version, qos):
+    """A bridge of MQTT 3.1.1 hears that it was acknowledged."""
+    with open_client(stack.port, customer.acl(("ok/#", "publish")), "bridge", version) as c:
+        for i in range(50):
+            c.publish("secret/%d" % (i % 3), "x", qos=qos, pid=i + 1)
+        c.sync()
+        r = log.expect("/bridge/refused", client_id="bridge")
+        assert (r["event_code"], r["topic"], r["reason_code"], r["error_text"]) == (523, "secret/0", 0x87, "publish secret/0: no grant")
+        assert "suppressed" not in r
+        time.sleep(10)
+        c.publish("secret/late", "x", qos=qos, pid=99)
+        r = log.expect("/bridge/refused", topic="secret/late")
+        assert r["suppressed"] == 49
+        c.send(disconnect())
+    assert log.expect("/disconnected", client_id="bridge")["rejected"] == 51
+    assert len([1 for topic, _ in log.poll() if topic.endswith("/refused")]) == 2
+
+
+def test_a_will_that_is_not_allowed_is_named(stack, customer, log):
+    with Raw(stack.port, 5) as c:
+        c.send(connect("w", customer.acl(("ok/#", "publish")), version=5, will=("secret/will", "x", 0, False)))
+        c.closed()
+    r = log.expect("/blocked", client_id="w")
+    assert (r["topic"], r["error_text"]) == ("secret/will", "Will topic not allowed")
+
+
 def test_the_first_refusal_after_a_pushed_change_is_logged(stack, customer, log):
     """The token was known, and in use: its end is known from the push."""
     token = customer.token()
