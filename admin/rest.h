@@ -47,7 +47,7 @@ enum rest_error {
 #undef E
 };
 
-enum { REST_ANSWER_MAX = 32 << 20, REST_EVENTS_MAX = 16 << 20, REST_POST_MAX = 100 };
+enum { REST_ANSWER_MAX = 32 << 20, REST_EVENTS_MAX = 4 << 20, REST_POST_MAX = 100 };
 
 struct call {
 	struct rest *rest;

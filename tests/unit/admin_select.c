@@ -231,6 +231,19 @@ static void a_long_list_is_made_in_slices_while_it_is_written(void)
 	world_close(&w);
 }
 
+/* A change is one transaction and cannot be made in slices: what it may tell bounds its work. */
+static void a_change_that_tells_too_much_is_undone_and_refused(void)
+{
+	world_open(&w);
+	make_large_tokens(50);
+	IS(ASK(&w, HTTP_PUT, "/platform/tokens/all?fields=id", w.key[GAMMA],
+	       .body = "{\"info\":\"y\"}"),
+	   400);
+	CONTAINS(w.text, "narrow the selector");
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/info=y", w.key[GAMMA]), 404);
+	world_close(&w);
+}
+
 static void what_is_deleted_while_a_list_is_written_is_told_in_its_errors(void)
 {
 	struct http_req req = { .method = HTTP_GET, .path = STR("/platform/tokens/all") };
@@ -283,5 +296,6 @@ RUN(ids_all_and_fields_are_read, what_is_no_selector_is_refused_with_a_reason,
     fields_keeps_what_is_named_and_refuses_what_is_not_known, a_long_list_comes_in_pages,
     a_change_of_more_than_a_thousand_is_refused_whole, an_item_of_a_list_reads_as_it_is,
     a_long_list_is_made_in_slices_while_it_is_written,
+    a_change_that_tells_too_much_is_undone_and_refused,
     what_is_deleted_while_a_list_is_written_is_told_in_its_errors,
     a_column_that_is_not_asked_for_is_not_read)
