@@ -143,6 +143,7 @@ static void rights_that_are_lost_are_lost_also_if_the_client_goes_meanwhile(void
 	session_pause(&a.port);
 	a.n = 0;
 	PUB(&p, "a/b", "1", 1, 1);
+	(void)slices();
 	IS(a.port.session->queue_count, 4);
 	ask(LINK_REGRANT);
 	session_resume(&a.port);
@@ -155,6 +156,7 @@ static void rights_that_are_lost_are_lost_also_if_the_client_goes_meanwhile(void
 	session_resume(&a.port);
 	SAID(&a, "");
 	PUB(&p, "x", "2", 1, 2);
+	(void)slices();
 	IS(home->counters.dropped_rights + home->counters.dropped_ended, 4);
 	YES(a.n > 0); /* the control */
 	end();
