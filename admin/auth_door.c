@@ -51,6 +51,7 @@ struct asker { /* a connection of a proxy */
 	struct watch watch;
 	struct timer again; /* more requests are here than were answered in this turn */
 	struct buf in, out;
+	size_t seen;   /* bytes of in that hold no whole head */
 	int64_t since; /* loop time since when it waits for something; 0 = for nothing */
 	uid_t uid;
 	bool ending; /* closed once out is written */
@@ -186,14 +187,14 @@ static bool asker_answer(struct asker *a)
 {
 	for (unsigned i = 0; i < REQUESTS_A_TURN; i++) {
 		struct auth_request r;
-		enum parse parsed = auth_request_read(buf_str(&a->in), &r);
+		enum parse parsed = auth_request_read(buf_str(&a->in), a->seen,
+		                                      (size_t)a->door->config->header_max, &r);
 
-		if (parsed == PARSE_MORE && buf_len(&a->in) <= (size_t)a->door->config->header_max)
+		a->seen = parsed == PARSE_MORE ? buf_len(&a->in) : 0;
+		if (parsed == PARSE_MORE)
 			return false;
-		if (parsed != PARSE_OK) {
-			refuse(a, 400, REST_BAD_REQUEST,
-			       parsed == PARSE_BAD ? "not a request that is taken here"
-			                           : "the head is larger than header_max");
+		if (parsed == PARSE_BAD) {
+			refuse(a, 400, REST_BAD_REQUEST, "not a request that is taken here");
 			return false;
 		}
 		a->ending = r.close;
@@ -213,7 +214,7 @@ static bool asker_answer(struct asker *a)
 
 static bool asker_read(struct asker *a) /* false: it is gone, or has nothing to say any more */
 {
-	size_t most = (size_t)a->door->config->header_max + 1;
+	size_t most = (size_t)a->door->config->header_max;
 	uint8_t *room = buf_len(&a->in) < most ? buf_reserve(&a->in, most - buf_len(&a->in)) : NULL;
 	ssize_t n;
 

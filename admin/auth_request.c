@@ -4,50 +4,16 @@
 
 #include <strings.h>
 
-static bool is_token(struct str s) /* RFC 9110 5.6.2 */
-{
-	static const char others[] = "!#$%&'*+-.^_`|~";
-
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-
-		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-		      (c && strchr(others, c))))
-			return false;
-	}
-	return s.n > 0;
-}
-
-static bool is_text(struct str s) /* visible bytes, spaces and tabs; no CR, LF, NUL */
-{
-	for (size_t i = 0; i < s.n; i++) {
-		uint8_t c = (uint8_t)s.p[i];
-
-		if (c != '\t' && (c < 0x20 || c == 0x7f))
-			return false;
-	}
-	return true;
-}
-
-static struct str trim(struct str s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = str_skip(s, 1);
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
 static bool is_named(struct str name, const char *word)
 {
 	return name.n == strlen(word) && strncasecmp(name.p, word, name.n) == 0;
 }
 
-/* The next line of a head whose end was found; without its CRLF. */
+/* The next line of a head whose lines end with CRLF, without it. */
 static struct str next_line(struct str *head)
 {
-	const char *end = memmem(head->p, head->n, "\r\n", 2);
-	struct str line = str_make(head->p, (size_t)(end - head->p));
+	const char *end = memchr(head->p, '\n', head->n);
+	struct str line = str_make(head->p, (size_t)(end - head->p) - 1);
 
 	*head = str_skip(*head, line.n + 2);
 	return line;
@@ -55,30 +21,19 @@ static struct str next_line(struct str *head)
 
 static bool read_request_line(struct str line, struct auth_request *out)
 {
-	const struct str version = STR(" HTTP/1.1");
-	const char *space = memchr(line.p, ' ', line.n);
+	struct str rest, version;
 
-	if (!space || line.n < version.n || !str_eq(str_skip(line, line.n - version.n), version))
-		return false;
-	out->method = str_make(line.p, (size_t)(space - line.p));
-	line.n -= version.n;
-	if (line.n <= out->method.n)
-		return false;
-	out->target = str_skip(line, out->method.n + 1);
-	return is_token(out->method) && out->target.n && is_text(out->target) &&
-	       !memchr(out->target.p, ' ', out->target.n);
+	return http_cut(line, ' ', &out->method, &rest) &&
+	       http_cut(rest, ' ', &out->target, &version) &&
+	       http_all(out->method, http_is_token) && http_all(out->target, http_is_target) &&
+	       str_eq(version, STR("HTTP/1.1"));
 }
 
 static bool read_header(struct str line, struct auth_request *out)
 {
-	const char *colon = memchr(line.p, ':', line.n);
 	struct str name, value;
 
-	if (!colon)
-		return false;
-	name = str_make(line.p, (size_t)(colon - line.p));
-	value = trim(str_skip(line, name.n + 1));
-	if (!is_token(name) || !is_text(value))
+	if (!http_field(line, &name, &value))
 		return false;
 	if (is_named(name, "authorization")) {
 		if (out->authorization.p)
@@ -95,15 +50,15 @@ static bool read_header(struct str line, struct auth_request *out)
 	return true;
 }
 
-enum parse auth_request_read(struct str bytes, struct auth_request *out)
+enum parse auth_request_read(struct str bytes, size_t seen, size_t most, struct auth_request *out)
 {
 	struct auth_request r = { 0 };
-	const char *end = bytes.n ? memmem(bytes.p, bytes.n, "\r\n\r\n", 4) : NULL;
+	unsigned status;
+	enum parse parsed = http_head_end(bytes, seen, most, &r.size, &status);
 	struct str head;
 
-	if (!end)
-		return PARSE_MORE;
-	r.size = (size_t)(end - bytes.p) + 4;
+	if (parsed != PARSE_OK)
+		return parsed;
 	head = str_make(bytes.p, r.size - 2);
 	if (!read_request_line(next_line(&head), &r))
 		return PARSE_BAD;

@@ -1,11 +1,9 @@
 /* auth_request.h - one HTTP/1.1 request of a proxy, as far as GET /auth/info needs it: the request
  * line, the credential, and whether the connection goes on. Pure.
  *
- * Strict (RFC 9112): lines end with CRLF, no folded header, no body, no transfer coding, one
- * Authorization. */
+ * Strict (wire/http_lex.h); besides, no body, no transfer coding, no upgrade, one Authorization. */
 #pragma once
-#include "base/base.h"
-#include "wire/mqtt.h"
+#include "wire/http_lex.h"
 
 struct auth_request {
 	size_t size;               /* bytes of the whole request */
@@ -14,6 +12,6 @@ struct auth_request {
 	bool close;                /* the client wants the connection to end */
 };
 
-/* PARSE_MORE: the head is not all here. PARSE_BAD: not such a request; nothing behind it can be
- * trusted to begin one. */
-enum parse auth_request_read(struct str bytes, struct auth_request *out);
+/* seen: how many of these bytes the last call answered MORE to, 0 at first; most: bytes of a head.
+ * PARSE_BAD: not such a request; nothing behind it can be trusted to begin one. */
+enum parse auth_request_read(struct str bytes, size_t seen, size_t most, struct auth_request *out);

@@ -113,7 +113,7 @@ static void a_request_is_read_with_its_credential(void)
 	        "Content-Length: 0\r\nConnection: close\r\n\r\nGET ");
 	struct auth_request r;
 
-	IS(auth_request_read(whole, &r), PARSE_OK);
+	IS(auth_request_read(whole, 0, 4096, &r), PARSE_OK);
 	IS(r.size, whole.n - 4);
 	IS_STR(r.method, "GET");
 	IS_STR(r.target, "/auth/info");
@@ -127,8 +127,8 @@ static void a_request_cut_anywhere_asks_for_more(void)
 	    STR("GET /auth/info HTTP/1.1\r\nAuthorization: FlespiToken k\r\n\r\n");
 	struct auth_request r;
 
-	each_prefix(p, whole) IS(auth_request_read(p.first, &r), PARSE_MORE);
-	IS(auth_request_read(guard_str(whole), &r), PARSE_OK);
+	each_prefix(p, whole) IS(auth_request_read(p.first, 0, 4096, &r), PARSE_MORE);
+	IS(auth_request_read(guard_str(whole), 0, 4096, &r), PARSE_OK);
 }
 
 static void what_could_be_read_in_two_ways_is_no_request(void)
@@ -158,8 +158,9 @@ static void what_could_be_read_in_two_ways_is_no_request(void)
 	struct auth_request r;
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		IS(auth_request_read(guard_str(str_c(texts[i])), &r), PARSE_BAD);
-	IS(auth_request_read(STR("GET /auth/info HTTP/1.1\r\nA: b\0c\r\n\r\n"), &r), PARSE_BAD);
+		IS(auth_request_read(guard_str(str_c(texts[i])), 0, 4096, &r), PARSE_BAD);
+	IS(auth_request_read(STR("GET /auth/info HTTP/1.1\r\nA: b\0c\r\n\r\n"), 0, 4096, &r),
+	   PARSE_BAD);
 }
 
 /* ---- The socket ---- */
