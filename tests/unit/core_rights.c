@@ -265,6 +265,57 @@ static void without_memory_nothing_is_shown_that_may_not_be(void)
 	end();
 }
 
+/* ---- F: what it costs ---- */
+enum { MANY_NAMES = 4000, MANY_FILTERS = 400 };
+
+static const char *const *many_filters(void)
+{
+	static char text[MANY_FILTERS][16];
+	static const char *list[MANY_FILTERS + 1];
+
+	for (unsigned i = 0; i < MANY_FILTERS; i++) {
+		(void)snprintf(text[i], sizeof(text[i]), "t/%u/#", i);
+		list[i] = text[i];
+	}
+	return list;
+}
+
+/* RIGHTS itself walks no message, and no message is compared with each grant when it is shown. */
+static void rights_over_many_retained_messages_cost_what_their_filters_do(void)
+{
+	char name[20];
+	uint64_t before;
+	struct retained_walk walk = { 0 };
+	static struct seen s;
+
+	begin();
+	OPEN(&a, .id = "x", .token = 9);
+	for (unsigned i = 0; i < MANY_NAMES; i++) {
+		(void)snprintf(name, sizeof(name), "t/%u", i);
+		PUB(&a, name, "x", LINK_RETAIN, 0);
+		w.n = 0;
+	}
+	before = home->spent;
+	YES(say(0, 7, 9, many_filters()));
+	YES(home->spent - before <= 2 * MANY_FILTERS);
+	before = home->spent;
+	HIDDEN(9);
+	DELETED(8);
+	YES(home->spent - before < 10);
+	YES(say(0, 7, 9, many_filters()));
+	before = home->spent;
+	while (!walk.done) {
+		s.n = 0;
+		IS(retained_walk(customer_find(home, 7)->retained,
+		                 (struct filter){ STR("#"), true }, &walk, 100, home_wall(home),
+		                 see, &s),
+		   0);
+	}
+	retained_walk_end(&walk);
+	YES(home->spent - before < MANY_FILTERS * 60 + MANY_NAMES * 10);
+	end();
+}
+
 static void a_customer_may_want_to_keep_all(void)
 {
 	begin();
@@ -526,7 +577,8 @@ RUN(disabling_hides_and_enabling_shows_again, narrowing_hides_what_may_not_be_pu
     the_proxy_is_asked_for_rights_that_are_known_as_less_than_all,
     what_is_published_after_a_token_was_used_again_is_shown,
     without_room_what_was_there_is_hidden_and_what_comes_is_shown,
-    without_memory_nothing_is_shown_that_may_not_be, a_customer_may_want_to_keep_all,
+    without_memory_nothing_is_shown_that_may_not_be,
+    rights_over_many_retained_messages_cost_what_their_filters_do, a_customer_may_want_to_keep_all,
     rights_outside_the_customer_are_nonsense, a_waiting_will_is_judged_when_it_is_sent,
     a_will_of_a_token_that_was_deleted_is_not_sent,
     a_token_that_is_enabled_in_time_has_its_will_sent, no_will_of_a_blocked_customer_is_sent,
