@@ -299,7 +299,8 @@ static void tear_down(void)
 		turn();
 	}
 	MUST(worker->conn_count == 0 && list_empty(&worker->conns) && list_empty(&worker->dirty));
-	MUST(worker->partial == 0 && worker->waiting == 0 && worker->badges.count == 0);
+	MUST(worker->partial.bytes == 0 && worker->partial_strangers.bytes == 0);
+	MUST(worker->waiting == 0 && worker->badges.count == 0);
 	for (uint32_t i = 1; i < worker->link[0]->channels; i++)
 		MUST(!worker->link[0]->channel[i].conn);
 	for (unsigned i = 1; i < CHANNELS && core >= 0; i++)

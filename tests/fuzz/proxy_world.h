@@ -108,6 +108,7 @@ static void set_up(void)
 	once();
 	hash_start_with(1, 2);
 	stage_now = 1000000;
+	stage_told = 0;
 	stage_tokens_reset();
 	memset(life, 0, sizeof(life));
 	raved_ever = false;
