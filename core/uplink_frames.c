@@ -199,47 +199,30 @@ static bool on_unsubscribe(struct link *l, struct channel *c, const struct link_
 	return link_unsubscribe_read(body, &u) && session_unsubscribe(&c->port, &u);
 }
 
-/* ---- Whose turn a frame takes. The link's own (channel 0) are nobody's, but messages and rights
- * of a customer. ---- */
-static struct customer *of_channel(struct link *l, struct channel *c, const struct link_head *head,
-                                   struct str body)
-{
-	(void)head;
-	(void)body;
-	if (c == &l->self)
-		return NULL;
-	return c->waiting ? c->customer : c->port.session->customer;
-}
-
-static struct customer *of_publish(struct link *l, struct channel *c, const struct link_head *head,
-                                   struct str body)
+/* ---- Whose turn a frame takes that is of no client's channel: the link's own are nobody's, but
+ * messages and rights of a customer. ---- */
+static struct customer *of_publish(struct link *l, struct str body, uint8_t flags)
 {
 	struct link_publish pub;
 	struct str name;
 	uint64_t id;
 
-	if (c != &l->self)
-		return of_channel(l, c, head, body);
-	if (!link_publish_read(body, head->flags, &pub) || !space_of(pub.msg.topic, &id, &name))
+	if (!link_publish_read(body, flags, &pub) || !space_of(pub.msg.topic, &id, &name))
 		return NULL;
 	return customer_find(l->home, id);
 }
 
-static struct customer *of_open(struct link *l, struct channel *c, const struct link_head *head,
-                                struct str body)
+static struct customer *of_open(struct link *l, struct str body, uint8_t flags)
 {
-	(void)c;
-	(void)head;
+	(void)flags;
 	return customer_find(l->home, link_open_customer(body));
 }
 
-static struct customer *of_rights(struct link *l, struct channel *c, const struct link_head *head,
-                                  struct str body)
+static struct customer *of_rights(struct link *l, struct str body, uint8_t flags)
 {
 	struct link_rights rights;
 
-	(void)c;
-	(void)head;
+	(void)flags;
 	return link_rights_read(body, &rights) && rights.customer
 	           ? customer_find(l->home, rights.customer)
 	           : NULL;
@@ -250,26 +233,25 @@ static const struct rule {
 	bool (*run)(struct link *l, struct channel *c, const struct link_head *head,
 	            struct str body);
 	bool live; /* c is the channel, and has a session */
-	/* whose turn it takes; NULL: nobody's, it is done at once */
-	struct customer *(*whose)(struct link *l, struct channel *c, const struct link_head *head,
-	                          struct str body);
+	/* on channel 0: whose turn it takes; NULL: nobody's, it is done at once */
+	struct customer *(*whose)(struct link *l, struct str body, uint8_t flags);
 } rules[] = {
 	[LINK_HELLO] = { on_hello, false },
 	[LINK_PING] = { on_ping, false },
 	[LINK_PONG] = { on_ping, false },
 	[LINK_RIGHTS] = { on_rights, false, of_rights },
 	[LINK_OPEN] = { on_open, false, of_open },
-	[LINK_CLOSE] = { on_close, true, of_channel },
-	[LINK_FINISHED] = { on_finished, true, of_channel },
-	[LINK_WILL_DROP] = { on_flow, true, of_channel },
-	[LINK_PAUSE] = { on_flow, true, of_channel },
-	[LINK_TOKEN] = { on_token, true, of_channel },
-	[LINK_RESUME] = { on_flow, true, of_channel },
+	[LINK_CLOSE] = { on_close, true, NULL },
+	[LINK_FINISHED] = { on_finished, true, NULL },
+	[LINK_WILL_DROP] = { on_flow, true, NULL },
+	[LINK_PAUSE] = { on_flow, true, NULL },
+	[LINK_TOKEN] = { on_token, true, NULL },
+	[LINK_RESUME] = { on_flow, true, NULL },
 	[LINK_PUBLISH] = { on_publish, true, of_publish },
-	[LINK_ACK] = { on_ack, true, of_channel },
-	[LINK_SUBSCRIBE] = { on_subscribe, true, of_channel },
-	[LINK_REGRANT] = { on_subscribe, true, of_channel },
-	[LINK_UNSUBSCRIBE] = { on_unsubscribe, true, of_channel },
+	[LINK_ACK] = { on_ack, true, NULL },
+	[LINK_SUBSCRIBE] = { on_subscribe, true, NULL },
+	[LINK_REGRANT] = { on_subscribe, true, NULL },
+	[LINK_UNSUBSCRIBE] = { on_unsubscribe, true, NULL },
 };
 
 /* A number without a channel, or of another generation: the core closed it while the frame was on
@@ -278,7 +260,7 @@ static struct channel *alive(struct link *l, const struct link_head *head)
 {
 	struct channel *c = head->channel ? channel_find(l, head->channel) : &l->self;
 
-	if (c && (c->port.session || c->waiting) &&
+	if (c && (c->port.session || c->waiting || c->newcomer) &&
 	    (!head->channel || c->generation == head->generation))
 		return c;
 	l->home->counters.stale_frames++;
@@ -308,14 +290,16 @@ bool link_frame(struct link *l, const struct link_head *head, struct str body)
 	if (!rule || !rule->run || (!l->greeted && head->type != LINK_HELLO))
 		return false;
 	if (rule->live) {
-		c = head->channel ? channel_find(l, head->channel) : NULL;
-		if (c && c->newcomer && !c->waiting && c->generation == head->generation)
-			return handover_hears(c, head, body);
 		c = alive(l, head);
 		if (!c)
 			return true;
+		if (unlikely(c->newcomer && !c->waiting))
+			return handover_hears(c, head, body);
 	}
-	whose = rule->whose ? rule->whose(l, c, head, body) : NULL;
+	if (likely(c && c != &l->self))
+		whose = c->waiting ? c->customer : c->port.session->customer;
+	else
+		whose = rule->whose ? rule->whose(l, body, head->flags) : NULL;
 	if (!whose)
 		return rule->run(l, c, head, body);
 	if (unlikely(!work_now(h, whose)))

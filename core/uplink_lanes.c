@@ -168,7 +168,8 @@ void lane_say(struct lane *a)
 	if (unlikely(!buf_ok(&a->out)))
 		link_break(l, "out of memory");
 	link_say(l);
-	if (a == &l->own)
+	/* the ordinary case: nothing waits for long */
+	if (likely(buf_len(&a->out) == 0 && buf_len(&l->out) < m->unsent) || a == &l->own)
 		return;
 	if (buf_len(&a->out) && list_empty(&a->ready))
 		list_add_tail(&l->ready, &a->ready);
