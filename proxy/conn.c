@@ -284,6 +284,7 @@ void conn_close_with(struct conn *c, enum conn_end end, unsigned reason, const c
 	if (was == CONN_OPEN)
 		tell_client(c, reason, say ? say : row->word);
 	conn_enter(c, CONN_CLOSING);
+	share_ended(c);
 	log_end(c, row->word);
 	if (was == CONN_OPEN)
 		event_disconnected(c,

@@ -4,6 +4,7 @@
 
 #include "proxy/greet.h"
 #include "proxy/listen.h"
+#include "proxy/share.h"
 #include "proxy/worker.h"
 
 enum {
@@ -123,6 +124,11 @@ static void fired(struct timer *t)
 {
 	struct conn *c = container_of(t, struct conn, timer);
 
+	if (!share_may_end(c)) { /* thousands at once must not keep others waiting */
+		timer_set(c->worker->loop, t, 0);
+		worker_touch(c->worker);
+		return;
+	}
 	switch ((enum conn_state)c->state) {
 	case CONN_GREETING:
 		if (now_of(c) >= greeting_due(c))

@@ -449,7 +449,10 @@ static bool eager(const struct conn *c)
 void conn_wrote(struct conn *c)
 {
 	charge_waiting(c);
-	if (!c->writing && eager(c) && conn_flush(c))
+	if (c->writing || !eager(c))
+		return;
+	slice_charge(&c->worker->slices, &c->share->flush, SLICE_SEND);
+	if (conn_flush(c))
 		conn_touch(c);
 }
 

@@ -150,6 +150,17 @@ bool share_may_read(const struct conn *c)
 	return slice_open(&c->worker->slices, &c->share->read);
 }
 
+bool share_may_end(const struct conn *c)
+{
+	return slice_open(&c->worker->slices, &c->share->ends);
+}
+
+void share_ended(struct conn *c)
+{
+	share_charge(c, SLICE_END);
+	slice_charge(&c->worker->slices, &c->share->ends, SLICE_END);
+}
+
 void share_wait(struct conn *c, bool behind)
 {
 	struct customer_share *s = c->share;

@@ -34,7 +34,7 @@ struct customer_share {
 	/* in use by a caller further up: not freed meanwhile */
 	uint8_t pins;
 	uint32_t window; /* slices_busy */
-	struct slice read, deliver, flush;
+	struct slice read, deliver, flush, ends;
 	struct list unread;      /* conn.unread */
 	struct list unread_node; /* worker->unread, while there is one */
 	struct list dirty;       /* conn.todo */
@@ -71,6 +71,9 @@ void share_tidy(struct worker *w, struct customer_share *s);
 void share_charge(struct conn *c, uint32_t units);
 /* May more of c's bytes be worked on in this turn? */
 bool share_may_read(const struct conn *c);
+/* May more of its customer's connections be ended by their deadlines in this turn? */
+bool share_may_end(const struct conn *c);
+void share_ended(struct conn *c); /* conn.c: one was */
 /* c is readable, or has bytes that were read and are not worked on: its turn will come. behind: it
  * goes on as the first of its customer, so that only one of them has such bytes. */
 void share_wait(struct conn *c, bool behind);

@@ -230,8 +230,36 @@ static void a_link_of_which_too_much_waits_is_not_read_until_less_does(void)
 	close_customers();
 }
 
+/* Ends by deadlines that one customer's clients get in a turn. */
+static unsigned ends_of(struct conn *c)
+{
+	unsigned n = 0;
+
+	for (; n < 10000 && share_may_end(c); n++)
+		share_ended(c);
+	return n;
+}
+
+static void deadlines_of_thousands_end_a_few_in_each_turn_and_a_neighbours_none_the_less(void)
+{
+	unsigned first, second;
+
+	open_customers();
+	worker_touch(worker);
+	turn();
+	first = ends_of(&client[0]);
+	YES(first > 0 && first < 1000);
+	IS(ends_of(&client[1]), first);
+	worker_touch(worker);
+	turn();
+	second = ends_of(&client[0]);
+	YES(second > 0 && second <= first);
+	close_customers();
+}
+
 RUN(what_one_customer_says_does_not_stand_before_anothers, the_links_own_frames_leave_first,
     only_who_fills_the_link_is_not_read, frames_of_many_are_never_mixed_up,
     a_number_is_free_when_its_last_frame_has_left,
     frames_beyond_the_slice_wait_for_the_next_turn_and_others_do_not,
-    a_link_of_which_too_much_waits_is_not_read_until_less_does)
+    a_link_of_which_too_much_waits_is_not_read_until_less_does,
+    deadlines_of_thousands_end_a_few_in_each_turn_and_a_neighbours_none_the_less)
