@@ -112,6 +112,8 @@ static struct choice choice_begin(const struct group *g, const struct msg *m)
 	return choice;
 }
 
+enum { STICKY_BYTES = 16 }; /* of a client id, hashed for one unit of work */
+
 /* Its place is its place, also while it is slow: the message waits in its queue. */
 static void consider_sticky(struct choice *choice, struct subscription *sub, const struct msg *m)
 {
@@ -122,6 +124,7 @@ static void consider_sticky(struct choice *choice, struct subscription *sub, con
 		return;
 	if (rank == RANK_CONNECTED)
 		rank = RANK_NOW;
+	work_spend(session_home(sub->session), 1 + sub->session->id_len / STICKY_BYTES);
 	weight = sticky_weight(choice->key, session_id(sub->session));
 	if (!choice->best || rank < choice->rank ||
 	    (rank == choice->rank && weight > choice->weight))

@@ -78,11 +78,11 @@ struct session {
 	uint64_t dropped; /* QoS 1 and 2 for want of room */
 	/* quota.c; 0 = nothing */
 	uint32_t queue_messages_max, queue_bytes_max, subscriptions_max;
+	uint32_t replays; /* of subscriptions, under way */
 	/* in */
 	struct inbound *inbound; /* QoS 2 ids waiting for PUBREL; NULL: none */
 	/* subscriptions */
 	struct map subs;         /* struct subscription, by the client's filter */
-	unsigned replays;        /* under way */
 	struct request *request; /* SUBSCRIBE or the like under way; NULL: none */
 	/* end */
 	uint32_t expiry_s, will_delay_s;
@@ -125,7 +125,7 @@ struct subscription {
 	struct map_node node; /* in session->subs */
 	struct session *session;
 	struct inner_set *set;       /* NULL: matches nothing (no rights left) */
-	struct list sharer;          /* among those that share it */
+	struct subscription *sharer; /* the next one of those that share it */
 	struct group *group;         /* NULL: not shared */
 	struct list member;          /* in group->members */
 	struct list hit;             /* in group->hits, while one message is matched */

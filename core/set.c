@@ -22,10 +22,10 @@ enum {
 };
 
 struct shared_set {
-	struct map_node node; /* in customer->sets while there is room for another one */
-	struct work work;     /* once nobody uses it */
-	struct list subs;     /* struct subscription, by sharer */
-	uint64_t stamp;       /* of the last message that matched */
+	struct map_node node;      /* in customer->sets while there is room for another one */
+	struct work work;          /* once nobody uses it */
+	struct subscription *subs; /* by sharer; SHARED_MOST at most */
+	uint64_t stamp;            /* of the last message that matched */
 	uint32_t uses;
 	bool listed; /* in customer->sets */
 	struct inner_set set;
@@ -263,7 +263,6 @@ static int shared_new(struct customer *c, struct link_item item, size_t bytes, u
 	shared = mem_zalloc(offsetof(struct shared_set, set) + set_size(item.count, bytes));
 	if (!shared)
 		return -E_NOMEM;
-	list_init(&shared->subs);
 	list_init(&shared->work.node);
 	shared->work.step = unused_step;
 	shared->work.drop = unused_drop;
@@ -310,12 +309,11 @@ void set_each(struct tree_leaf *leaf, uint64_t stamp,
 	const struct inner *inner = container_of(leaf, struct inner, leaf);
 	struct shared_set *shared =
 	    shared_of(container_of(inner - leaf->index, struct inner_set, at[0]));
-	struct subscription *sub;
 
-	if (shared->stamp == stamp || !shared->uses)
+	if (shared->stamp == stamp)
 		return;
 	shared->stamp = stamp;
-	list_each(sub, &shared->subs, struct subscription, sharer)
+	for (struct subscription *sub = shared->subs; sub; sub = sub->sharer)
 		each(arg, sub);
 }
 
@@ -343,10 +341,17 @@ void set_leave(struct subscription *sub)
 	struct inner_set *set = sub->set;
 
 	replay_stop(sub); /* it walks by the set */
+	if (!set)
+		return;
 	sub->set = NULL;
-	list_del(&sub->sharer);
-	if (set)
-		set_put(sub->session->customer, set);
+	if (set->shared) {
+		struct subscription **at = &shared_of(set)->subs;
+
+		while (*at != sub)
+			at = &(*at)->sharer;
+		*at = sub->sharer;
+	}
+	set_put(sub->session->customer, set);
 }
 
 int set_take(struct subscription *sub, struct link_item item, size_t bytes)
@@ -363,8 +368,10 @@ int set_take(struct subscription *sub, struct link_item item, size_t bytes)
 		return err;
 	set_leave(sub);
 	sub->set = set;
-	if (set->shared)
-		list_add_tail(&shared_of(set)->subs, &sub->sharer);
+	if (set->shared) {
+		sub->sharer = shared_of(set)->subs;
+		shared_of(set)->subs = sub;
+	}
 	sweep_start(sub);
 	if (replayed) /* from its beginning: what has come may come again */
 		replay_start(sub);

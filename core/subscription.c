@@ -137,7 +137,6 @@ static int sub_new(struct subscription **out, struct session *s, const struct li
 	list_init(&sub->member);
 	list_init(&sub->outs);
 	list_init(&sub->hit);
-	list_init(&sub->sharer);
 	err = -E_LIMIT;
 	if (!sub_charge(sub, item->opts & LINK_EXTENDED))
 		goto fail;

@@ -391,3 +391,14 @@ def test_acknowledgements_with_properties_count_as_those_without(stack, token):
     s.close()
     with open_client(stack.port, token, "s", **durable(5)) as s:
         assert s.sync() == []
+
+
+@V
+def test_pubrec_of_an_exchange_that_nobody_remembers_is_answered_with_pubrel(stack, token, version):
+    """MQTT5 3.6.2.1, 4.3.3: or its sender waits for ever."""
+    with open_client(stack.port, token, "s", version) as s:
+        s.send(ack(PUBREC, 77, version=version))
+        answer = s.expect(PUBREL)
+        assert (answer.pid, answer.flags, answer.code) == (77, 2, 0x92 if version == 5 else 0)
+        s.send(ack(PUBCOMP, 77, 0x92 if version == 5 else None, version=version))
+        assert s.sync() == []
