@@ -28,6 +28,7 @@ static size_t name_size(struct str key) /* the name ends there; share_split foun
 	return (size_t)((const char *)memchr(key.p, '/', key.n) - key.p);
 }
 
+static void group_settle(struct group *g);
 static bool move_step(struct work *w);
 static void move_drop(struct work *w);
 
@@ -69,15 +70,24 @@ int group_join(struct subscription *sub, struct str key)
 	struct customer *c = sub->session->customer;
 	uint64_t hash = hash_bytes(key.p, key.n);
 	struct group *g = group_find(c, key, hash);
+	struct member *m;
 
 	if (!g)
 		g = group_new(c, key, hash);
 	if (!g)
 		return -E_NOMEM;
 	group_read(g, sub->opts & LINK_EXTENDED);
-	sub->group = g;
-	sub->chosen = ++c->home->chosen; /* a newcomer's turn comes after those who wait */
-	list_add_tail(&g->members, &sub->member);
+	m = mem_zalloc(sizeof(*m));
+	if (!m) {
+		group_settle(g);
+		return -E_NOMEM;
+	}
+	m->group = g;
+	m->sub = sub;
+	m->chosen = ++c->home->chosen; /* a newcomer's turn comes after those who wait */
+	list_init(&m->hit);
+	list_add_tail(&g->members, &m->node);
+	sub->member = m;
 	return 0;
 }
 
@@ -138,7 +148,8 @@ static void consider(struct choice *choice, struct subscription *sub, const stru
 	if (rank == RANK_NONE)
 		return;
 	if (choice->best &&
-	    (rank > choice->rank || (rank == choice->rank && sub->chosen >= choice->best->chosen)))
+	    (rank > choice->rank ||
+	     (rank == choice->rank && sub->member->chosen >= choice->best->member->chosen)))
 		return;
 	choice->best = sub;
 	choice->rank = rank;
@@ -147,11 +158,11 @@ static void consider(struct choice *choice, struct subscription *sub, const stru
 /* Who looks through the members may stand at this one. */
 static void member_out(struct group *g, struct subscription *sub)
 {
-	if (g->looking == &sub->member)
-		g->looking = sub->member.next;
+	if (g->looking == &sub->member->node)
+		g->looking = sub->member->node.next;
 	if (g->choice.best == sub)
 		g->looking = NULL; /* from the beginning */
-	list_del(&sub->member);
+	list_del(&sub->member->node);
 }
 
 static bool give(struct group *g, struct subscription *sub, struct msg *m)
@@ -159,9 +170,9 @@ static bool give(struct group *g, struct subscription *sub, struct msg *m)
 	struct home *h = g->customer->home;
 	struct out_how how = { .qos = qos_for(sub, m) };
 
-	sub->chosen = ++h->chosen;
+	sub->member->chosen = ++h->chosen;
 	member_out(g, sub);
-	list_add_tail(&g->members, &sub->member);
+	list_add_tail(&g->members, &sub->member->node);
 	how.retain = m->retain && (sub->opts & SUB_AS_PUBLISHED);
 	return out_add(sub, m, &how);
 }
@@ -169,16 +180,15 @@ static bool give(struct group *g, struct subscription *sub, struct msg *m)
 bool group_give(struct group *g, struct msg *m)
 {
 	struct choice choice = choice_begin(g, m);
+	struct member *hit;
 
-	struct subscription *sub;
-
-	list_each(sub, &g->hits, struct subscription, hit) {
-		list_del(&sub->hit);
+	list_each(hit, &g->hits, struct member, hit) {
+		list_del(&hit->hit);
 		work_spend(g->customer->home, 1);
 		if (unlikely(g->sticky.count))
-			consider_sticky(&choice, sub, m);
+			consider_sticky(&choice, hit->sub, m);
 		else
-			consider(&choice, sub, m);
+			consider(&choice, hit->sub, m);
 	}
 	if (choice.best)
 		return give(g, choice.best, m);
@@ -211,7 +221,7 @@ static bool look_on(struct group *g, struct msg *m)
 		g->looking = g->members.next;
 	}
 	while (g->looking != &g->members) {
-		struct subscription *sub = list_entry(g->looking, struct subscription, member);
+		struct subscription *sub = list_entry(g->looking, struct member, node)->sub;
 
 		g->looking = g->looking->next;
 		if (sub_wants(sub, m)) {
@@ -296,7 +306,7 @@ static void move_on(struct group *g)
 
 void group_take_back(struct subscription *sub, struct out *o)
 {
-	struct group *g = sub->group;
+	struct group *g = sub_group(sub);
 
 	out_loosen(sub->session, o);
 	list_add_tail(&g->loose, &o->node);
@@ -311,13 +321,14 @@ static bool moves(const struct out *o, bool sent_too)
 
 void group_leave(struct subscription *sub, bool sent_too)
 {
-	struct group *g = sub->group;
+	struct group *g = sub_group(sub);
 	struct session *s = sub->session;
 	struct out *o;
 
-	sub->group = NULL;
-	list_del(&sub->hit);
+	list_del(&sub->member->hit);
 	member_out(g, sub);
+	mem_free(sub->member);
+	sub->member = NULL;
 	list_each(o, &sub->outs, struct out, peer) {
 		work_spend(session_home(s), 1);
 		if (!moves(o, sent_too))

@@ -59,19 +59,19 @@ static void give(struct match *match, struct subscription *sub)
 
 static void hit_group(struct match *match, struct subscription *sub)
 {
-	struct group *g = sub->group;
+	struct group *g = sub_group(sub);
 
 	if (g->stamp != match->stamp) {
 		g->stamp = match->stamp;
 		list_add_tail(&match->groups, &g->hit);
 	}
-	list_add_tail(&g->hits, &sub->hit);
+	list_add_tail(&g->hits, &sub->member->hit);
 }
 
 /* Before it takes a place in a queue, and before a group chooses. */
 static bool passes(struct match *match, struct subscription *sub)
 {
-	struct group *g = sub->group;
+	struct group *g = sub_group(sub);
 	bool unsure;
 
 	if (!g)
@@ -92,7 +92,7 @@ static void hit_sub(void *arg, struct subscription *sub)
 	sub->stamp = match->stamp;
 	if (unlikely(sub->condition) && !passes(match, sub))
 		return;
-	if (sub->group)
+	if (sub->member)
 		hit_group(match, sub);
 	else
 		give(match, sub);

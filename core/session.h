@@ -126,11 +126,8 @@ struct subscription {
 	struct session *session;
 	struct inner_set *set;       /* NULL: matches nothing (no rights left) */
 	struct subscription *sharer; /* the next one of those that share it */
-	struct group *group;         /* NULL: not shared */
-	struct list member;          /* in group->members */
-	struct list hit;             /* in group->hits, while one message is matched */
+	struct member *member;       /* NULL: not shared */
 	uint64_t stamp;              /* of the last message that matched */
-	uint64_t chosen;             /* when the group last chose it */
 	struct condition *condition; /* NULL: takes whatever its set matches */
 	struct replay *replay;       /* retained messages on their way */
 	struct list outs;            /* struct out, by peer: what its set was found to match */
@@ -150,6 +147,18 @@ enum {
 };
 enum { INNER_MAX = 1024 }; /* filters in one set */
 
+struct member {           /* a shared subscription, in its group */
+	struct list node; /* in group->members */
+	struct list hit;  /* in group->hits, while one message is matched */
+	struct group *group;
+	struct subscription *sub;
+	uint64_t chosen; /* when the group last chose it */
+};
+static inline struct group *sub_group(const struct subscription *sub) /* NULL: not shared */
+{
+	return sub->member ? sub->member->group : NULL;
+}
+
 enum rank { RANK_NOW, RANK_CONNECTED, RANK_WAITING, RANK_NONE };
 
 struct choice { /* among the members of a group, for one message */
@@ -162,7 +171,7 @@ struct choice { /* among the members of a group, for one message */
 struct group {
 	struct map_node node; /* in customer->groups */
 	struct customer *customer;
-	struct list members; /* struct subscription, in the order of their last turn */
+	struct list members; /* struct member, in the order of their last turn */
 	struct sticky sticky;
 	/* What members that left did not get, on its way to others: struct out that no session has,
 	 * charged to the customer; the job that goes on with it, in no list while `loose` is empty;

@@ -40,14 +40,16 @@ struct subscription *sub_find(const struct session *s, struct str filter)
 }
 
 /* What it takes of its customer's room beside its set. A condition is compiled to about so much. */
-static bool sub_charge(struct subscription *sub, bool conditions)
+static bool sub_charge(struct subscription *sub, bool shared, bool conditions)
 {
 	struct customer *c = sub->session->customer;
 
-	sub->charge =
-	    (uint32_t)(sizeof(*sub) + SUB_BESIDE + (size_t)sub->filter_len * (conditions ? 16 : 1));
+	sub->charge = (uint32_t)(sizeof(*sub) + SUB_BESIDE + (shared ? sizeof(struct member) : 0) +
+	                         (size_t)sub->filter_len * (conditions ? 16 : 1));
 	c->filter_bytes += sub->charge;
-	if (c->filter_bytes <= (size_t)c->home->config->customer_subscription_bytes)
+	/* its group may be a new one */
+	if (c->filter_bytes + (shared ? sizeof(struct group) + sub->filter_len : 0) <=
+	    (size_t)c->home->config->customer_subscription_bytes)
 		return true;
 	c->home->counters.refused_subscription_bytes++;
 	return false;
@@ -78,7 +80,7 @@ static void sub_drop(struct subscription *sub, bool session_ends)
 		sweep_stop(sub);
 	else
 		sweep_finish(sub);
-	if (sub->group)
+	if (sub->member)
 		group_leave(sub, session_ends);
 	list_del(&sub->outs);
 	sub_free(sub, true);
@@ -118,8 +120,8 @@ static int sub_read(struct subscription *sub, struct str text, bool extended)
 	condition_free(&sub->condition);
 	sub->condition = condition;
 	sub->opts = (uint8_t)((sub->opts & ~LINK_EXTENDED) | (extended ? LINK_EXTENDED : 0));
-	if (sub->group)
-		group_read(sub->group, extended);
+	if (sub->member)
+		group_read(sub_group(sub), extended);
 	return 0;
 }
 
@@ -134,11 +136,9 @@ static int sub_new(struct subscription **out, struct session *s, const struct li
 	sub->session = s;
 	sub->filter_len = (uint16_t)item->filter.n;
 	memcpy(sub->filter, item->filter.p, item->filter.n);
-	list_init(&sub->member);
 	list_init(&sub->outs);
-	list_init(&sub->hit);
 	err = -E_LIMIT;
-	if (!sub_charge(sub, item->opts & LINK_EXTENDED))
+	if (!sub_charge(sub, share->group.n, item->opts & LINK_EXTENDED))
 		goto fail;
 	err = sub_read(sub, item->filter, item->opts & LINK_EXTENDED);
 	if (!err)
@@ -208,7 +208,7 @@ bool sub_subscribe(struct session *s, uint32_t id, const struct link_item *item,
 	if (*code > s->qos_max)
 		*code = s->qos_max;
 	/* MQTT5 3.3.1.3: 0 always, 1 if it is new, 2 never; and never to a shared one (4.8.2). */
-	if (!sub->group && (handling == 0 || (handling == 1 && fresh)))
+	if (!sub->member && (handling == 0 || (handling == 1 && fresh)))
 		replay_start(sub);
 	return true;
 }

@@ -24,7 +24,7 @@ static void give_up(struct subscription *sub, struct out *o)
 	bool again = o->state == OUT_AGAIN;
 
 	if ((o->flags & LINK_QOS) != 2 || o->state == OUT_QUEUED) {
-		if (sub->group) { /* others of the group may have the right */
+		if (sub->member) { /* others of the group may have the right */
 			group_take_back(sub, o);
 			return;
 		}

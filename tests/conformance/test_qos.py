@@ -394,6 +394,7 @@ def test_acknowledgements_with_properties_count_as_those_without(stack, token):
 
 
 @V
+@proves("MQTT-3.6.2-1")
 def test_pubrec_of_an_exchange_that_nobody_remembers_is_answered_with_pubrel(stack, token, version):
     """MQTT5 3.6.2.1, 4.3.3: or its sender waits for ever."""
     with open_client(stack.port, token, "s", version) as s:

@@ -173,23 +173,21 @@ static void what_waits_survives_as_a_slow_model_says(void)
 }
 
 /* ---- A group ---- */
-struct member {
+struct peer {
 	struct client *client;
 	bool there;
 	const char *set[3];
 };
-static struct member members[] = { { &a, false, { 0 } },
-	                           { &b, false, { 0 } },
-	                           { &c, false, { 0 } } };
+static struct peer members[] = { { &a, false, { 0 } }, { &b, false, { 0 } }, { &c, false, { 0 } } };
 #define SHARED "$share/g/#"
 
-static struct subscription *member_sub(const struct member *m)
+static struct subscription *member_sub(const struct peer *m)
 {
 	return sub_find(m->client->port.session, STR(SHARED));
 }
 
 /* Whom the messages of m can go to, or nobody. */
-static bool others_want(const struct member *m, const struct msg *msg, bool itself)
+static bool others_want(const struct peer *m, const struct msg *msg, bool itself)
 {
 	char topic[16];
 
@@ -202,7 +200,7 @@ static bool others_want(const struct member *m, const struct msg *msg, bool itse
 	return false;
 }
 
-static void member_change(struct member *m)
+static void member_change(struct peer *m)
 {
 	struct want w = { .filter = SHARED, .opts = 1 };
 	struct home_counters before = home->counters;
