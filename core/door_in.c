@@ -216,9 +216,8 @@ static unsigned take_subscribe(struct guest *g, const struct mqtt_head *head, st
 	                             in.props.subscription_ids ? in.props.subscription_id[0] : 0);
 	while (mqtt_subscribe_next(&in, g->version, &filter, &opts))
 		add_item(b, frame, filter, &opts);
-	if (!buf_ok(b))
+	if (!link_end(b, frame))
 		return RC_SERVER_BUSY;
-	link_end(b, frame);
 	MUST(link_subscribe_read(str_skip(buf_str(b), LINK_HEAD), &out));
 	return session_subscribe(&g->port, &out) ? RC_SUCCESS : RC_TOPIC_FILTER_INVALID;
 }
@@ -241,9 +240,8 @@ static unsigned take_unsubscribe(struct guest *g, const struct mqtt_head *head, 
 	frame = link_unsubscribe_begin(b, 0, 0, in.packet_id);
 	while (mqtt_unsubscribe_next(&in, &filter))
 		link_unsubscribe_add(b, frame, filter);
-	if (!buf_ok(b))
+	if (!link_end(b, frame))
 		return RC_SERVER_BUSY;
-	link_end(b, frame);
 	MUST(link_unsubscribe_read(str_skip(buf_str(b), LINK_HEAD), &out));
 	return session_unsubscribe(&g->port, &out) ? RC_SUCCESS : RC_TOPIC_FILTER_INVALID;
 }

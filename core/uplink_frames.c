@@ -93,8 +93,9 @@ static bool on_open(struct link *l, struct channel *c, const struct link_head *h
 	}
 	if (!c) {
 		link_gather_end(l);
-		link_end(&l->out, link_opened_begin(&l->out, head->channel, head->generation, false,
-		                                    RC_SERVER_BUSY, 0));
+		if (!link_end(&l->out, link_opened_begin(&l->out, head->channel, head->generation,
+		                                         false, RC_SERVER_BUSY, 0)))
+			link_break(l, "out of memory");
 		link_say(l);
 		return true;
 	}

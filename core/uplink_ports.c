@@ -188,7 +188,8 @@ static void opened(struct port *p, bool present, uint8_t reason, struct session 
 			session_each_sub(s, add_sub, b);
 		if (reason < 0x80 && p->tell_rights && c->link->minor >= LINK_MINOR_RIGHTS)
 			link_opened_ask_rights(b, frame);
-		link_end(b, frame);
+		if (!link_end(b, frame))
+			link_break(c->link, "out of memory");
 		lane_say(c->lane);
 	}
 	if (reason >= 0x80)

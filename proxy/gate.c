@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/badge.h"
+#include "proxy/uplink.h"
 #include "proxy/worker.h"
 
 #define IN(state)  (1u << CONN_##state)
@@ -108,6 +109,20 @@ static enum parse measure(void *owner, struct str bytes, size_t *whole)
 	return PARSE_OK;
 }
 
+/* What a packet makes us say to the core stands in a buf that all clients of its customer share.
+ * When memory runs out for it, this client alone is ended. Had it been ending (DISCONNECT, a broken
+ * rule) the core would never hear of that: then the link has to go. */
+static void handle(const struct gate_row *row, struct conn *c, const struct mqtt_head *h,
+                   struct str body)
+{
+	bool speaks = c->channel;
+	size_t mark = speaks ? uplink_mark(c) : 0;
+
+	row->handle(c, h, body);
+	if (unlikely(speaks && uplink_unsaid(c, mark)))
+		conn_close(c, END_MEMORY);
+}
+
 static bool frame(void *owner, struct str bytes)
 {
 	struct conn *c = owner;
@@ -123,7 +138,7 @@ static bool frame(void *owner, struct str bytes)
 	if (reason)
 		conn_break(c, reason);
 	else if (likely(!rows[h.type].control) || conn_pace(c, PACE_CONTROL, rows[h.type].control))
-		rows[h.type].handle(c, &h, str_skip(bytes, h.size));
+		handle(&rows[h.type], c, &h, str_skip(bytes, h.size));
 	share_charge(c, SLICE_PACKET + (uint32_t)(bytes.n / SLICE_BYTES));
 	return c->state != CONN_CLOSING && !(c->hold & HOLD_PACKETS) && share_may_read(c);
 }

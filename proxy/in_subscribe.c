@@ -14,7 +14,15 @@
 #include "wire/condition.h"
 #include "wire/lists.h"
 
-enum { REGRANT_FRAME = 64 << 10 }; /* about so long; then another one */
+enum {
+	REGRANT_FRAME = 64 << 10, /* about so long; then another one */
+	/* Filters of one packet: what the link can count, whatever the quotas say (attack I02). */
+	PACKET_FILTERS = UINT16_MAX,
+	/* Bytes that the inner filters of one SUBSCRIBE may have; filters beyond it are refused.
+	 * With a packet of the greatest size it still fits into LINK_FRAME_MAX. */
+	GRANTED_BYTES = 8 << 20,
+	REFUSED_COST = 64, /* so many filters beyond the quota are as much work as one within */
+};
 
 /* ---- One filter ---- */
 
@@ -164,9 +172,9 @@ static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct st
 		(void)link_item_begin(out, frame, 0, how_read(c), text);
 }
 
-void in_subscribe_regrant(struct conn *c)
+/* False: it could not be said, for want of memory. */
+static bool regrant(struct conn *c, struct buf *out)
 {
-	struct buf *out = uplink_say(c);
 	size_t frame = 0, start = 0;
 	bool begun = false;
 
@@ -180,12 +188,19 @@ void in_subscribe_regrant(struct conn *c)
 		regrant_one(c, out, frame, filters_text(n));
 		if (buf_len(out) - start < REGRANT_FRAME)
 			continue;
-		link_end(out, frame);
+		if (!link_end(out, frame))
+			return false;
 		begun = false;
 	}
-	if (begun)
-		link_end(out, frame);
+	return !begun || link_end(out, frame);
+}
+
+void in_subscribe_regrant(struct conn *c)
+{
 	c->worker->n.regrants++;
+	if (!regrant(c, uplink_say(c)))
+		/* the core would go on by the old rights */
+		uplink_fail(c->link, "out of memory");
 }
 
 /* ---- SUBSCRIBE ---- */
@@ -259,45 +274,61 @@ static bool fits(struct conn *c, struct str text, struct str bare, struct str co
 	       gate_topic_fits(c, bare);
 }
 
-static unsigned judge(struct conn *c, struct str text, unsigned nth, unsigned account)
-{
-	struct share share;
-	struct str conditions;
-	unsigned code;
-
-	if (nth >= c->badge->quotas.token[LIMIT_SUBSCRIBE_FILTERS])
-		return quota_over(c->worker, LIMIT_SUBSCRIBE_FILTERS);
-	if (account)
-		return account;
-	code = judge_filter(c, text, &share, &conditions);
-	if (!code && !fits(c, text, share.filter, conditions))
-		code = RC_TOPIC_FILTER_INVALID; /* attack P19 */
-	if (!code)
-		code = grant(c, share.filter);
-	return code ? code : admit(c, text, nth);
-}
-
-static unsigned write_item(struct conn *c, struct buf *out, size_t frame,
-                           const struct mqtt_sub_opts *o, struct str text, unsigned nth,
-                           unsigned account)
-{
-	unsigned code = judge(c, text, nth, account);
-
-	if (code) {
-		LOG_INFO(conn_name(c), "refused-subscribe", "reason=0x%02x filter=%s", code,
-		         log_esc(text));
-		(void)link_item_begin(out, frame, (uint8_t)code, 0, on_link(text));
-		return code;
-	}
-	write_granted(c, out, frame, opts_byte(o) | how_read(c), text);
-	return RC_SUCCESS;
-}
-
 /* What was refused of one SUBSCRIBE, for the customer's log. */
 struct refusals {
 	struct str first;
 	unsigned code, count;
 };
+
+/* One SUBSCRIBE while it is worked through. */
+struct subscribing {
+	struct buf *out;
+	size_t frame;
+	unsigned nth, over; /* filters looked at; of them, beyond the quota */
+	unsigned account;   /* the reason to refuse them all, or 0 */
+	size_t granted;     /* bytes of inner filters */
+};
+
+static unsigned judge(struct conn *c, struct subscribing *s, struct str text)
+{
+	struct share share;
+	struct str conditions;
+	unsigned code;
+
+	if (s->account)
+		return s->account;
+	code = judge_filter(c, text, &share, &conditions);
+	if (!code && !fits(c, text, share.filter, conditions))
+		code = RC_TOPIC_FILTER_INVALID; /* attack P19 */
+	if (!code)
+		code = grant(c, share.filter);
+	if (!code && s->granted + buf_len(&c->worker->encoded) > GRANTED_BYTES)
+		code = RC_QUOTA_EXCEEDED;
+	return code ? code : admit(c, text, s->nth);
+}
+
+static unsigned write_item(struct conn *c, struct subscribing *s, const struct mqtt_sub_opts *o,
+                           struct str text)
+{
+	unsigned code;
+
+	if (s->nth >= c->badge->quotas.token[LIMIT_SUBSCRIBE_FILTERS]) {
+		s->over++;
+		code = quota_over(c->worker, LIMIT_SUBSCRIBE_FILTERS);
+	} else {
+		code = judge(c, s, text);
+		if (code)
+			LOG_INFO(conn_name(c), "refused-subscribe", "reason=0x%02x filter=%s", code,
+			         log_esc(text));
+	}
+	if (code) {
+		(void)link_item_begin(s->out, s->frame, (uint8_t)code, 0, on_link(text));
+		return code;
+	}
+	s->granted += buf_len(&c->worker->encoded);
+	write_granted(c, s->out, s->frame, opts_byte(o) | how_read(c), text);
+	return RC_SUCCESS;
+}
 
 static void note_refusal(struct refusals *r, struct str text, unsigned code)
 {
@@ -315,15 +346,14 @@ static void tell_refusals(struct conn *c, const struct refusals *r)
 		                                           : NULL);
 	c->refusals_untold += r->count ? r->count - 1 : 0;
 }
-
 /* How many filters are to be judged: a list is as much work as what it stands for. Those beyond
- * LIMIT_SUBSCRIBE_FILTERS cost nothing. */
+ * LIMIT_SUBSCRIBE_FILTERS are only answered. */
 static uint64_t work_of(const struct conn *c, struct mqtt_subscribe s)
 {
 	size_t most = size_min(s.count, (size_t)c->badge->quotas.token[LIMIT_SUBSCRIBE_FILTERS]);
 	struct mqtt_sub_opts opts;
 	struct str text;
-	uint64_t work = most;
+	uint64_t work = most + (s.count - most) / REFUSED_COST;
 
 	for (size_t i = 0; c->badge->extended && i < most; i++) {
 		int n = mqtt_subscribe_next(&s, c->version, &text, &opts) ? lists_count(text) : 0;
@@ -333,37 +363,50 @@ static uint64_t work_of(const struct conn *c, struct mqtt_subscribe s)
 	return work;
 }
 
+static bool ask_core(struct conn *c, struct mqtt_subscribe s, struct refusals *refusals)
+{
+	struct subscribing now = { .out = uplink_say(c), .account = judge_account(c, &s.props) };
+	struct mqtt_sub_opts opts;
+	struct str text;
+
+	now.frame =
+	    link_subscribe_begin(now.out, LINK_SUBSCRIBE, c->channel, c->generation, s.packet_id,
+	                         s.props.subscription_ids ? s.props.subscription_id[0] : 0);
+	for (; mqtt_subscribe_next(&s, c->version, &text, &opts); now.nth++)
+		note_refusal(refusals, text, write_item(c, &now, &opts, text));
+	if (now.over)
+		LOG_INFO(conn_name(c), "refused-subscribe", "over=filters_per_subscribe count=%u",
+		         now.over);
+	return link_end(now.out, now.frame);
+}
+
 void in_subscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 {
 	struct refusals refusals = { 0 };
-	struct mqtt_subscribe s, again;
+	struct mqtt_subscribe s;
 	struct mqtt_sub_opts opts;
 	struct str text;
 	/* no-local on a shared one (attack P22) ends here */
-	unsigned reason = mqtt_subscribe_read(body, c->version, &s), nth = 0, account;
-	struct buf *out = uplink_say(c);
-	size_t frame;
+	unsigned reason = mqtt_subscribe_read(body, c->version, &s);
 
 	(void)h;
 	if (!reason)
 		reason = gate_props(c, &s.props);
+	if (!reason && s.count > PACKET_FILTERS)
+		reason = quota_over(c->worker, LIMIT_SUBSCRIBE_FILTERS);
 	if (reason) {
 		conn_break(c, reason);
 		return;
 	}
 	if (!conn_pace(c, PACE_FILTERS, work_of(c, s))) /* attack R14 */
 		return;
-	account = judge_account(c, &s.props);
-	again = s;
-	frame = link_subscribe_begin(out, LINK_SUBSCRIBE, c->channel, c->generation, s.packet_id,
-	                             s.props.subscription_ids ? s.props.subscription_id[0] : 0);
-	while (mqtt_subscribe_next(&s, c->version, &text, &opts))
-		note_refusal(&refusals, text,
-		             write_item(c, out, frame, &opts, text, nth++, account));
-	link_end(out, frame);
+	if (!ask_core(c, s, &refusals)) {
+		conn_close(c, END_MEMORY);
+		return;
+	}
 	c->filters.asked++;
 	tell_refusals(c, &refusals);
-	while (mqtt_subscribe_next(&again, c->version, &text, &opts)) {
+	while (mqtt_subscribe_next(&s, c->version, &text, &opts)) {
 		if (filters_has(&c->filters, text))
 			event_subscription(c, EVENT_SUBSCRIBED, text, opts.qos);
 	}
@@ -389,16 +432,26 @@ static int64_t unsubscribable(const struct conn *c)
 	int64_t most = c->badge->quotas.token[LIMIT_SUBSCRIPTIONS],
 		usual = c->worker->config->subscriptions_max;
 
-	return most > usual ? most : usual;
+	most = most > usual ? most : usual;
+	return most < PACKET_FILTERS ? most : PACKET_FILTERS;
+}
+
+static bool tell_core(struct conn *c, struct mqtt_unsubscribe u)
+{
+	struct buf *out = uplink_say(c);
+	size_t frame = link_unsubscribe_begin(out, c->channel, c->generation, u.packet_id);
+	struct str text;
+
+	while (mqtt_unsubscribe_next(&u, &text))
+		link_unsubscribe_add(out, frame, on_link(text));
+	return link_end(out, frame);
 }
 
 void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 {
-	struct mqtt_unsubscribe u, again;
+	struct mqtt_unsubscribe u;
 	struct str text;
 	unsigned reason = mqtt_unsubscribe_read(body, c->version, &u);
-	struct buf *out = uplink_say(c);
-	size_t frame;
 
 	(void)h;
 	if (!reason)
@@ -412,12 +465,11 @@ void in_unsubscribe(struct conn *c, const struct mqtt_head *h, struct str body)
 	}
 	if (!conn_pace(c, PACE_FILTERS, u.count))
 		return;
-	again = u;
-	frame = link_unsubscribe_begin(out, c->channel, c->generation, u.packet_id);
-	while (mqtt_unsubscribe_next(&u, &text))
-		link_unsubscribe_add(out, frame, on_link(text));
-	link_end(out, frame);
-	while (mqtt_unsubscribe_next(&again, &text)) {
+	if (!tell_core(c, u)) {
+		conn_close(c, END_MEMORY);
+		return;
+	}
+	while (mqtt_unsubscribe_next(&u, &text)) {
 		if (filters_del(&c->filters, text))
 			event_subscription(c, EVENT_UNSUBSCRIBED, text, 0);
 	}

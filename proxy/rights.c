@@ -272,7 +272,10 @@ static void tell_rights(struct worker *w, struct uplink *link, uint64_t customer
 	t.out = uplink_say_of(link, customer); /* behind what it has published */
 	t.frame = link_rights_begin(t.out, customer, token);
 	(void)acl_publishable(acl, tell_filter, &t);
-	link_end(t.out, t.frame);
+	/* A list of one ACL (ACL_ENTRIES_MAX, VERDICT_BODY_MAX) fits: it is for want of memory. */
+	if (!link_end(t.out, t.frame))
+		LOG_ERROR("", "rights-untold", "cid=%" PRIu64 " token=%" PRIu64 " why=memory",
+		          customer, token);
 }
 
 static void tell_core(struct worker *w, const struct auth_notice *n, const struct acl *acl)

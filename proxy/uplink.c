@@ -95,7 +95,8 @@ static void subscribe(struct uplink *u)
 	       item = link_item_begin(out, frame, 0, 0, STR("mbus/#"));
 
 	link_item_inner(out, item, STR("mbus/#"), false);
-	link_end(out, frame);
+	if (!link_end(out, frame))
+		uplink_fail(u, "out of memory");
 }
 
 bool uplink_take(struct uplink *u, const struct link_head *head, struct str body)

@@ -70,6 +70,11 @@ static inline bool uplink_up(const struct uplink *u)
 struct buf *uplink_out(struct uplink *u); /* the link's own; they leave first */
 struct buf *uplink_say(struct conn *c);   /* its customer's; c has a channel */
 struct buf *uplink_say_of(struct uplink *u, uint64_t customer); /* the same, without a client */
+/* Where the next frame of c's customer will stand; c has a channel. If memory has run out for what
+ * was appended since then (true), it is taken back: what others said before stays, and goes on
+ * (attack I02). False also when c has no channel any more: the link ends then. */
+size_t uplink_mark(const struct conn *c);
+bool uplink_unsaid(struct conn *c, size_t mark);
 /* so much of this customer waits that its clients are not to be read now */
 bool uplink_full(const struct uplink *u, uint64_t customer);
 bool uplink_full_for(const struct conn *c);

@@ -65,6 +65,19 @@ struct buf *uplink_say_of(struct uplink *u, uint64_t customer)
 	return s ? say(u, s) : uplink_out(u);
 }
 
+size_t uplink_mark(const struct conn *c)
+{
+	return buf_len(&c->share->out);
+}
+
+bool uplink_unsaid(struct conn *c, size_t mark)
+{
+	if (likely(!c->channel || buf_ok(&c->share->out)))
+		return false;
+	buf_cut(&c->share->out, mark);
+	return true;
+}
+
 /* ---- Full ---- */
 
 static bool over(const struct uplink *u, size_t waiting, unsigned part)

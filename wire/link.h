@@ -325,5 +325,7 @@ void link_rights_add(struct buf *b, size_t frame, struct str filter, bool system
 bool link_hold_read(struct str body, uint64_t *customer, bool *hold);
 void link_hold_write(struct buf *b, uint64_t customer, bool hold);
 
-/* closes a frame written in pieces: sets its length */
-void link_end(struct buf *b, size_t frame);
+/* Closes a frame written in pieces: sets its length. False: it cannot be said (a count over 16
+ * bits, longer than LINK_FRAME_MAX, no memory); nothing of it is left in b, which can be written to
+ * as before, unless it was broken when the frame began. */
+bool link_end(struct buf *b, size_t frame);

@@ -5,13 +5,21 @@
  * LINK_FRAME_MAX, the buf is `broken` and holds no half of a number; the owner looks once per batch
  * (buf_ok) and rolls back. Frames of lists are written in pieces; their counts and length are
  * patched in place, at offsets from the first unread byte, because the memory may move while they
- * grow. */
+ * grow. One that cannot be said, or has no memory, is taken back as a whole by link_end: many
+ * clients share the buf, and what the others said in it stays (attack I2).
+ *
+ * What can break the buf otherwise is memory alone: a PUBLISH, a DELIVER and an OPEN hold one
+ * packet of a client (at most MQTT_REMAINING_MAX bytes, 256 MiB) and 16 MiB of room for what is
+ * added to it; the others have a fixed size or lists that the callers bound (in_subscribe.c,
+ * rights.c, uplink_ports.c). */
 #include "base/base.h"
 #include "base/put.h"
 #include "wire/link.h"
 #include "wire/link_layout.h"
 
-/* s came from a field of MQTT that is counted in 16 bits, or from us. */
+/* Never of a stranger's length: s was read from a field that is counted in 16 bits (MQTT's strings,
+ * the link's, a row of the store), or was made by us (names of programs, addresses, quotas: one row
+ * per enum limit). */
 static unsigned len16(struct str s)
 {
 	MUST(s.n <= UINT16_MAX);
@@ -248,6 +256,15 @@ void link_suback_write(struct buf *b, enum link_type type, uint32_t channel, uin
 /* ---- Frames in pieces ---- */
 enum { HEAD_FLAGS_AT = 5 };
 
+/* Where a frame begins. A buf that is broken already has lost something else: that is for its owner
+ * to see, and link_end takes nothing back. */
+#define NOWHERE SIZE_MAX
+
+static size_t begins(const struct buf *b)
+{
+	return buf_ok(b) ? buf_len(b) : NOWHERE;
+}
+
 /* One more in the 16-bit count at this offset from the first unread byte. More than it can say:
  * broken. */
 static void count_one(struct buf *b, size_t at)
@@ -266,18 +283,20 @@ static void count_one(struct buf *b, size_t at)
 		put_le16(p, n + 1);
 }
 
-void link_end(struct buf *b, size_t frame)
+bool link_end(struct buf *b, size_t frame)
 {
 	size_t length;
 
-	if (!buf_ok(b))
-		return;
-	MUST(frame + LINK_HEAD <= buf_len(b));
+	if (frame == NOWHERE)
+		return false;
 	length = buf_len(b) - frame;
-	if (length > LINK_FRAME_MAX)
-		b->broken = true;
-	else
-		put_le32(b->p + b->head + frame, (uint32_t)length);
+	if (!buf_ok(b) || length > LINK_FRAME_MAX) {
+		buf_cut(b, frame);
+		return false;
+	}
+	MUST(length >= LINK_HEAD);
+	put_le32(b->p + b->head + frame, (uint32_t)length);
+	return true;
 }
 
 static void add_marked(struct buf *b, struct str filter, bool system)
@@ -297,7 +316,7 @@ static void add_marked(struct buf *b, struct str filter, bool system)
 size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, bool present,
                          uint8_t reason, unsigned count)
 {
-	size_t frame = buf_len(b);
+	size_t frame = begins(b);
 	uint8_t flags = present ? LINK_OPENED_PRESENT : 0;
 	uint8_t *w = start(b, (struct to){ LINK_OPENED, flags, generation, channel }, OPENED_FIXED);
 
@@ -331,7 +350,7 @@ void link_opened_add(struct buf *b, const struct link_sub *sub)
 size_t link_subscribe_begin(struct buf *b, enum link_type type, uint32_t channel,
                             uint16_t generation, uint16_t packet_id, uint32_t subscription_id)
 {
-	size_t frame = buf_len(b);
+	size_t frame = begins(b);
 	uint8_t *w = start(b, (struct to){ type, 0, generation, channel }, SUBSCRIBE_FIXED);
 
 	if (w) {
@@ -370,7 +389,7 @@ void link_item_inner(struct buf *b, size_t item, struct str filter, bool system)
 size_t link_unsubscribe_begin(struct buf *b, uint32_t channel, uint16_t generation,
                               uint16_t packet_id)
 {
-	size_t frame = buf_len(b);
+	size_t frame = begins(b);
 	uint8_t *w =
 	    start(b, (struct to){ LINK_UNSUBSCRIBE, 0, generation, channel }, UNSUBSCRIBE_FIXED);
 
@@ -420,7 +439,7 @@ static void rights_start(struct buf *b, uint8_t flags, uint64_t customer, uint64
 
 size_t link_rights_begin(struct buf *b, uint64_t customer, uint64_t token)
 {
-	size_t frame = buf_len(b);
+	size_t frame = begins(b);
 
 	rights_start(b, 0, customer, token);
 	return frame;

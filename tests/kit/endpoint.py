@@ -117,7 +117,7 @@ class Pair:
                 p.wait(30)
         for name in self.processes:
             text = self.log(name)
-            for mark in ("Sanitizer", "runtime error:", "MUST failed"):
+            for mark in ("Sanitizer", "runtime error:", "does not hold"):
                 assert mark not in text, text[max(0, text.index(mark) - 300):][:4000]
         for f in os.listdir(self.sockets):
             os.unlink(os.path.join(self.sockets, f))

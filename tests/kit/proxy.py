@@ -72,7 +72,7 @@ class Proxy:
                 raise AssertionError("the proxy did not stop:\n" + self.log()[-3000:])
         if self.file:
             self.file.close()
-        for mark in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "MUST failed"):
+        for mark in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "does not hold"):
             assert mark not in self.log(), self.log()[-6000:]
 
     def __enter__(self):

@@ -135,7 +135,7 @@ class Stack:
             self.output.close()
         for name in ("core", "admin", "proxy"):
             text = self.log(name)
-            for mark in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "MUST failed"):
+            for mark in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "does not hold"):
                 if mark in text:
                     at = text.index(mark)
                     raise AssertionError("mbus-%s: %s\n%s" % (name, mark, text[max(0, at - 300):at + 4000]))
