@@ -16,11 +16,11 @@ int uids_read(struct uids *u, const char *text, const char **why)
 
 		rest = comma ? str_skip(rest, word.n + 1) : STR_NONE;
 		if (!str_to_u64(word, &uid) || uid >= UINT32_MAX) {
-			*why = "trusted_uids: user ids are numbers with commas between them";
+			*why = "user ids are numbers with commas between them";
 			return -E_INVALID;
 		}
 		if (u->count == UIDS_MAX) {
-			*why = "trusted_uids: at most 16 user ids";
+			*why = "at most 16 user ids in one setting";
 			return -E_INVALID;
 		}
 		u->at[u->count++] = (uid_t)uid;

@@ -25,7 +25,14 @@ static const struct opt table[] = {
 	{ "store", OPT_ENUM, AT(store), "memory", 0, 0, core_store_words,
 	  "memory: a restart forgets everything", false },
 	{ "trusted_uids", OPT_TEXT, AT(trusted_uids), NULL, 0, 0, NULL,
-	  "user ids that may connect besides root and the core's own, with commas between them",
+	  "user ids that may connect to the link and to the trusted MQTT door, besides root and "
+	  "the core's own, with commas between them",
+	  false },
+	{ "proxy_uids", OPT_TEXT, AT(proxy_uids), NULL, 0, 0, NULL,
+	  "user ids that may connect to the link only", false },
+	{ "admin_uids", OPT_TEXT, AT(admin_uids), NULL, 0, 0, NULL,
+	  "user ids that may connect to the trusted MQTT door and publish mbus/... there, as "
+	  "mbus-admin does",
 	  false },
 
 	{ "queue_messages", OPT_INT, AT(queue_messages), "1000", 1, 10000000, NULL,
@@ -122,10 +129,21 @@ const struct opt_set core_opts = {
 
 int core_config_finish(struct core_config *c, const char **why)
 {
-	return uids_read(&c->uids, c->trusted_uids, why);
+	int err = uids_read(&c->trusted, c->trusted_uids, why);
+
+	if (!err)
+		err = uids_read(&c->proxies, c->proxy_uids, why);
+	return err ? err : uids_read(&c->admins, c->admin_uids, why);
 }
 
-bool core_uid_trusted(const struct core_config *c, uid_t uid)
+bool core_uid_may(const struct core_config *c, uid_t uid, enum core_role role)
 {
-	return uids_trust(&c->uids, uid);
+	switch (role) {
+	case CORE_LINK:
+		return uids_trust(&c->trusted, uid) || uids_trust(&c->proxies, uid);
+	case CORE_DOOR:
+		return uids_trust(&c->trusted, uid) || uids_trust(&c->admins, uid);
+	default:
+		return uids_trust(&c->admins, uid);
+	}
 }

@@ -8,8 +8,9 @@ struct core_config {
 	char *dir; /* folder of the sockets, the lock and the store */
 	int64_t homes;
 	int store; /* index into core_store_words */
-	/* "1000,1001": who may connect besides root and ourselves */
-	char *trusted_uids;
+	/* "1000,1001": who may connect besides root and ourselves: to both doors, to the link only,
+	 * to the MQTT door as mbus-admin */
+	char *trusted_uids, *proxy_uids, *admin_uids;
 	/* one session; OPEN may name its own queue and subscription limits */
 	int64_t queue_messages, queue_bytes, subscriptions, window_max, inbound_max,
 	    session_expiry_max;
@@ -33,7 +34,7 @@ struct core_config {
 	int64_t door_connections, door_packet;
 	int log_level;
 	/* worked out by core_config_finish */
-	struct uids uids; /* of trusted_uids */
+	struct uids trusted, proxies, admins;
 };
 
 enum core_revoked { REVOKED_HIDE, REVOKED_KEEP };
@@ -41,6 +42,12 @@ extern const char *const core_store_words[]; /* kinds that store_open knows */
 
 extern const struct opt_set core_opts; /* .config is set by main and tests */
 
-/* After opts_read: reads trusted_uids. 0 or -E_INVALID with *why. */
+/* After opts_read: reads the lists of user ids. 0 or -E_INVALID with *why. */
 int core_config_finish(struct core_config *c, const char **why) MUST_CHECK;
-bool core_uid_trusted(const struct core_config *c, uid_t uid); /* root, ourselves, or listed */
+
+/* What a process may be to us. Root and our own uid may be all of it.
+ * LINK    a proxy: speaks for clients of customers (wire/link.h)
+ * DOOR    a local service: the trusted MQTT door
+ * ADMIN   mbus-admin: publishes mbus/... there, which all proxies believe */
+enum core_role { CORE_LINK, CORE_DOOR, CORE_ADMIN };
+bool core_uid_may(const struct core_config *c, uid_t uid, enum core_role role);

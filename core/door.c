@@ -292,7 +292,7 @@ static void guest_late_timer(struct timer *t)
 }
 
 /* ---- Coming in ---- */
-static bool guest_new(struct door *d, int fd)
+static bool guest_new(struct door *d, int fd, bool admin)
 {
 	struct loop *loop = home_loop(d->home);
 	struct guest *g = mem_zalloc(sizeof(*g));
@@ -301,6 +301,7 @@ static bool guest_new(struct door *d, int fd)
 		return false;
 	g->door = d;
 	g->fd = fd;
+	g->admin = admin;
 	g->number = ++d->number;
 	g->born = g->heard = home_now(d->home);
 	g->port = (struct port){ .ops = &guest_ops, .paused = true, .full = &g->full };
@@ -318,13 +319,14 @@ static bool guest_new(struct door *d, int fd)
 	return true;
 }
 
-static const char *why_not(const struct door *d, int fd)
+static const char *why_not(const struct door *d, int fd, bool *admin)
 {
 	const struct core_config *config = home_config(d->home);
 	uid_t uid;
 
-	if (sock_peer_uid(fd, &uid) || !core_uid_trusted(config, uid))
+	if (sock_peer_uid(fd, &uid) || !core_uid_may(config, uid, CORE_DOOR))
 		return "uid";
+	*admin = core_uid_may(config, uid, CORE_ADMIN);
 	if (d->count >= (size_t)config->door_connections)
 		return "connections";
 	return home_ending(d->home) ? "ending" : NULL;
@@ -340,12 +342,13 @@ static void door_ready(struct watch *w, unsigned events)
 	(void)events;
 	for (unsigned i = 0; i < ACCEPT_MOST && !err; i++) {
 		const char *why;
+		bool admin = false;
 
 		err = sock_accept(d->fd, &fd, &peer);
 		if (err)
 			break;
-		why = why_not(d, fd);
-		if (!why && guest_new(d, fd))
+		why = why_not(d, fd, &admin);
+		if (!why && guest_new(d, fd, admin))
 			continue;
 		home_counters(d->home)->doors_refused++;
 		LOG_WARN(home_name(d->home), "door-refused", "why=%s", why ? why : "memory");

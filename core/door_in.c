@@ -35,8 +35,7 @@ static bool message_props(struct guest *g, bool will, const struct mqtt_props *p
 	if (!buf_ok(b))
 		return false;
 	t = take_from(buf_data(b), buf_len(b));
-	MUST(mqtt_varint_take(&t, &length) == PARSE_OK && take_bytes(&t, length, out));
-	return true;
+	return mqtt_varint_take(&t, &length) == PARSE_OK && take_bytes(&t, length, out);
 }
 
 static bool message_from(struct guest *g, bool will, struct str topic, struct str payload,
@@ -52,6 +51,13 @@ static bool message_from(struct guest *g, bool will, struct str topic, struct st
 	if (mqtt_has(p, PROP_RESPONSE_TOPIC))
 		out->response_topic = p->response_topic;
 	return message_props(g, will, p, &out->props);
+}
+
+/* What all proxies believe about tokens and customers comes from mbus-admin, and from nobody else
+ * who may use this door (attack I42). */
+static bool may_name(const struct guest *g, struct str topic)
+{
+	return g->admin || !(str_eq(topic, STR("mbus")) || str_starts(topic, STR("mbus/")));
 }
 
 /* ---- CONNECT ---- */
@@ -106,6 +112,8 @@ static unsigned open_session(struct guest *g, const struct mqtt_connect *c)
 	if (will->present) {
 		if (!topic_name_ok(will->topic))
 			return RC_TOPIC_NAME_INVALID;
+		if (!may_name(g, will->topic))
+			return RC_NOT_AUTHORIZED;
 		o.will_qos = will->qos;
 		o.will_retain = will->retain;
 		o.will_delay_s =
@@ -154,6 +162,8 @@ static unsigned take_publish(struct guest *g, const struct mqtt_head *head, stru
 		return RC_TOPIC_ALIAS_INVALID; /* we said 0: [MQTT-3.2.2-17] */
 	if (!topic_name_ok(in.topic))
 		return RC_TOPIC_NAME_INVALID;
+	if (!may_name(g, in.topic))
+		return RC_NOT_AUTHORIZED;
 	if (in.qos && g->version >= MQTT_V5 && ++g->under_way > g->under_way_max)
 		/* MQTT5 3.3.4; v3 may send one again, and knows no such limit */
 		return RC_RECEIVE_MAXIMUM_EXCEEDED;
@@ -177,6 +187,13 @@ static unsigned take_ack(struct guest *g, const struct mqtt_head *head, struct s
 
 /* ---- SUBSCRIBE and UNSUBSCRIBE ---- */
 
+/* No filter may be empty [MQTT-4.7.3-1], and none has a place in a frame: a text stands there that
+ * is no filter, so that it is answered like any other that is none (attack I06). */
+static struct str in_frame(struct str filter)
+{
+	return filter.n ? filter : STR("#/#");
+}
+
 /* A trusted service may see everything, the system trees of all customers included: its one inner
  * filter is what it wrote. */
 static void add_item(struct buf *b, size_t frame, struct str filter,
@@ -189,7 +206,7 @@ static void add_item(struct buf *b, size_t frame, struct str filter,
 	size_t item;
 
 	if (share_split(filter, &share) == SHARE_BAD || !topic_filter_ok(share.filter)) {
-		(void)link_item_begin(b, frame, RC_TOPIC_FILTER_INVALID, byte, filter);
+		(void)link_item_begin(b, frame, RC_TOPIC_FILTER_INVALID, byte, in_frame(filter));
 		return;
 	}
 	item = link_item_begin(b, frame, RC_SUCCESS, byte, filter);
@@ -218,8 +235,10 @@ static unsigned take_subscribe(struct guest *g, const struct mqtt_head *head, st
 		add_item(b, frame, filter, &opts);
 	if (!link_end(b, frame))
 		return RC_SERVER_BUSY;
-	MUST(link_subscribe_read(str_skip(buf_str(b), LINK_HEAD), &out));
-	return session_subscribe(&g->port, &out) ? RC_SUCCESS : RC_TOPIC_FILTER_INVALID;
+	return link_subscribe_read(str_skip(buf_str(b), LINK_HEAD), &out) &&
+	               session_subscribe(&g->port, &out)
+	           ? RC_SUCCESS
+	           : RC_TOPIC_FILTER_INVALID;
 }
 
 static unsigned take_unsubscribe(struct guest *g, const struct mqtt_head *head, struct str body)
@@ -239,11 +258,13 @@ static unsigned take_unsubscribe(struct guest *g, const struct mqtt_head *head, 
 	buf_reset(b);
 	frame = link_unsubscribe_begin(b, 0, 0, in.packet_id);
 	while (mqtt_unsubscribe_next(&in, &filter))
-		link_unsubscribe_add(b, frame, filter);
+		link_unsubscribe_add(b, frame, in_frame(filter));
 	if (!link_end(b, frame))
 		return RC_SERVER_BUSY;
-	MUST(link_unsubscribe_read(str_skip(buf_str(b), LINK_HEAD), &out));
-	return session_unsubscribe(&g->port, &out) ? RC_SUCCESS : RC_TOPIC_FILTER_INVALID;
+	return link_unsubscribe_read(str_skip(buf_str(b), LINK_HEAD), &out) &&
+	               session_unsubscribe(&g->port, &out)
+	           ? RC_SUCCESS
+	           : RC_TOPIC_FILTER_INVALID;
 }
 
 /* ---- The rest ---- */

@@ -59,6 +59,7 @@ struct guest { /* one connection */
 	uint8_t version; /* 0: not known yet */
 	uint8_t state;   /* guest_enter is the only writer */
 	bool assigned;   /* the client id is ours */
+	bool admin;      /* its uid may publish mbus/... */
 	bool full;       /* send is over the mark: *port.full */
 	/* for settle: no longer full; CONNACK was said; writing failed, or no memory */
 	bool drained, opened, broken;

@@ -327,7 +327,7 @@ static const char *stranger(const struct uplink *u, int fd)
 {
 	uid_t uid;
 
-	if (sock_peer_uid(fd, &uid) || !core_uid_trusted(u->home->config, uid))
+	if (sock_peer_uid(fd, &uid) || !core_uid_may(u->home->config, uid, CORE_LINK))
 		return "uid";
 	if (u->count >= (size_t)u->home->config->links_max)
 		return "links_max";

@@ -11,6 +11,7 @@
 #include "core/rights.h"
 #include "core/session.h"
 #include "core/work.h"
+#include "wire/space.h"
 
 /* ---- For the link itself ---- */
 static bool on_hello(struct link *l, struct channel *c, const struct link_head *head,
@@ -30,6 +31,7 @@ static bool on_hello(struct link *l, struct channel *c, const struct link_head *
 	l->greeted = true;
 	l->minor = hello.minor;
 	link_tell_held(l);
+	l->may = hello.minor >= LINK_MINOR_MAY ? hello.features : LINK_MAY_ALL;
 	(void)snprintf(l->name, sizeof(l->name), "link=%u.%" PRIu64 " peer=%.32s", l->home->index,
 	               l->uplink->serial, log_esc(hello.name));
 	LOG_INFO(l->name, "link-open", "version=%u.%u", hello.major, hello.minor);
@@ -55,7 +57,8 @@ static bool on_rights(struct link *l, struct channel *c, const struct link_head 
 	struct link_rights rights;
 
 	(void)c;
-	return link_rights_read(body, &rights) && rights_apply(l->home, head->flags, &rights);
+	return (l->may & LINK_MAY_RIGHTS) && link_rights_read(body, &rights) &&
+	       rights_apply(l->home, head->flags, &rights);
 }
 
 /* ---- Life of a channel ---- */
@@ -84,7 +87,7 @@ static bool on_open(struct link *l, struct channel *c, const struct link_head *h
 	struct channel *old;
 	struct link_open o;
 
-	if (!link_open_read(body, head->flags, &o))
+	if (!(l->may & LINK_MAY_CLIENTS) || !link_open_read(body, head->flags, &o))
 		return false;
 	if (!c) { /* it was not parked */
 		if (channel_find(l, head->channel))
@@ -156,14 +159,42 @@ static bool on_token(struct link *l, struct channel *c, const struct link_head *
 }
 
 /* ---- Messages ---- */
+
+/* What a worker says by itself are records of customers' logs. What changed about tokens and
+ * customers it hears like all others; it is mbus-admin that says it (attack I41). */
+static bool is_record(const struct link *l, uint8_t flags, const struct link_msg *m)
+{
+	uint64_t customer;
+	struct str name;
+
+	return (l->may & LINK_MAY_LOG) && (flags & LINK_QOS) <= 1 && !(flags & LINK_RETAIN) &&
+	       m->response_topic.n == 0 && space_of(m->topic, &customer, &name) &&
+	       str_starts(name, STR("flespi/log/"));
+}
+
+/* And what it hears is this, and no customer's messages. */
+static bool is_change(struct link_subscribe sub)
+{
+	struct link_item item;
+	struct str inner;
+	bool system;
+
+	while (link_subscribe_next(&sub, &item)) {
+		while (link_item_next(&item, &inner, &system)) {
+			if (!str_starts(inner, STR("mbus/")))
+				return false;
+		}
+	}
+	return true;
+}
+
 static bool on_publish(struct link *l, struct channel *c, const struct link_head *head,
                        struct str body)
 {
 	struct link_publish pub;
 
-	(void)l;
 	if (!link_publish_read(body, head->flags, &pub) ||
-	    (!head->channel && (head->flags & LINK_QOS) > 1))
+	    (!head->channel && !is_record(l, head->flags, &pub.msg)))
 		return false;
 	return session_publish(&c->port, head->flags, &pub);
 }
@@ -184,7 +215,7 @@ static bool on_subscribe(struct link *l, struct channel *c, const struct link_he
 	struct link_subscribe sub;
 
 	(void)l;
-	if (!link_subscribe_read(body, &sub))
+	if (!link_subscribe_read(body, &sub) || (!head->channel && !is_change(sub)))
 		return false;
 	return head->type == LINK_REGRANT ? session_regrant(&c->port, &sub)
 	                                  : session_subscribe(&c->port, &sub);

@@ -54,6 +54,7 @@ struct link {
 	char name[64];      /* "link=0.7 mbus-proxy/1", escaped, for logs */
 	bool greeted;       /* its HELLO was there */
 	uint16_t minor;     /* that it speaks */
+	uint32_t may;       /* LINK_MAY_*, as its HELLO said */
 	/* why it will be closed at the end of the turn; NULL = it lives */
 	const char *broken;
 	/* loop time of the last bytes in, and of the last that were written */

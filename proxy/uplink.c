@@ -242,7 +242,9 @@ static bool is_core(const struct uplink *u)
 
 static int dial(struct uplink *u)
 {
-	struct link_hello hello = { .major = LINK_MAJOR, .minor = LINK_MINOR };
+	struct link_hello hello = { .major = LINK_MAJOR,
+		                    .minor = LINK_MINOR,
+		                    .features = LINK_MAY_ALL };
 	char path[256], name[32];
 	int fd = -1, err;
 

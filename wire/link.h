@@ -5,9 +5,10 @@
  *
  *   frame = le32 length of the whole frame, u8 type, u8 flags, le16 generation, le32 channel, body
  *
- * Channel 0 is the link itself: HELLO, PING/PONG, RIGHTS, and the worker's own PUBLISH/SUBSCRIBE
- * (log events out, token changes in). It is a session of the trusted world that gets QoS 0, says
- * QoS 0 or 1, and is never stored; its topics are inner names.
+ * Channel 0 is the link itself: HELLO, PING/PONG, RIGHTS, and the worker's own PUBLISH/SUBSCRIBE:
+ * log records out (customer/<id>/flespi/log/...), token changes in (mbus/...), and nothing else. It
+ * is a session of the trusted world that gets QoS 0, says QoS 0 or 1, and is never stored; its
+ * topics are inner names.
  *
  * Channels 1..LINK_CHANNELS_MAX belong to clients; the proxy chooses the number in OPEN. The
  * generation is chosen by the proxy too, counts up with each OPEN of that number, and stands in
@@ -58,11 +59,12 @@
 
 enum {
 	LINK_MAJOR = 1,
-	LINK_MINOR = 6,
+	LINK_MINOR = 7,
 	LINK_MINOR_GRACE = 3,  /* knows LINK_CLOSE_GRACE */
 	LINK_MINOR_FINISH = 4, /* knows LINK_FINISH */
 	LINK_MINOR_HOLD = 5,   /* knows LINK_HOLD */
 	LINK_MINOR_RIGHTS = 6, /* knows the flags of RIGHTS, and LINK_OPENED_RIGHTS */
+	LINK_MINOR_MAY = 7,    /* says LINK_MAY_* */
 	LINK_HEAD = 12,
 	LINK_FRAME_MAX = 272 << 20,
 	LINK_CHANNELS_MAX = 1 << 24,
@@ -128,13 +130,22 @@ enum { LINK_OPENED_PRESENT = 0x01, LINK_OPENED_RIGHTS = 0x02 };
  * to another one: as if the link had broken */
 enum { LINK_CLOSE_WILL = 0x01, LINK_CLOSE_EXPIRY = 0x02, LINK_CLOSE_GRACE = 0x04 };
 
+/* HELLO of a proxy: what this link is for. The core takes nothing else from it. One of an older
+ * minor version may all. */
+enum {
+	LINK_MAY_CLIENTS = 0x01, /* OPEN, and all that is said on a client's channel */
+	LINK_MAY_LOG = 0x02,     /* PUBLISH on channel 0 of customer/<id>/flespi/log/... */
+	LINK_MAY_RIGHTS = 0x04,  /* RIGHTS */
+	LINK_MAY_ALL = 0x07,
+};
+
 /* ---- Bodies. read: false = does not parse (whole body must be consumed). All str borrow the
  * frame. ---- */
 struct link_hello {
 	/* core: how many homes there are and which one this is; a proxy says 0, 0 */
 	uint16_t major, minor, homes, home;
-	uint32_t features;
-	struct str name; /* "mbus-proxy/0", for logs */
+	uint32_t features; /* LINK_MAY_*; the core says 0 */
+	struct str name;   /* "mbus-proxy/0", for logs */
 };
 /* wrong magic: false; the caller judges major */
 bool link_hello_read(struct str body, struct link_hello *out);

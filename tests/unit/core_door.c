@@ -127,6 +127,100 @@ static void a_uid_that_is_not_trusted_is_closed(void)
 	stop();
 }
 
+/* What a process of another user gets for this packet after CONNECT: 0 and its answer's first byte,
+ * or a code of exit(). */
+static int answer_as_nobody(struct str packet)
+{
+	pid_t child = fork();
+	int status = 0;
+
+	if (child == 0) {
+		struct client c;
+		unsigned type;
+
+		if (setgid(65534) || setuid(65534))
+			_exit(200);
+		c = guest(MQTT_V5, "nobody");
+		raw(&c, packet.p, packet.n);
+		type = receive(&c);
+		_exit(type == MQTT_DISCONNECT ? (uint8_t)c.body.p[0] : (int)type);
+	}
+	IS(waitpid(child, &status, 0), child);
+	return WEXITSTATUS(status);
+}
+
+static void start_with_nobody_in(char *list)
+{
+	start_with(list, (char *)"65534");
+	MUST(chmod(core.path, 0666) == 0 && chmod(temp_dir(), 0755) == 0);
+}
+
+/* Attack I42 */
+static void changes_are_published_by_admin_alone(void)
+{
+	static const char change[] = "\x32\x0f\x00\x08mbus/all\x00\x01\x00{}",
+			  other[] = "\x32\x0f\x00\x08mbux/all\x00\x01\x00{}";
+	struct str mbus = str_make(change, sizeof(change) - 1),
+		   else_ = str_make(other, sizeof(other) - 1);
+
+	if (geteuid() != 0)
+		SKIP();
+	start_with_nobody_in((char *)"--trusted-uids");
+	IS(answer_as_nobody(mbus), RC_NOT_AUTHORIZED);
+	IS(answer_as_nobody(else_), MQTT_PUBACK);
+	stop();
+	start_with_nobody_in((char *)"--admin-uids");
+	IS(answer_as_nobody(mbus), MQTT_PUBACK);
+	stop();
+}
+
+static void a_will_is_no_way_around_it(void)
+{
+	static const char connect[] = "\x10\x1b\x00\x04MQTT\x05\x06\x00\x00\x00\x00\x01n"
+				      "\x00\x00\x06mbus/x\x00\x02{}";
+	int status = 0;
+	pid_t child;
+
+	if (geteuid() != 0)
+		SKIP();
+	start_with_nobody_in((char *)"--trusted-uids");
+	child = fork();
+	if (child == 0) {
+		struct client c;
+
+		if (setgid(65534) || setuid(65534))
+			_exit(200);
+		c = dial(MQTT_V5);
+		raw(&c, connect, sizeof(connect) - 1);
+		_exit(receive(&c) == MQTT_CONNACK ? (uint8_t)c.body.p[1] : 201);
+	}
+	IS(waitpid(child, &status, 0), child);
+	IS(WEXITSTATUS(status), RC_NOT_AUTHORIZED);
+	stop();
+}
+
+static void a_proxy_may_not_use_the_door(void)
+{
+	int status = 0;
+	pid_t child;
+
+	if (geteuid() != 0)
+		SKIP();
+	start_with_nobody_in((char *)"--proxy-uids");
+	child = fork();
+	if (child == 0) {
+		struct client c;
+
+		if (setgid(65534) || setuid(65534))
+			_exit(200);
+		c = dial(MQTT_V5);
+		_exit(receive(&c) == 0 ? 0 : 1);
+	}
+	IS(waitpid(child, &status, 0), child);
+	IS(WEXITSTATUS(status), 0);
+	stop();
+}
+
 static void beyond_the_limit_nobody_comes_in(void)
 {
 	struct client first, second;
@@ -138,6 +232,38 @@ static void beyond_the_limit_nobody_comes_in(void)
 	nothing_else(&first);
 	hang_up(&first);
 	hang_up(&second);
+	stop();
+}
+
+/* Attack I06 */
+static void an_empty_filter_ends_nothing_but_its_own_connection(void)
+{
+	struct client c, other;
+
+	start();
+	other = guest(MQTT_V5, "other");
+	for (unsigned v = MQTT_V31; v <= MQTT_V5; v++) {
+		c = guest((uint8_t)v, "c");
+		raw(&c, "\x82\x06\x00\x01\x00\x00\x00\x00", v == MQTT_V5 ? 8 : 0);
+		raw(&c, "\x82\x05\x00\x01\x00\x00\x00", v == MQTT_V5 ? 0 : 7);
+		IS(receive(&c), MQTT_SUBACK);
+		IS((uint8_t)c.body.p[c.body.n - 1],
+		   v == MQTT_V5 ? RC_TOPIC_FILTER_INVALID : RC_UNSPECIFIED_ERROR);
+		raw(&c, "\xa2\x05\x00\x02\x00\x00\x00", v == MQTT_V5 ? 7 : 0);
+		raw(&c, "\xa2\x04\x00\x02\x00\x00", v == MQTT_V5 ? 0 : 6);
+		if (v == MQTT_V5) {
+			IS(receive(&c), MQTT_UNSUBACK);
+			nothing_else(&c);
+		} else {
+			IS(receive(&c), 0); /* UNSUBACK has no word for it */
+		}
+		hang_up(&c);
+	}
+	c = guest(MQTT_V5, "c");
+	RAW(&c, "\x32\x05\x00\x00\x00\x01\x00");
+	closes_with(&c, RC_PROTOCOL_ERROR); /* nor an alias: MQTT5 3.3.2.1 */
+	nothing_else(&other);
+	hang_up(&other);
 	stop();
 }
 
@@ -338,7 +464,9 @@ static void more_under_way_than_announced_closes(void)
 
 RUN(every_version_is_greeted, connack_tells_what_the_door_takes, an_id_of_its_own_is_not_assigned,
     before_connect_nothing_is_said, an_unknown_version_is_told_so, a_packet_may_come_byte_by_byte,
-    a_uid_that_is_not_trusted_is_closed, beyond_the_limit_nobody_comes_in,
+    a_uid_that_is_not_trusted_is_closed, changes_are_published_by_admin_alone,
+    a_will_is_no_way_around_it, a_proxy_may_not_use_the_door,
+    an_empty_filter_ends_nothing_but_its_own_connection, beyond_the_limit_nobody_comes_in,
     a_session_waits_for_its_client, a_second_client_of_the_same_id_takes_over,
     the_will_is_sent_when_the_client_is_lost_but_not_when_it_leaves, the_end_of_the_home_is_told,
     silence_ends_the_connection, what_is_wrong_closes_with_its_reason,
