@@ -34,6 +34,7 @@ static void customer_free(struct customer **slot)
 	timer_stop(&c->egress_timer);
 	work_customer_end(c);
 	list_del(&c->doomed);
+	list_del(&c->replaying);
 	if (c->tree)
 		tree_free(&c->tree);
 	retained_free(&c->retained);
@@ -61,6 +62,8 @@ static struct customer *customer_new(struct home *h, uint64_t id)
 	list_init(&c->doomed);
 	egress_init(c);
 	work_customer_init(c);
+	list_init(&c->replays);
+	list_init(&c->replaying);
 	timer_init(&c->settle_again, settle_again);
 	if (id)
 		space_make(&c->space, id);

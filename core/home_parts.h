@@ -47,6 +47,7 @@ struct customer {
 	int64_t credit;
 	uint64_t renewed, served;
 	size_t parked_bytes;
+	struct list replays, replaying; /* struct replay under way; in home->replays */
 	bool stopped; /* slow_links have too much for it: in home->stopped while something waits */
 	uint32_t slow_links;
 	struct timer slow_timer;
@@ -96,7 +97,7 @@ struct home {
 	/* whose slice it is: it stays; the same, while what waited is served */
 	struct customer *serving, *serving_ring;
 	struct hook work_hook;
-	struct list replays; /* struct replay under way; replay.c */
+	struct list replays; /* customers with a replay under way; replay.c */
 	struct list fars;    /* struct far that wait; far.c */
 	/* rights.c: accounts and customers whose retained messages are being removed */
 	struct list graves, doomed;
@@ -104,6 +105,7 @@ struct home {
 	bool grave_asked;
 	struct inbox_item replay_item;
 	bool replay_asked;
+	uint64_t replay_run; /* counts its turns */
 	/* expiry storms are cut into slices: turn, how many ended in it, what was spent before */
 	int64_t ended_at;
 	unsigned ended;

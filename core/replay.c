@@ -1,7 +1,8 @@
 /* replay.c - retained messages for a new subscription, in slices (attack R14): a slice looks at a
- * bounded number of names, a turn has a bounded number of slices, and a subscriber that does not
- * take more is left alone until it does. Unsubscribing ends it; over the end of a connection it
- * waits with the session, or what was still to come would never come [MQTT-3.3.1-6 of 3.1.1].
+ * bounded number of names, a turn has a bounded number of slices, customers take turns, and a
+ * subscriber that does not take more is left alone until it does. Unsubscribing ends it; over the
+ * end of a connection it waits with the session, or what was still to come would never come
+ * [MQTT-3.3.1-6 of 3.1.1].
  *
  * The trusted world's filters reach into the customers' stores as well: those of this home are
  * walked one after the other, and other homes are asked (far.c). */
@@ -10,11 +11,19 @@
 
 #include "base/mem.h"
 
-enum { SLICE_NAMES = 256, SLICE_BYTES = 1 << 20, SLICES_PER_TURN = 4, CONDITION_COST = 8 };
+enum {
+	SLICE_NAMES = 256,
+	SLICE_BYTES = 1 << 20,
+	SLICES_PER_TURN = 4,
+	LOOK_MOST = 64, /* replays of a customer that take nothing now, in a turn */
+	SHOW_UNITS = 10,
+	SLICE_UNITS = 100,
+};
 
 struct replay {
-	struct list node; /* in home->replays */
+	struct list node; /* in customer->replays */
 	struct subscription *sub;
+	uint64_t run;   /* in which it was looked at last */
 	unsigned inner; /* which filter of the set */
 	/* 0: the subscriber's own store; n: that of ids[n - 1] */
 	size_t store;
@@ -23,6 +32,24 @@ struct replay {
 	/* trusted world: customers of this home when it began */
 	uint64_t ids[];
 };
+
+static void enlist(struct replay *r)
+{
+	struct customer *c = r->sub->session->customer;
+
+	list_add_tail(&c->replays, &r->node);
+	if (list_empty(&c->replaying))
+		list_add_tail(&c->home->replays, &c->replaying);
+}
+
+static void delist(struct replay *r)
+{
+	struct customer *c = r->sub->session->customer;
+
+	list_del(&r->node);
+	if (list_empty(&c->replays))
+		list_del(&c->replaying);
+}
 
 static size_t others(const struct customer *c)
 {
@@ -54,7 +81,7 @@ void replay_start(struct subscription *sub)
 	}
 	sub->replay = r;
 	sub->session->replays++;
-	list_add_tail(&c->home->replays, &r->node);
+	enlist(r);
 	if (c->id == 0)
 		far_ask(sub);
 }
@@ -67,7 +94,7 @@ void replay_stop(struct subscription *sub)
 		return;
 	sub->replay = NULL;
 	sub->session->replays--;
-	list_del(&r->node);
+	delist(r);
 	retained_walk_end(&r->walk);
 	mem_free(r);
 }
@@ -80,7 +107,7 @@ void replays_pause(struct session *s)
 		struct subscription *sub = container_of(n, struct subscription, node);
 
 		if (sub->replay)
-			list_del(&sub->replay->node);
+			delist(sub->replay);
 	}
 }
 
@@ -92,7 +119,7 @@ void replays_unpause(struct session *s)
 		struct subscription *sub = container_of(n, struct subscription, node);
 
 		if (sub->replay && list_empty(&sub->replay->node))
-			list_add_tail(&session_home(s)->replays, &sub->replay->node);
+			enlist(sub->replay);
 	}
 }
 
@@ -166,6 +193,7 @@ static void visit(void *arg, struct msg *m)
 	const struct replay *r = arg;
 	bool unsure;
 
+	work_spend(session_home(r->sub->session), SHOW_UNITS);
 	if (shown(r, m) || (r->sub->condition && !condition_passes(r->sub, m, &unsure)))
 		return;
 	replay_show(r->sub, m);
@@ -189,8 +217,8 @@ static size_t appetite(const struct subscription *sub, const struct customer *st
 	each = count ? retained_bytes(store->retained) / count + 1 : 1;
 	names = size_min(names, (queue - s->queue_count) / 2 + 1);
 	bytes = size_min(bytes, (queue_bytes - s->queue_bytes) / 2);
-	if (sub->condition)
-		bytes /= CONDITION_COST;
+	if (sub->condition) /* it may cost as much as a message may (condition_steps) */
+		return 1;
 	return size_max(1, size_min(names, bytes / each));
 }
 
@@ -247,28 +275,61 @@ static void replay_ask(struct home *h)
 	inbox_push(h->inbox, &h->replay_item);
 }
 
+/* A slice of the first replay of c whose subscriber takes something. False: none does. *more: not
+ * all of them were looked at. */
+static bool replay_one(struct home *h, struct customer *c, bool *more)
+{
+	struct replay *r;
+	bool worked = false;
+
+	for (unsigned looked = 0; !worked && (r = list_first(&c->replays, struct replay, node));
+	     looked++) {
+		if (r->run == h->replay_run) /* all were looked at in this turn */
+			return false;
+		if (looked == LOOK_MOST) {
+			*more = true;
+			return false;
+		}
+		r->run = h->replay_run;
+		/* the others have their turn before it comes again */
+		list_del(&r->node);
+		list_add_tail(&c->replays, &r->node);
+		work_spend(h, 1);
+		slice(h, r, &worked);
+	}
+	return worked;
+}
+
+/* Customers take turns, and then the replays of each. */
 void replay_run(struct inbox_item *item)
 {
 	struct home *h = container_of(item, struct home, replay_item);
+	uint64_t end = h->spent + h->most.turn / 2;
+	size_t idle = 0, customers = 0;
 	unsigned slices = 0;
-	size_t looked = 0, most = 0;
-	struct replay *r;
+	bool more = false;
+	struct customer *c;
 
+	loop_step(h->loop, "replay");
 	h->replay_asked = false;
-	list_each(r, &h->replays, struct replay, node)
-		most++;
-	while (slices < SLICES_PER_TURN && looked++ < most &&
-	       (r = list_first(&h->replays, struct replay, node))) {
-		bool worked = false;
+	h->replay_run++;
+	list_each(c, &h->replays, struct customer, replaying)
+		customers++;
+	while (slices < SLICES_PER_TURN && h->spent < end && idle < customers &&
+	       (c = list_first(&h->replays, struct customer, replaying))) {
+		uint64_t before = h->spent;
+		bool worked;
 
-		/* the others have their turn before it comes again */
-		list_del(&r->node);
-		list_add_tail(&h->replays, &r->node);
-		slice(h, r, &worked);
+		list_del(&c->replaying);
+		list_add_tail(&h->replays, &c->replaying);
+		worked = replay_one(h, c, &more);
+		work_spend(h, worked ? SLICE_UNITS : 0);
+		c->credit -= (int64_t)(h->spent - before);
 		slices += worked;
+		idle = worked ? 0 : idle + 1;
 	}
 	conditions_forget(h);
-	if (slices)
+	if (slices || more)
 		/* all waiting: replay_go_on() comes when one of them takes more */
 		replay_ask(h);
 }

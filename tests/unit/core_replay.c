@@ -211,7 +211,44 @@ static void a_regrant_begins_a_replay_anew_by_what_is_allowed_now(void)
 	end();
 }
 
-RUN(a_retained_message_comes_to_a_new_subscription, an_empty_payload_clears,
+/* Customer 7 has many replays, customer 8 has one: it does not stand behind them. */
+static void customers_take_turns(void)
+{
+	static struct client many[40], b;
+	unsigned turns = 0;
+
+	world_begins();
+	b.n = 0;
+	OPEN(&b, .id = "b", .customer = 8);
+	PUB(&b, "/customer/8/r", "1", LINK_RETAIN, 0);
+	for (unsigned i = 0; i < ARRAY_LEN(many); i++) {
+		char id[8];
+
+		(void)snprintf(id, sizeof(id), "m%u", i);
+		many[i].n = 0;
+		OPEN(&many[i], .id = id);
+		if (i == 0)
+			PUB(&many[0], "r", "1", LINK_RETAIN, 0);
+		SUB(&many[i], "#", .opts = 0);
+		many[i].n = 0;
+	}
+	SUB(&b, "/customer/8/#", .opts = 0);
+	b.n = 0;
+	while (b.n == 0 && turns++ < 100)
+		loop_turn(home->loop, 0);
+	YES(turns <= 2);
+	YES(many[ARRAY_LEN(many) - 1].n == 0); /* the control: they would have been before it */
+	turn();
+	turn();
+	YES(many[ARRAY_LEN(many) - 1].n > 0);
+	YES(list_empty(&home->replays));
+	for (unsigned i = 0; i < ARRAY_LEN(many); i++)
+		session_close(&many[i].port, 0, 0);
+	session_close(&b.port, 0, 0);
+	world_ends();
+}
+
+RUN(customers_take_turns, a_retained_message_comes_to_a_new_subscription, an_empty_payload_clears,
     retain_handling_1_sends_to_new_subscriptions_only, retain_handling_2_sends_none,
     retained_messages_come_only_through_the_granted_set_and_once,
     retained_messages_are_limited_and_passed_on_all_the_same, many_retained_messages_come_in_slices,
