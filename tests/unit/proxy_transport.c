@@ -65,6 +65,15 @@ static void pair_up(int size)
 		MUST(setsockopt(ours, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
 }
 
+/* A handshake is charged to the share of its connection. */
+static void share_in(struct conn *c)
+{
+	list_init(&c->share_node);
+	list_init(&c->unread);
+	list_init(&c->todo);
+	share_begin(c);
+}
+
 static void begin(unsigned kind, int send_buffer)
 {
 	struct tls_seed seed;
@@ -75,6 +84,7 @@ static void begin(unsigned kind, int send_buffer)
 	IS(front_read(&listener.front, &config, &what, &why), 0);
 	crew = (struct crew){ .config = &config };
 	worker = (struct worker){ .crew = &crew, .config = &config };
+	shares_init(&worker);
 	IS(loop_open(&worker.loop), 0);
 	IS(tls_seed_make(&seed), 0);
 	IS(tls_side_new(&worker.tls, worker.loop, &seed), 0);
@@ -84,6 +94,7 @@ static void begin(unsigned kind, int send_buffer)
 		.worker = &worker, .kind = &door_kinds[kind], .listener = &listener, .fd = -1
 	};
 	conn = (struct conn){ .worker = &worker, .door = &door, .state = CONN_GREETING };
+	share_in(&conn);
 	room = mem_alloc(TRANSPORT_ROOM);
 	pair_up(send_buffer);
 	t->ops = door.kind->transport;
@@ -93,6 +104,8 @@ static void begin(unsigned kind, int send_buffer)
 static void finish(void)
 {
 	t->ops->end(t);
+	share_leave(&conn);
+	shares_free(&worker);
 	SSL_free(peer);
 	SSL_CTX_free(trusting);
 	peer = NULL;
@@ -323,6 +336,7 @@ static void W04_a_turn_does_a_bounded_amount_of_handshakes(void)
 		(void)SSL_connect(s);
 		SSL_free(s);
 		many[i] = (struct conn){ .worker = &worker, .door = &door };
+		share_in(&many[i]);
 		many[i].transport.ops = &transport_tls;
 		IS(transport_tls.open(&many[i].transport, &many[i]), 0);
 		(void)transport_tls.read(&many[i].transport, fd[i][0], room, &plain);
@@ -335,6 +349,7 @@ static void W04_a_turn_does_a_bounded_amount_of_handshakes(void)
 	IS(plain.n, 1);
 	for (int i = 0; i < MANY; i++) {
 		transport_tls.end(&many[i].transport);
+		share_leave(&many[i]);
 		close(fd[i][0]);
 		close(fd[i][1]);
 	}
