@@ -33,9 +33,9 @@ struct port_ops {
 struct port {
 	const struct port_ops *ops;
 	struct session *session; /* NULL before opened and after closed */
-	bool paused;             /* set by session_pause/resume; born true */
 	/* the door's: its output is over the mark, which counts as paused; NULL = never */
 	const bool *full;
+	bool paused; /* set by session_pause/resume; born true */
 	/* with opened: what the token may publish is to be told again (rights.h) */
 	bool tell_rights;
 };

@@ -67,18 +67,18 @@ struct session {
 	/* out */
 	/* the client's receive maximum, at most window_max */
 	uint16_t next_id, window;
-	uint32_t live, again; /* of flight: SENT + RELEASED, AGAIN */
+	uint16_t live, again; /* of flight: SENT + RELEASED, AGAIN; ids are of 16 bits */
 	uint32_t queue_count;
 	/* subscriptions with a sweep: rights have changed, nothing that waits is sent meanwhile */
 	uint32_t sweeps;
+	uint32_t replays; /* retained messages of so many are under way */
 	struct list queue, flight;
 	struct flight_index *index; /* NULL: the flight is short */
 	size_t queue_bytes, flight_bytes;
 	uint64_t out_number;
-	uint64_t dropped; /* QoS 1 and 2 for want of room */
+	uint32_t dropped; /* QoS 1 and 2 for want of room */
 	/* quota.c; 0 = nothing */
 	uint32_t queue_messages_max, queue_bytes_max, subscriptions_max;
-	uint32_t replays; /* of subscriptions, under way */
 	/* in */
 	struct inbound *inbound; /* QoS 2 ids waiting for PUBREL; NULL: none */
 	/* subscriptions */

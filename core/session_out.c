@@ -204,7 +204,7 @@ static bool overflow(struct session *s, struct msg *m)
 	/* the 1st, 2nd, 4th, 8th ...: a line per session and doubling */
 	if ((s->dropped & (s->dropped - 1)) == 0)
 		LOG_WARN(home_name(h), "queue-full",
-		         "cid=%" PRIu64 " client=%s dropped=%" PRIu64
+		         "cid=%" PRIu64 " client=%s dropped=%" PRIu32
 		         " waiting=%u bytes=%zu size=%zu why=%s",
 		         s->customer->id, log_esc(session_id(s)), s->dropped, s->queue_count,
 		         s->queue_bytes, m->size,

@@ -13,11 +13,11 @@ struct channel { /* one client's connection */
 	struct link *link;
 	uint32_t number;
 	uint16_t generation;
-	struct lane *lane;   /* its customer's on this link */
-	struct list in_lane; /* in lane->channels */
 	/* its link is gone: the session is lost when the frames that wait have been served */
 	bool lost;
-	bool listed; /* in its link's pages: frames for its number are its */
+	bool listed;         /* in its link's pages: frames for its number are its */
+	struct lane *lane;   /* its customer's on this link */
+	struct list in_lane; /* in lane->channels */
 	/* frames that are parked; while there are any, whose they are */
 	uint32_t waiting;
 	struct customer *customer;
