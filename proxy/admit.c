@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "proxy/admit.h"
 
+#include "base/log.h"
 #include "proxy/badge.h"
 #include "proxy/caps.h"
 #include "proxy/gate.h"
@@ -114,6 +115,20 @@ static unsigned by_count(struct conn *c, const struct token_info *info, const ch
 	return err == -E_LIMIT ? quota_over(c->worker, LIMIT_SESSIONS) : RC_SERVER_UNAVAILABLE;
 }
 
+/* Mosquitto's bridges leave word of their end, by default, where nobody may publish: that is no
+ * reason to keep them out. The Will is dropped. */
+static bool is_bridge_state(struct conn *c, struct str topic)
+{
+	static const struct str state = STR_INIT("$SYS/broker/connection/");
+
+	if (!str_starts(topic, state))
+		return false;
+	LOG_INFO(conn_name(c), "will-dropped", "why=bridge-state topic=%s", log_esc(topic));
+	c->worker->n.wills_dropped++;
+	c->greet->connect.will.present = false;
+	return true;
+}
+
 static unsigned by_will(struct conn *c, const struct token_info *info, const char **say)
 {
 	const struct mqtt_will *will = &c->greet->connect.will;
@@ -127,6 +142,8 @@ static unsigned by_will(struct conn *c, const struct token_info *info, const cha
 		(void)quota_over(c->worker, most[LIMIT_MESSAGES] ? LIMIT_TRAFFIC : LIMIT_MESSAGES);
 		return RC_QUOTA_EXCEEDED;
 	}
+	if (is_bridge_state(c, will->topic))
+		return RC_SUCCESS;
 	*say = "Will topic not allowed";
 	c->greet->blamed = will->topic;
 	return gate_publish(c->worker, c->badge, will->topic); /* attack C01 */

@@ -192,8 +192,9 @@ struct conn {
 	bool expiry_zero;       /* the session was to end with the connection */
 	bool expiry_told;       /* DISCONNECT said another one: */
 	uint32_t expiry_s;
-	bool problem_info;       /* reason strings are welcome */
-	bool mute;               /* a quota of 0: it may publish nothing */
+	bool bridge;       /* of MQTT 3: what it subscribes to is No Local, Retain As Published */
+	bool problem_info; /* reason strings are welcome */
+	bool mute;         /* a quota of 0: it may publish nothing */
 	uint16_t alias_out_most; /* so many aliases may be set for it; 0 = none */
 	/* the link: uplink.c */
 	uint8_t core_paused; /* PAUSED_* */

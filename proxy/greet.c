@@ -133,6 +133,7 @@ static void remember(struct conn *c, const struct mqtt_connect *m)
 	if (c->alias_out_most > c->worker->config->topic_alias_out_max)
 		c->alias_out_most = (uint16_t)c->worker->config->topic_alias_out_max;
 	c->auth_method = mqtt_has(p, PROP_AUTH_METHOD);
+	c->bridge = m->bridge;
 	c->problem_info = !mqtt_has(p, PROP_REQUEST_PROBLEM_INFO) || p->request_problem_info;
 }
 

@@ -211,6 +211,16 @@ static uint8_t opts_byte(const struct mqtt_sub_opts *o)
 	                 o->retain_handling << 4);
 }
 
+/* No Local does not go with a shared subscription [MQTT-3.8.3-4]. */
+static uint8_t bridge_opts(const struct conn *c, struct str text)
+{
+	struct share share;
+
+	if (likely(!c->bridge))
+		return 0;
+	return share_split(text, &share) == SHARE_NONE ? 4 | 8 : 8;
+}
+
 static bool is_conditional(struct str text)
 {
 	struct share share;
@@ -326,7 +336,7 @@ static unsigned write_item(struct conn *c, struct subscribing *s, const struct m
 		return code;
 	}
 	s->granted += buf_len(&c->worker->encoded);
-	write_granted(c, s->out, s->frame, opts_byte(o) | how_read(c), text);
+	write_granted(c, s->out, s->frame, opts_byte(o) | bridge_opts(c, text) | how_read(c), text);
 	return RC_SUCCESS;
 }
 

@@ -56,7 +56,7 @@ struct crew {
 	C(deliveries) C(deliveries_denied) C(deliveries_dropped) C(layouts) C(aliases_set) \
 	C(bytes_in) C(bytes_out) C(sends) C(recvs) \
 	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) C(pauses) \
-	C(said_nothing) C(window_pauses) C(finishes) \
+	C(wills_dropped) C(said_nothing) C(window_pauses) C(finishes) \
 	C(holds) \
 	C(link_stalls) C(frames_later) C(customers_paused) \
 	C(partials_closed) C(control_pauses) \

@@ -15,10 +15,11 @@ enum {
 	LEVEL_BRIDGE = 0x80, /* not of the standard: mosquitto's bridges set it in the level */
 };
 
-/* Attack P30. An unknown level of a known name is answered (0x84; v3: 0x01 [MQTT-3.1.2-2]), so
- * the version tells in which form: what is above 5 will understand the newest form, everything
- * else the old one. An unknown name is no MQTT [MQTT-3.1.2-1]. */
-static unsigned protocol_read(struct take *t, uint8_t *version, bool *known)
+/* Attack P30. Mosquitto's bridges set a bit in the level of 3.1 and 3.1.1 and close when they are
+ * refused; what they want is in mqtt_read.h. An unknown level of a known name is answered (0x84;
+ * v3: 0x01 [MQTT-3.1.2-2]), so the version tells in which form: what is above 5 will understand the
+ * newest form, everything else the old one. An unknown name is no MQTT [MQTT-3.1.2-1]. */
+static unsigned protocol_read(struct take *t, uint8_t *version, bool *bridge, bool *known)
 {
 	struct str name;
 	uint8_t level;
@@ -30,9 +31,11 @@ static unsigned protocol_read(struct take *t, uint8_t *version, bool *known)
 	if (!take_u8(t, &level))
 		return RC_MALFORMED_PACKET;
 	*known = true;
-	*version = level;
-	if (name.n == 6 ? level == MQTT_V31 : level == MQTT_V311 || level == MQTT_V5)
+	*bridge = level == (LEVEL_BRIDGE | MQTT_V31) || level == (LEVEL_BRIDGE | MQTT_V311);
+	*version = *bridge ? level & (uint8_t)~LEVEL_BRIDGE : level;
+	if (name.n == 6 ? *version == MQTT_V31 : *version == MQTT_V311 || *version == MQTT_V5)
 		return RC_SUCCESS;
+	*bridge = false;
 	*version = name.n == 4 && (level & ~LEVEL_BRIDGE) >= MQTT_V5 ? MQTT_V5 : MQTT_V311;
 	return RC_UNSUPPORTED_PROTOCOL_VERSION;
 }
@@ -119,7 +122,7 @@ unsigned mqtt_connect_read(struct str body, struct mqtt_connect *out, bool *vers
 
 	memset(out, 0, sizeof(*out));
 	*version_known = false;
-	reason = protocol_read(&t, &out->version, version_known);
+	reason = protocol_read(&t, &out->version, &out->bridge, version_known);
 	if (reason)
 		return reason;
 	if (!take_u8(&t, &flags) || !take_u16(&t, &out->keep_alive))

@@ -27,7 +27,9 @@ struct mqtt_will {
 
 struct mqtt_connect {
 	uint8_t version; /* enum mqtt_version */
-	bool clean_start, has_username, has_password;
+	/* bridge: of MQTT 3.1 or 3.1.1, with the bridge bit: it wants its own messages not back,
+	 * and RETAIN as published, for which these versions have no options */
+	bool clean_start, has_username, has_password, bridge;
 	uint16_t keep_alive;
 	struct str client_id, username, password;
 	struct mqtt_will will;

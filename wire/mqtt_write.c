@@ -220,7 +220,9 @@ void mqtt_connect_write(struct buf *b, const struct mqtt_connect *c)
 	                     (c->has_password ? 2 + c->password.n : 0));
 	if (!packet.w)
 		return;
-	w = put_u8(put_u8(put_string(packet.w, name), c->version), connect_flags(c));
+	w = put_u8(
+	    put_u8(put_string(packet.w, name), (uint8_t)(c->version | (c->bridge ? 0x80 : 0))),
+	    connect_flags(c));
 	w = put_u16(w, c->keep_alive);
 	if (v5)
 		w = mqtt_props_put(w, MQTT_CONNECT, &c->props, props);

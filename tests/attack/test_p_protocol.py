@@ -407,7 +407,7 @@ def test_P29_a_packet_id_used_again_while_in_flight_delivers_once(stack, token, 
 
 
 def test_P30_unknown_names_and_levels_are_refused_in_the_right_form(stack, token):
-    for name, level in (("MQTT", 0), ("MQTT", 6), ("MQTT", 0x84), ("MQIsdp", 4)):
+    for name, level in (("MQTT", 0), ("MQTT", 6), ("MQTT", 0x83), ("MQTT", 0x86), ("MQIsdp", 4), ("MQIsdp", 0x84)):
         refuses(stack.port, connect("c", token, version=4, name=name, level=level), 4, 0x84, 1)
     for name in ("mqtt", "MQTX", "", "MQTTMQTT"):
         refuses(stack.port, connect("c", token, version=4, name=name), 4, 0)

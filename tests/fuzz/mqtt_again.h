@@ -119,7 +119,7 @@ static void connect_again(struct str body)
 	mqtt_connect_write(&out, &a);
 	MUST(mqtt_connect_read(written(&h, MQTT_CONNECT), &b, &known) == RC_SUCCESS);
 	MUST(h.remaining == body.n); /* every byte of a CONNECT means something */
-	MUST(a.version == b.version && a.clean_start == b.clean_start &&
+	MUST(a.version == b.version && a.bridge == b.bridge && a.clean_start == b.clean_start &&
 	     a.keep_alive == b.keep_alive);
 	MUST(a.has_username == b.has_username && a.has_password == b.has_password);
 	MUST(str_eq(a.client_id, b.client_id) && str_eq(a.username, b.username) &&

@@ -90,10 +90,10 @@ static void P30_an_unknown_level_is_answered_in_a_form_the_client_may_understand
 		{ STR_INIT("\x00\x04MQTT\x00\x02\x00\x3c\x00\x00"), MQTT_V311 },
 		{ STR_INIT("\x00\x04MQTT\x03\x02\x00\x3c\x00\x00"), MQTT_V311 },
 		{ STR_INIT("\x00\x04MQTT\x06\x02\x00\x3c\x00\x00"), MQTT_V5 },
-		{ STR_INIT("\x00\x04MQTT\x84\x02\x00\x3c\x00\x00"),
-		  MQTT_V311 }, /* a mosquitto bridge */
+		{ STR_INIT("\x00\x04MQTT\x83\x02\x00\x3c\x00\x00"), MQTT_V311 },
+		{ STR_INIT("\x00\x04MQTT\x85\x02\x00\x3c\x00\x00"), MQTT_V5 },
 		{ STR_INIT("\x00\x06MQIsdp\x04\x02\x00\x3c\x00\x00"), MQTT_V311 },
-		{ STR_INIT("\x00\x06MQIsdp\x83\x02\x00\x3c\x00\x00"), MQTT_V311 },
+		{ STR_INIT("\x00\x06MQIsdp\x84\x02\x00\x3c\x00\x00"), MQTT_V311 },
 		{ STR_INIT("\x00\x06MQIsdp\x05\x02\x00\x3c\x00\x00"), MQTT_V311 },
 	};
 
@@ -103,6 +103,24 @@ static void P30_an_unknown_level_is_answered_in_a_form_the_client_may_understand
 		YES(known);
 		IS(c.version, rows[i].form);
 	}
+}
+
+static void the_bridge_bit_is_taken_of_the_versions_that_have_it(void)
+{
+	IS(READ("\x00\x04MQTT\x84\x02" KEEP "\x00\x01"
+	        "b"),
+	   RC_SUCCESS);
+	YES(c.bridge);
+	IS(c.version, MQTT_V311);
+	IS(READ("\x00\x06MQIsdp\x83\x02" KEEP "\x00\x01"
+	        "b"),
+	   RC_SUCCESS);
+	YES(c.bridge);
+	IS(c.version, MQTT_V31);
+	IS(READ("\x00\x04MQTT\x04\x02" KEEP "\x00\x01"
+	        "b"),
+	   RC_SUCCESS);
+	NO(c.bridge);
 }
 
 static void P31_flags_that_contradict_each_other_are_malformed(void)
@@ -425,6 +443,7 @@ static void a_refusal_that_connack_does_not_know_is_unspecified(void)
 RUN(a_v311_connect_is_read_whole, a_v31_connect_is_read, a_v5_connect_is_read_with_its_properties,
     P30_an_unknown_name_is_not_even_answered,
     P30_an_unknown_level_is_answered_in_a_form_the_client_may_understand,
+    the_bridge_bit_is_taken_of_the_versions_that_have_it,
     P31_flags_that_contradict_each_other_are_malformed,
     P31_a_password_without_user_name_is_for_v5_only,
     A01_a_user_name_without_password_is_read_as_just_that,
