@@ -26,8 +26,8 @@ def own(tmp_path):
 
 def test_the_printed_lines_work_as_printed(own):
     said = own.said()
-    sub_line = re.search(r"^ +(mosquitto_sub .*)$", said, re.M).group(1)
-    pub_line = re.search(r"^ +(mosquitto_pub .*)$", said, re.M).group(1)
+    sub_line = re.search(r"^ +(\S+ mosquitto_sub .*)$", said, re.M).group(1)
+    pub_line = re.search(r"^ +(\S+ mosquitto_pub .*)$", said, re.M).group(1)
     sub = subprocess.Popen(["bash", "-c", sub_line + " -C 1 -W 20"], stdout=subprocess.PIPE, text=True)
     out = ""
     for _ in range(40):
@@ -38,6 +38,10 @@ def test_the_printed_lines_work_as_printed(own):
         except subprocess.TimeoutExpired:
             continue
     assert out == "hello/world it works\n"
+    assert "token" not in sub_line + pub_line and "-u" not in sub_line + pub_line     # ps shows command lines to all users
+    for name in ("mosquitto_sub", "mosquitto_pub"):
+        path = os.path.join(own.state, "clients", name)
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600 and own.ready["token"] in open(path).read()
 
 
 def test_ready_json_is_private_and_complete(own):
