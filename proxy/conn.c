@@ -100,6 +100,7 @@ void conn_new(struct door *d, int fd, const struct sock_addr *peer, struct cap *
 	c->problem_info = true;
 	list_init(&c->todo);
 	list_init(&c->unread);
+	list_init(&c->regrant);
 	list_init(&c->partial_node);
 	list_init(&c->badge_node);
 	list_init(&c->stalled);

@@ -71,6 +71,8 @@ static void adopt(struct conn *c, struct token *token)
 {
 	const struct verdict *v = auth_verdict(token);
 	const char *why = judge(c, v);
+	struct acl *before;
+	bool extended, same;
 
 	if (!why && !move_cap(c, &v->info))
 		why = "too many connections with this token";
@@ -79,14 +81,20 @@ static void adopt(struct conn *c, struct token *token)
 		conn_close_with(c, END_REAUTH, RC_NOT_AUTHORIZED, why);
 		return;
 	}
+	before = acl_get(c->badge->acl);
+	extended = c->badge->extended;
 	badge_drop(c);
 	if (badge_take(c->worker, c, token, v)) {
+		acl_put(&before);
 		conn_close(c, END_MEMORY);
 		return;
 	}
+	same = extended == c->badge->extended && acl_same(before, c->badge->acl);
+	acl_put(&before);
 	opened_rates(c);
 	opened_tell_token(c);
-	rights_changed(c);
+	if (!same)
+		rights_changed(c);
 	say_yes(c);
 }
 

@@ -52,7 +52,7 @@ void rights_changed(struct conn *c)
 	}
 	if (c->state == CONN_OPEN && filters_count(&c->filters))
 		/* in OPENING it is done when OPENED comes */
-		in_subscribe_regrant(c);
+		share_regrant(c);
 }
 
 static bool extended(const struct worker *w, const struct token_info *info)

@@ -4,9 +4,12 @@
 
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/conn.h"
+#include "proxy/gate.h"
+#include "proxy/uplink.h"
 #include "proxy/worker.h"
 
 static uint64_t hash_of(uint64_t customer)
@@ -31,6 +34,8 @@ static void init(struct customer_share *s, uint64_t customer)
 	list_init(&s->conns);
 	partial_holder_init(&s->partial);
 	list_init(&s->unread);
+	list_init(&s->regrants);
+	list_init(&s->regrant_node);
 	list_init(&s->unread_node);
 	list_init(&s->dirty);
 	list_init(&s->dirty_node);
@@ -63,6 +68,7 @@ void share_tidy(struct worker *w, struct customer_share *s)
 		return;
 	MUST(list_empty(&s->unread) && list_empty(&s->dirty) && !s->freed_first);
 	list_del(&s->unread_node);
+	list_del(&s->regrant_node);
 	list_del(&s->dirty_node);
 	list_del(&s->later_node);
 	list_del(&s->out_node);
@@ -76,6 +82,7 @@ void shares_init(struct worker *w)
 {
 	init(&w->strangers, 0);
 	list_init(&w->unread);
+	list_init(&w->regrants);
 	list_init(&w->dirty);
 	list_init(&w->later);
 }
@@ -131,6 +138,7 @@ void share_leave(struct conn *c)
 	c->share = NULL;
 	list_del(&c->share_node);
 	list_del(&c->unread);
+	list_del(&c->regrant);
 	list_del(&c->todo);
 	share_tidy(c->worker, s);
 }
@@ -226,6 +234,71 @@ void shares_read(struct worker *w)
 	            has_unread);
 }
 
+/* ---- Rights ---- */
+
+void share_regrant(struct conn *c)
+{
+	struct customer_share *s = c->share;
+
+	if (!list_empty(&c->regrant))
+		return;
+	list_add_tail(&s->regrants, &c->regrant);
+	if (list_empty(&s->regrant_node))
+		list_add_tail(&c->worker->regrants, &s->regrant_node);
+	worker_touch(c->worker);
+}
+
+/* What it costs, filters times grants, is best told by the clock. */
+static void regrant(struct worker *w, struct conn *c)
+{
+	int64_t since = clock_mono_us();
+
+	in_subscribe_regrant(c);
+	slices_busy(&w->slices, &c->share->window);
+	slice_charge(&w->slices, &c->share->grants, (uint32_t)(clock_mono_us() - since) + 1);
+}
+
+/* For the link: share_release_regrants() comes when it has drained. */
+static bool must_wait(const struct conn *c)
+{
+	return c->state == CONN_OPEN && c->channel && uplink_full_for(c);
+}
+
+void share_release_regrants(struct worker *w, struct customer_share *s)
+{
+	if (list_empty(&s->regrants) || !list_empty(&s->regrant_node))
+		return;
+	list_add_tail(&w->regrants, &s->regrant_node);
+	worker_touch(w);
+}
+
+static void regrant_share(struct worker *w, struct customer_share *s)
+{
+	struct conn *c;
+
+	while (slice_open(&w->slices, &s->grants) &&
+	       (c = list_first(&s->regrants, struct conn, regrant))) {
+		if (must_wait(c))
+			return;
+		list_del(&c->regrant);
+		if (c->state == CONN_OPEN && c->channel && uplink_up(c->link))
+			regrant(w, c);
+	}
+}
+
+static bool has_regrants(const struct customer_share *s)
+{
+	const struct conn *c = list_first(&s->regrants, struct conn, regrant);
+
+	return c && !must_wait(c);
+}
+
+void shares_regrant(struct worker *w)
+{
+	shares_each(w, &w->regrants, offsetof(struct customer_share, regrant_node), regrant_share,
+	            has_regrants);
+}
+
 /* ---- Flushing ---- */
 
 void share_dirty(struct conn *c)
@@ -267,7 +340,8 @@ void shares_flush(struct worker *w)
 
 bool shares_done(const struct worker *w)
 {
-	return list_empty(&w->unread) && list_empty(&w->dirty) && list_empty(&w->later);
+	return list_empty(&w->regrants) && list_empty(&w->unread) && list_empty(&w->dirty) &&
+	       list_empty(&w->later);
 }
 
 /* ---- Held by the core ---- */

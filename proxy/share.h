@@ -4,12 +4,13 @@
  * A connection belongs to the share of strangers until its token has told whose it is, and to its
  * customer's from then on, until it is freed.
  *
- * Three kinds of work are done for a customer, and each waits in its share when the turn's slice
+ * Four kinds of work are done for a customer, and each waits in its share when the turn's slice
  * (slice.h) is used up:
  *
  *   read     its connections' bytes          -> unread: who is readable, in the order of coming
  *   deliver  frames of the core for it       -> later: the frames, as they came
  *   flush    what was written to its clients -> dirty: who is to be flushed, or ended
+ *   grants   subscriptions after a change of rights -> regrants: whose are to be judged again
  *
  * What is left is the next turn's, which begins at once. In between the worker looks at its links,
  * its timers, its doors and everybody else. */
@@ -34,11 +35,13 @@ struct customer_share {
 	/* in use by a caller further up: not freed meanwhile */
 	uint8_t pins;
 	uint32_t window; /* slices_busy */
-	struct slice read, deliver, flush, ends;
-	struct list unread;      /* conn.unread */
-	struct list unread_node; /* worker->unread, while there is one */
-	struct list dirty;       /* conn.todo */
-	struct list dirty_node;  /* worker->dirty, while there is one */
+	struct slice read, deliver, flush, ends, grants;
+	struct list regrants;     /* conn.regrant: whose subscriptions are to be judged again */
+	struct list regrant_node; /* worker->regrants, while there is one */
+	struct list unread;       /* conn.unread */
+	struct list unread_node;  /* worker->unread, while there is one */
+	struct list dirty;        /* conn.todo */
+	struct list dirty_node;   /* worker->dirty, while there is one */
 	/* uplink_in.c: whole frames, of the first of which so many entries are done */
 	struct buf later;
 	uint32_t later_done;
@@ -80,7 +83,14 @@ void share_wait(struct conn *c, bool behind);
 /* c is to be flushed, or ended, at the end of this turn */
 void share_dirty(struct conn *c);
 
-/* worker.c, at the end of each turn. Reads who has waited; flushes. False: something is left. */
+/* rights.c: c's subscriptions are judged again in its customer's turn, once however often it is
+ * asked for until then. Both gates judge under the new rights already. */
+void share_regrant(struct conn *c);
+/* uplink_out.c: there is room on its link again */
+void share_release_regrants(struct worker *w, struct customer_share *s);
+
+/* worker.c, at the end of each turn. Reads who has waited; judges; flushes. */
+void shares_regrant(struct worker *w);
 void shares_read(struct worker *w);
 void shares_flush(struct worker *w);
 /* later.c: runs each share of one of the worker's lists once, whose node lies there; who has more

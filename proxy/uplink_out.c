@@ -115,8 +115,9 @@ static void release_stalled(struct uplink *u, struct customer_share *s)
 {
 	struct conn *c;
 
-	if (list_empty(&s->stalled) || over(u, buf_len(&s->out), 2))
+	if (over(u, buf_len(&s->out), 2))
 		return;
+	share_release_regrants(u->worker, s);
 	while ((c = list_first(&s->stalled, struct conn, stalled))) {
 		list_del(&c->stalled);
 		conn_go_on(c, HOLD_LINK);

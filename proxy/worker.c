@@ -97,6 +97,7 @@ static void end_of_turn(struct hook *h)
 	struct worker *w = container_of(h, struct worker, end_of_turn);
 
 	later_serve(w);
+	shares_regrant(w);
 	shares_read(w);
 	do {
 		flush_links(w);

@@ -100,8 +100,9 @@ struct worker {
 	struct map shares; /* struct customer_share by customer; those of no customer: */
 	struct customer_share strangers;
 	struct slices slices; /* the clock of turns */
-	/* shares with work left: conns to read, conns to flush, frames of the core */
-	struct list unread, dirty, later;
+	/* shares with work left: conns to read, conns to flush, frames of the core,
+	 * conns whose subscriptions are to be judged again */
+	struct list unread, dirty, later, regrants;
 	size_t later_bytes;
 	struct hook end_of_turn;
 	struct hook more; /* shares have work left: the next turn comes at once */

@@ -259,6 +259,23 @@ def test_I22_a_flood_takes_nothing_from_a_neighbour(fair, version):
         f.close()
 
 
+def test_I21_an_auth_with_the_same_rights_judges_no_subscription_again(fair):
+    customer = fair.new_customer()
+    token, narrower = customer.token(), customer.acl(("t", "subscribe"))
+    method = (0x15, "token")
+    with Raw(fair.port, 5) as c:
+        c.send(connect("a", None, version=5, properties=(method, (0x16, token))))
+        assert c.expect(CONNACK).code == 0
+        c.subscribe(("t", 0), ("u", 0))
+        before = counter(fair, "regrants")
+        c.send(packet(AUTH, b"\x19" + props(method, (0x16, token)))).expect(AUTH, 10)
+        c.sync()
+        assert counter(fair, "regrants") == before
+        c.send(packet(AUTH, b"\x19" + props(method, (0x16, narrower)))).expect(AUTH, 10)
+        c.sync()
+        wait_for(lambda: counter(fair, "regrants") > before, 5)
+
+
 def counter(stack, name):
     before = stack.log("proxy").count("ev=numbers")
     os.kill(stack.ready["pids"]["proxy"], signal.SIGUSR2)
