@@ -8,26 +8,47 @@
 
 enum {
 	BURST_US = 1000000,
+	PUMP_UNITS = 10,
 	STEP_US = 100000, /* so much becomes free before it goes on: few wake-ups, each worth it */
 };
 
-static void room_again(struct timer *t)
+static bool pump(struct work *w)
 {
-	struct customer *c = container_of(t, struct customer, egress_timer);
+	struct customer *c = container_of(w, struct customer, egress_work);
 	struct session *s;
 
-	c->egress_over = false;
 	home_changed(c->home);
 	while (!c->egress_over && (s = list_first(&c->held, struct session, place))) {
 		list_del(&s->place);
+		work_spend(c->home, PUMP_UNITS);
 		out_pump(s);
+		if (work_over(c->home))
+			break;
 	}
+	return !c->egress_over && !list_empty(&c->held);
+}
+
+static void pumped(struct work *w)
+{
+	(void)w;
+}
+
+/* Those who wait may be many: a job. */
+static void room_again(struct timer *t)
+{
+	struct customer *c = container_of(t, struct customer, egress_timer);
+
+	c->egress_over = false;
+	if (list_empty(&c->egress_work.node))
+		work_add(c, &c->egress_work);
 }
 
 void egress_init(struct customer *c)
 {
 	list_init(&c->held);
 	timer_init(&c->egress_timer, room_again);
+	c->egress_work = (struct work){ .step = pump, .drop = pumped };
+	list_init(&c->egress_work.node);
 }
 
 void egress_count(struct customer *c, size_t bytes)

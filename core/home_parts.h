@@ -13,6 +13,16 @@
 
 enum { SUBACK_CODES = UINT16_MAX + 1, SPARE_OUTS = 4096 };
 
+struct work {             /* work.h */
+	struct list node; /* in customer->works */
+	struct customer *customer;
+	/* A slice of it; true: there is more to do. Returns soon after work_over(), but does at
+	 * least a little. MUST NOT end its own job with work_cancel(). */
+	bool (*step)(struct work *w);
+	/* Frees it: when step() said false, by work_cancel(), or when its customer ends. */
+	void (*drop)(struct work *w);
+};
+
 /* there while it has sessions, groups or retained messages */
 struct customer {
 	struct map_node node; /* in home->customers, by id */
@@ -35,6 +45,7 @@ struct customer {
 	int64_t egress_due;
 	bool egress_over;
 	struct timer egress_timer;
+	struct work egress_work; /* who waits for it goes on */
 	size_t subscriptions, queue_bytes;
 	struct map sets; /* struct shared_set, by content; set.c */
 	/* of all sets, subscriptions and groups */

@@ -37,16 +37,6 @@ static inline bool work_over(const struct home *h)
 	return h->spent >= h->slice_end;
 }
 
-struct work {
-	struct list node; /* in customer->works */
-	struct customer *customer;
-	/* A slice of it; true: there is more to do. Returns soon after work_over(), but does at
-	 * least a little. MUST NOT end its own job with work_cancel(). */
-	bool (*step)(struct work *w);
-	/* Frees it: when step() said false, by work_cancel(), or when its customer ends. */
-	void (*drop)(struct work *w);
-};
-
 /* takes w; its first step comes later, never within this call */
 void work_add(struct customer *c, struct work *w);
 /* The same for what was read and comes after all jobs: a frame. */
