@@ -89,42 +89,48 @@ bool acl_may_receive(const struct acl *a, struct str topic)
 
 /* ---- The permitted part of a filter ---- */
 
-struct meets {                  /* where the client's filter meets the grants */
-	struct acl_item *items; /* their texts are offsets into `texts` while that grows */
-	unsigned count;
+struct meets { /* where the client's filter meets the grants */
+	struct filter f;
+	struct buf items; /* struct acl_item; their texts are lengths, while `texts` grows */
 	struct buf texts;
+	int err;
 };
 
-static int meet_grants(struct meets *m, const struct acl_set *grants, struct filter f)
+static unsigned met(const struct meets *m)
 {
-	for (unsigned i = 0; i < grants->count; i++) {
-		struct filter grant = grants->items[i].f;
-		size_t room = f.text.n + grant.text.n + 1;
-		uint8_t *p = buf_reserve(&m->texts, room);
-		struct acl_item *item = &m->items[m->count];
-
-		if (!p)
-			return -E_NOMEM;
-		if (!filter_intersect(f, grant, (char *)p, room, &item->f))
-			continue;
-		item->f.text.p = NULL; /* the memory may move; found again by found_texts() */
-		item->entry = grants->items[i].entry;
-		buf_commit(&m->texts, item->f.text.n);
-		m->count++;
-		if (buf_len(&m->texts) > ACL_RESULT_BYTES)
-			return -E_LIMIT;
-	}
-	return 0;
+	return (unsigned)(buf_len(&m->items) / sizeof(struct acl_item));
 }
 
-static void found_texts(struct meets *m)
+static bool meet_grant(void *arg, const struct acl_item *grant)
 {
+	struct meets *m = arg;
+	size_t room = m->f.text.n + grant->f.text.n + 1;
+	uint8_t *p = buf_reserve(&m->texts, room);
+	struct acl_item item = { .entry = grant->entry };
+
+	m->err = p ? 0 : -E_NOMEM;
+	if (m->err || !filter_intersect(m->f, grant->f, (char *)p, room, &item.f))
+		return !m->err;
+	item.f.text.p = NULL; /* the memory may move; found again by found_texts() */
+	buf_commit(&m->texts, item.f.text.n);
+	buf_bytes(&m->items, &item, sizeof(item));
+	if (!buf_ok(&m->items))
+		m->err = -E_NOMEM;
+	else if (buf_len(&m->texts) > ACL_RESULT_BYTES)
+		m->err = -E_LIMIT;
+	return !m->err;
+}
+
+static struct acl_item *found_texts(struct meets *m)
+{
+	struct acl_item *items = (struct acl_item *)(void *)(m->items.p + m->items.head);
 	const char *p = (const char *)buf_data(&m->texts);
 
-	for (unsigned i = 0; i < m->count; i++) {
-		m->items[i].f.text.p = p;
-		p += m->items[i].f.text.n;
+	for (unsigned i = 0; i < met(m); i++) {
+		items[i].f.text.p = p;
+		p += items[i].f.text.n;
 	}
+	return items;
 }
 
 static int emit_set(const struct acl_set *s, void (*emit)(void *arg, struct filter f), void *arg)
@@ -139,7 +145,7 @@ int acl_intersect(const struct acl *a, struct str filter, void (*emit)(void *arg
 {
 	struct filter f = { filter, true }; /* all that a client writes is marked (topic.h) */
 	struct acl_set result = { 0 };
-	struct meets m = { 0 };
+	struct meets m = { .f = f };
 	int n;
 
 	if (filter.n == 0 || a->receive.count == 0)
@@ -148,16 +154,14 @@ int acl_intersect(const struct acl *a, struct str filter, void (*emit)(void *arg
 		emit(arg, f);
 		return 1;
 	}
-	m.items = mem_array(a->receive.count, sizeof(*m.items));
-	n = m.items ? meet_grants(&m, &a->receive, f) : -E_NOMEM;
-	if (n == 0 && m.count > 0) {
-		found_texts(&m);
-		n = acl_set_make(&result, m.items, m.count);
+	n = acl_set_meet(&a->receive, filter, meet_grant, &m) ? 0 : m.err;
+	if (n == 0 && met(&m) > 0) {
+		n = acl_set_make(&result, found_texts(&m), met(&m));
 		if (n == 0)
 			n = result.count > ACL_RESULT_MAX ? -E_LIMIT : emit_set(&result, emit, arg);
 	}
 	acl_set_free(&result);
-	mem_free(m.items);
+	buf_free(&m.items);
 	buf_free(&m.texts);
 	return n;
 }

@@ -184,6 +184,61 @@ int acl_set_look(const struct acl_set *s, struct filter f, size_t *looked)
 	return s->count ? find_but(s, f, NOBODY, looked) : NOBODY;
 }
 
+/* ---- Meeting ---- */
+
+struct meeting {
+	const struct acl_set *set;
+	struct str text; /* expanded */
+	bool (*visit)(void *arg, const struct acl_item *item);
+	void *arg;
+};
+
+static bool meet_item(const struct meeting *m, int32_t item)
+{
+	return item == NOBODY || m->visit(m->arg, &m->set->items[item]);
+}
+
+/* Recursive: as deep as a filter has levels. */
+static bool meet_all(const struct meeting *m, const struct acl_node *node)
+{
+	bool go_on = meet_item(m, node->end) && meet_item(m, node->hash);
+
+	for (uint32_t i = 0; go_on && i < node->count; i++)
+		go_on = meet_all(m, &m->set->nodes[node->first + i]);
+	return go_on;
+}
+
+static bool meet(const struct meeting *m, const struct acl_node *node, uint32_t at)
+{
+	const struct acl_node *nodes = m->set->nodes;
+	struct str level;
+	uint32_t child;
+	bool go_on = true;
+
+	if (!level_at(m->text, &at, &level))
+		return meet_item(m, node->end) && meet_item(m, node->hash);
+	if (is_byte(level, '#'))
+		return meet_all(m, node);
+	if (!meet_item(m, node->hash))
+		return false;
+	if (is_byte(level, '+')) {
+		for (uint32_t i = 0; go_on && i < node->count; i++)
+			go_on = meet(m, &nodes[node->first + i], at);
+		return go_on;
+	}
+	child = child_of(m->set, node, level);
+	return (!node->plus || meet(m, &nodes[node->plus], at)) &&
+	       (!child || meet(m, &nodes[child], at));
+}
+
+bool acl_set_meet(const struct acl_set *s, struct str f,
+                  bool (*visit)(void *arg, const struct acl_item *item), void *arg)
+{
+	const struct meeting m = { s, expand(f), visit, arg };
+
+	return !s->count || meet(&m, &s->nodes[0], 0);
+}
+
 bool acl_set_same(const struct acl_set *a, const struct acl_set *b)
 {
 	if (a->count != b->count)

@@ -29,4 +29,9 @@ void acl_set_free(struct acl_set *s); /* a zeroed one is fine */
 int acl_set_find(const struct acl_set *s, struct filter f);
 /* and counts the nodes that were looked at into *looked */
 int acl_set_look(const struct acl_set *s, struct filter f, size_t *looked);
+/* Each item whose levels can have a name in common with f's, and perhaps some that only the root
+ * rule keeps apart: filter_intersect judges. Looks at each node once at most, and at none that the
+ * literal levels of f exclude. Ends when visit says false; was it true to the end? */
+bool acl_set_meet(const struct acl_set *s, struct str f,
+                  bool (*visit)(void *arg, const struct acl_item *item), void *arg);
 bool acl_set_same(const struct acl_set *a, const struct acl_set *b);
