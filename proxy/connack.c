@@ -49,15 +49,19 @@ static int subscription_json(const struct link_sub *sub, json_t *list)
 	return json_array_append_new(list, item) ? -E_NOMEM : 0;
 }
 
-static void subscriptions_property(struct link_opened o, struct buf *out)
+/* The session may have been another token's: what that was subscribed to is told as far as this one
+ * may receive some of it (attack I44). */
+static void subscriptions_property(struct conn *c, struct link_opened o, struct buf *out)
 {
 	json_t *list = json_array();
 	struct buf text = { 0 };
 	struct link_sub sub;
 	bool whole = true;
 
-	while (list && whole && link_opened_next(&o, &sub))
-		whole = subscription_json(&sub, list) == 0;
+	while (list && whole && link_opened_next(&o, &sub)) {
+		if (in_subscribe_may(c, sub.filter))
+			whole = subscription_json(&sub, list) == 0;
+	}
 	if (list && whole && json_write(&text, list) == 0 && buf_len(&text) <= UINT16_MAX)
 		mqtt_user_property(out, STR("subscriptions"), buf_str(&text));
 	json_decref(list);
@@ -181,7 +185,7 @@ static bool write_v5(struct conn *c, bool present, const struct link_opened *o, 
 	token_property(c, user);
 	token = buf_len(user);
 	if (present)
-		subscriptions_property(*o, user);
+		subscriptions_property(c, *o, user);
 	props.user_count = present ? 2 : 1;
 	props.user = buf_ok(user) ? buf_str(user) : STR_NONE;
 	if (try(c, present, &props))

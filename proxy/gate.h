@@ -59,6 +59,8 @@ void in_disconnect(struct conn *c, const struct mqtt_head *h, struct str body);
 /* ---- What else these files offer ---- */
 /* every filter of c under the rights of today: REGRANT */
 void in_subscribe_regrant(struct conn *c);
+/* would it be granted any of this filter now? */
+bool in_subscribe_may(struct conn *c, struct str text);
 /* the codes of the core's SUBACK: what it refused does not count any more */
 void in_subscribe_answered(struct conn *c, struct str codes);
 /* the core answered; false: not for the client */

@@ -159,13 +159,19 @@ static uint8_t how_read(const struct conn *c)
 
 /* ---- REGRANT ---- */
 
-static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct str text)
+/* What it is granted stands in worker->encoded then. */
+bool in_subscribe_may(struct conn *c, struct str text)
 {
 	struct share share;
 	struct str conditions;
 
-	if (judge_filter(c, text, &share, &conditions) == RC_SUCCESS &&
-	    grant(c, share.filter) == RC_SUCCESS)
+	return judge_filter(c, text, &share, &conditions) == RC_SUCCESS &&
+	       grant(c, share.filter) == RC_SUCCESS;
+}
+
+static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct str text)
+{
+	if (in_subscribe_may(c, text))
 		write_granted(c, out, frame, how_read(c), text);
 	else
 		/* without inner filters: it is silent from now on */

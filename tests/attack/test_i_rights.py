@@ -254,3 +254,21 @@ def test_I42_changes_of_tokens_are_taken_from_admin_only(service):
     with open_client(service.port, token, version=5) as victim:
         customer.delete_token(token)
         wait_for(lambda: any(p.kind == DISCONNECT for p in victim.closed(8)))
+
+
+# ---- I44: a weaker token takes a session over ----
+
+def test_I44_a_weaker_token_is_not_told_what_a_stronger_one_was_subscribed_to(shipped):
+    customer = shipped.new_customer()
+    strong, weak = customer.token(), customer.acl(("pub/#", "subscribe"))
+    kept = (0x11, 3600)
+    with open_client(shipped.port, strong, "shared", 5, properties=[kept]) as c:
+        assert c.subscribe("secret/plans", "pub/+", "#", "$share/g/secret/x") == [0, 0, 0, 0]
+    with Raw(shipped.port, 5) as c:
+        told = c.connect("shared", weak, clean=False, properties=[kept])
+        assert told.code == 0
+        assert sorted(s["topic"] for s in json.loads(dict(told.user)["subscriptions"])) == ["#", "pub/+"]
+        with open_client(shipped.port, strong) as w:
+            w.publish("secret/plans", "x").publish("pub/a", "y")
+            w.sync()
+        assert {p.topic for p in c.sync()} == {"pub/a"}
