@@ -4,6 +4,7 @@
  * commits, and when that is done what was sealed is written. While a commit is under way (a store
  * on disk) the next turns fill the same buffers behind the seal. */
 #include "base/base.h"
+#include "core/overflow.h"
 #include "core/rights.h"
 #include "core/session.h"
 #include "core/work.h"
@@ -301,6 +302,7 @@ void home_free(struct home **slot)
 		return;
 	MUST(list_empty(&h->dirty) || !h->loop);
 	fars_free(h);
+	overflows_free(h);
 	trusted_free(h);
 	customers_free(h);
 	memo_free(&h->routes);

@@ -84,6 +84,7 @@ struct home {
 	struct inbox *inbox;
 	struct thread *thread;
 	struct map customers;
+	struct map overflows; /* struct overflow, of overflow.c */
 	/* on home 0 the trusted world itself; elsewhere only its filters (leaf->sub NULL) and
 	 * publishers */
 	struct customer *trusted;

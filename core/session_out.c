@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/overflow.h"
 
 enum { OUT_UNITS = 3 }; /* to take one away, and to free its message */
 
@@ -201,6 +202,7 @@ static bool overflow(struct session *s, struct msg *m)
 	h->counters.dropped_full++;
 	s->customer->queue_dropped++;
 	s->dropped++;
+	overflow_note(s, m);
 	/* the 1st, 2nd, 4th, 8th ...: a line per session and doubling */
 	if ((s->dropped & (s->dropped - 1)) == 0)
 		LOG_WARN(home_name(h), "queue-full",

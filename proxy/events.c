@@ -54,21 +54,7 @@ const char *event_word(enum event event)
 
 void event_client_level(struct buf *out, struct str client_id)
 {
-	static const char hex[] = "0123456789ABCDEF";
-
-	if (client_id.n == 0)
-		buf_u8(out, '%');
-	for (size_t i = 0; i < client_id.n; i++) {
-		uint8_t b = (uint8_t)client_id.p[i];
-
-		if (b > 0x20 && b <= 0x7e && !strchr("/+#%", b)) {
-			buf_u8(out, b);
-			continue;
-		}
-		buf_u8(out, '%');
-		buf_u8(out, (uint8_t)hex[b >> 4]);
-		buf_u8(out, (uint8_t)hex[b & 15]);
-	}
+	space_level(out, client_id);
 }
 
 void event_topic(struct buf *out, uint64_t customer, struct str client_id, enum event event)

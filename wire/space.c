@@ -81,3 +81,22 @@ bool space_of(struct str inner, uint64_t *customer, struct str *name)
 	*name = rest;
 	return true;
 }
+
+void space_level(struct buf *out, struct str client_id)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	if (client_id.n == 0)
+		buf_u8(out, '%');
+	for (size_t i = 0; i < client_id.n; i++) {
+		uint8_t b = (uint8_t)client_id.p[i];
+
+		if (b > 0x20 && b <= 0x7e && !strchr("/+#%", b)) {
+			buf_u8(out, b);
+			continue;
+		}
+		buf_u8(out, '%');
+		buf_u8(out, (uint8_t)hex[b >> 4]);
+		buf_u8(out, (uint8_t)hex[b & 15]);
+	}
+}

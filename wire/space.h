@@ -22,3 +22,6 @@ bool space_unmap(const struct space *s, struct str inner, struct str *name);
 bool space_owns(const struct space *s, struct str inner);
 /* canonical decimal only ("customer/07/x" is nobody's) */
 bool space_of(struct str inner, uint64_t *customer, struct str *name);
+/* a client id as one level of a topic: what could act there is written %XX, an empty one is %
+ * (docs/architecture.md); injective */
+void space_level(struct buf *out, struct str client_id);

@@ -216,6 +216,20 @@ def test_no_token_appears_in_any_program_log(stack, customer):
         assert token not in text and token[4:40] not in text and stack.master not in text and customer.master[4:40] not in text
 
 
+def test_a_queue_that_overflows_is_told_once_with_what_was_dropped(stack, customer, log):
+    """flespi deletes such a session; here it keeps what waits, and the rest is lost."""
+    with open_client(stack.port, customer.token(limits={"mqtt_session_messages": 3}), "full/1", 4, clean=False) as c:
+        c.subscribe(("q", 1))
+    with open_client(stack.port, customer.token(), "p") as p:
+        for i in range(20):
+            p.publish("q", "x", qos=1, pid=i + 1)
+        p.sync()
+    r = log.expect("mqtt/sessions/full%2F1/overflowed", client_id="full/1")
+    assert (r["event_code"], r["event_origin"]) == (504, "mqtt/sessions/full%2F1") and 1 <= r["dropped"] <= 17
+    time.sleep(1)
+    assert len([1 for topic, _ in log.poll() if topic.endswith("/overflowed")]) == 1
+
+
 @pytest.mark.one_door("what is said before a byte has come is the same on each")
 def test_a_health_check_of_a_balancer_is_no_line_of_the_log(stack):
     """It connects and closes, twice a second, all day."""

@@ -291,6 +291,28 @@ static void beyond_the_limit_of_messages_the_newest_is_dropped(void)
 	end();
 }
 
+static void a_session_that_overflows_is_told_once_a_minute(void)
+{
+	begin_with((struct terms){ .expiry = 60, .queue_messages = 2 });
+	session_pause(&a.port);
+	for (uint16_t i = 1; i <= 10; i++)
+		PUB(&p, "t", "x", 1, i);
+	IS(home->counters.dropped_full, 8);
+	IS(home->overflows.count, 1);
+	IS(home->counters.published, 10);
+	later(100);
+	IS(home->counters.published, 11); /* the record */
+	PUB(&p, "t", "x", 1, 11);
+	later(30000);
+	IS(home->counters.published, 12); /* told already */
+	later(31000);
+	IS(home->counters.published, 13);
+	later(61000);
+	IS(home->counters.published, 13);
+	IS(home->overflows.count, 0);
+	end();
+}
+
 static void beyond_the_limit_of_bytes_the_newest_is_dropped(void)
 {
 	static char big[1001];
@@ -448,8 +470,9 @@ RUN(qos_0_goes_through, qos_1_is_acknowledged, a_publisher_is_told_that_nobody_s
     nothing_is_delivered_before_resume, a_paused_client_gets_qos_1_later_and_qos_0_never,
     pausing_does_not_send_again_what_is_under_way, a_full_door_counts_as_paused,
     beyond_the_limit_of_messages_the_newest_is_dropped,
-    beyond_the_limit_of_bytes_the_newest_is_dropped, one_message_fits_however_small_the_limit,
-    all_sessions_of_a_customer_share_a_limit, accounts_are_even_when_all_is_done,
-    an_expired_message_is_not_sent, what_was_under_way_comes_again_first_and_in_order,
-    past_pubrec_only_pubrel_comes_again, a_smaller_window_after_a_reconnect_holds,
-    what_is_new_waits_behind_what_comes_again, running_out_of_memory_loses_one_message_at_most)
+    a_session_that_overflows_is_told_once_a_minute, beyond_the_limit_of_bytes_the_newest_is_dropped,
+    one_message_fits_however_small_the_limit, all_sessions_of_a_customer_share_a_limit,
+    accounts_are_even_when_all_is_done, an_expired_message_is_not_sent,
+    what_was_under_way_comes_again_first_and_in_order, past_pubrec_only_pubrel_comes_again,
+    a_smaller_window_after_a_reconnect_holds, what_is_new_waits_behind_what_comes_again,
+    running_out_of_memory_loses_one_message_at_most)
