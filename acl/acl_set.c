@@ -162,6 +162,7 @@ static int find_but(const struct acl_set *s, struct filter f, int but, size_t *l
 		}
 		if (is_byte(level, '#'))
 			continue; /* only a '#' covers a '#' */
+		/* one more per level of the tree, and its items have TOPIC_LEVELS_MAX at most */
 		MUST(n + 2 <= STACK);
 		if (node->plus && (spot.node || root_plus))
 			stack[n++] = (struct spot){ node->plus, spot.at };
@@ -359,6 +360,7 @@ static bool mark_of(const struct acl_item *items, unsigned count)
 
 		if (first != '+' && first != '#')
 			continue;
+		/* by the callers' code: an ACL's grants all have the mark of its type */
 		MUST(!found || mark == items[i].f.system);
 		found = true;
 		mark = items[i].f.system;

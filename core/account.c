@@ -24,7 +24,7 @@ struct account *account_get(struct map *accounts, uint64_t token)
 {
 	struct account *a = account_find(accounts, token);
 
-	MUST(token);
+	MUST(token); /* callers ask first: an endpoint need not tell an id, and then OPEN says 0 */
 	if (a)
 		return a;
 	a = mem_zalloc(sizeof(*a));

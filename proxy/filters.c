@@ -38,7 +38,7 @@ bool filters_add(struct filters *set, struct str filter, size_t item)
 {
 	struct entry *e = mem_zalloc(sizeof(*e) + filter.n);
 
-	MUST(filter.n <= UINT16_MAX);
+	MUST(filter.n <= UINT16_MAX); /* a string of MQTT, or of OPENED: counted in 16 bits */
 	if (!e)
 		return false;
 	e->size = (uint16_t)filter.n;

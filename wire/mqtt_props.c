@@ -286,6 +286,7 @@ bool mqtt_user_next(struct mqtt_user_walk *w, struct str *key, struct str *value
 
 	while (take_u8(&w->t, &id)) {
 		if (id == PROP_USER_PROPERTY) {
+			/* the block was walked when it was read */
 			MUST(mqtt_binary_take(&w->t, key) && mqtt_binary_take(&w->t, value));
 			return true;
 		}

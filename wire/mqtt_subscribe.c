@@ -71,6 +71,7 @@ bool mqtt_subscribe_next(struct mqtt_subscribe *s, uint8_t version, struct str *
 	if (s->entries.n == 0)
 		return false;
 	t = take_from(s->entries.p, s->entries.n);
+	/* mqtt_subscribe_read has walked all of it */
 	MUST(mqtt_binary_take(&t, filter) && take_u8(&t, &options));
 	s->entries = str_make(t.p, take_left(&t));
 	opts->qos = options & O_QOS;
@@ -108,7 +109,7 @@ bool mqtt_unsubscribe_next(struct mqtt_unsubscribe *u, struct str *filter)
 	if (u->entries.n == 0)
 		return false;
 	t = take_from(u->entries.p, u->entries.n);
-	MUST(mqtt_binary_take(&t, filter));
+	MUST(mqtt_binary_take(&t, filter)); /* mqtt_unsubscribe_read has walked all of it */
 	u->entries = str_make(t.p, take_left(&t));
 	return true;
 }
