@@ -111,7 +111,10 @@ static void once(void)
 
 static void plug_in(struct proxy *p)
 {
-	struct link_hello hello = { .major = LINK_MAJOR, .minor = LINK_MINOR, .name = STR("fuzz") };
+	struct link_hello hello = { .major = LINK_MAJOR,
+		                    .minor = LINK_MINOR,
+		                    .features = LINK_MAY_ALL,
+		                    .name = STR("fuzz") };
 	int pair[2];
 
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);

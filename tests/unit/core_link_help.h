@@ -33,7 +33,9 @@ static uint16_t minor; /* that the proxy speaks */
 
 static void hello_as(uint16_t major)
 {
-	struct link_hello h = { .major = major, .minor = minor, .name = STR("test") };
+	struct link_hello h = {
+		.major = major, .minor = minor, .features = LINK_MAY_ALL, .name = STR("test")
+	};
 
 	link_hello_write(&to, &h);
 }
