@@ -137,7 +137,10 @@ void handover_over(struct channel *c)
 	if (!h)
 		return;
 	h->old = NULL;
-	timer_set(h->home->loop, &h->timer, 0);
+	if (list_empty(&h->newcomers))
+		handover_free(h);
+	else
+		timer_set(h->home->loop, &h->timer, 0);
 }
 
 void handover_finished(struct channel *c)
@@ -192,8 +195,13 @@ bool handover_wait(struct channel *old, struct channel *c, const struct link_hea
 
 void handover_cancel(struct channel *c)
 {
-	if (c->newcomer)
-		newcomer_free(c->newcomer);
+	struct handover *h = c->newcomer ? c->newcomer->handover : NULL;
+
+	if (!h)
+		return;
+	newcomer_free(c->newcomer);
+	if (!h->old && list_empty(&h->newcomers))
+		handover_free(h);
 }
 
 bool handover_hears(struct channel *c, const struct link_head *head, struct str body)
