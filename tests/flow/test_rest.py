@@ -5,7 +5,7 @@ import time
 import urllib.parse
 
 import pytest
-from stack import wait_for
+from stack import Stack, wait_for
 
 pytestmark = pytest.mark.one_door("REST")
 
@@ -119,12 +119,18 @@ def test_a_put_replaces_fields_of_all_that_are_selected(stack, customer):
     assert status == 200 and [t["info"] for t in answer["result"]] == ["same", "same"]
 
 
-def test_a_token_over_its_ttl_is_deleted_and_refused(stack, customer):
-    token = customer.token(ttl=2)
-    assert stack.rest("GET", "/auth/info", token=token)[0] == 200
-    time.sleep(3.2)
-    assert stack.rest("GET", "/auth/info", token=token)[0] in (401, 403)
-    wait_for(lambda: customer.rest("GET", "/platform/tokens/%d" % token.id)[0] == 404, 15, 0.3)
+def test_a_token_over_its_ttl_is_refused_and_deleted_when_its_grace_is_over(tmp_path):
+    s = Stack(tmp_path / "state", config="[admin]\ntoken_grace = 6s\n").start()
+    try:
+        customer = s.new_customer()
+        token = customer.token(ttl=2)
+        assert s.rest("GET", "/auth/info", token=token)[0] == 200
+        time.sleep(3.2)
+        assert s.rest("GET", "/auth/info", token=token)[0] in (401, 403)
+        assert customer.rest("GET", "/platform/tokens/%d" % token.id)[0] == 200
+        wait_for(lambda: customer.rest("GET", "/platform/tokens/%d" % token.id)[0] == 404, 25, 0.3)
+    finally:
+        s.stop()
 
 
 def test_use_keeps_a_ttl_token_alive(stack, customer):
