@@ -95,7 +95,8 @@ static void end(void)
 	world_ends();
 }
 
-static void say_open(uint32_t channel, uint16_t generation, const char *id, uint32_t expiry)
+static __attribute__((unused)) void say_open(uint32_t channel, uint16_t generation, const char *id,
+                                             uint32_t expiry)
 {
 	struct link_open o = { .version = MQTT_V5,
 		               .receive_maximum = 10,
@@ -109,7 +110,8 @@ static void say_open(uint32_t channel, uint16_t generation, const char *id, uint
 	link_bare_write(&to, LINK_RESUME, channel, generation);
 }
 
-static void say_sub(uint32_t channel, uint16_t generation, const char *filter, uint8_t opts)
+static __attribute__((unused)) void say_sub(uint32_t channel, uint16_t generation,
+                                            const char *filter, uint8_t opts)
 {
 	struct room room;
 	size_t frame =
@@ -120,8 +122,9 @@ static void say_sub(uint32_t channel, uint16_t generation, const char *filter, u
 	link_end(&to, frame);
 }
 
-static void say_pub(uint32_t channel, uint16_t generation, const char *topic, const char *payload,
-                    uint8_t flags, uint16_t packet_id)
+static __attribute__((unused)) void say_pub(uint32_t channel, uint16_t generation,
+                                            const char *topic, const char *payload, uint8_t flags,
+                                            uint16_t packet_id)
 {
 	struct room room;
 	struct link_publish p = { packet_id,
