@@ -210,6 +210,16 @@ static void on_item(struct inbox_item *i)
 	bus_soon(item->bus);
 }
 
+/* Something was dropped, perhaps after the queue was looked at: what to say instead must not wait
+ * for the next message. */
+static void on_overflow(struct inbox_item *i)
+{
+	struct bus *b = container_of(i, struct bus, wake);
+
+	atomic_store(&b->waking, false);
+	bus_soon(b);
+}
+
 void bus_publish(struct bus *b, struct str topic, struct str payload)
 {
 	size_t n = topic.n + payload.n;
@@ -222,6 +232,8 @@ void bus_publish(struct bus *b, struct str topic, struct str payload)
 		uint64_t dropped = atomic_fetch_add(&b->dropped, 1) + 1;
 
 		atomic_store(&b->overflowed, true);
+		if (!atomic_exchange(&b->waking, true))
+			inbox_push(b->inbox, &b->wake);
 		LOG_WARN("", "bus-overflow", "dropped=%" PRIu64, dropped);
 		return;
 	}
@@ -356,6 +368,7 @@ int bus_start(struct bus **out, const struct bus_config *config)
 	timer_init(&b->ping, on_ping);
 	timer_init(&b->end_of_patience, on_patience_over);
 	hook_init(&b->end, at_end);
+	b->wake.run = on_overflow;
 	b->watch.fd = -1;
 	b->queue_most = config->queue_most;
 	b->queue_bytes = config->queue_bytes;

@@ -23,7 +23,8 @@ struct bus {
 	struct inbox *inbox;
 	atomic_size_t queued, queued_bytes; /* given and not acknowledged */
 	atomic_uint_fast64_t published, dropped, connects;
-	atomic_bool overflowed, up;
+	atomic_bool overflowed, up, waking;
+	struct inbox_item wake;         /* in the inbox while `waking` */
 	size_t queue_most, queue_bytes; /* read-only */
 	/* main thread */
 	struct thread *thread;
