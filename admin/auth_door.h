@@ -1,8 +1,8 @@
 /* auth_door.h - GET /auth/info for proxies, on a Unix socket, in a thread of its own.
  *
  * The fate of the proxies does not depend on what customers do to the public REST API: this thread
- * has its own connections, its own database connection (for reading only) and its own loop. Who may
- * ask is decided by the folder (0750), the socket (0660) and the peer's uid (base/uids.h). Over it
+ * has its own connections, its own database connection (for reading only) and its own loop. Access
+ * is decided by the folder (0750), the socket (0660) and the peer's uid (base/uids.h). Over it
  * nothing else can be had: what a token is worth, one answer for each request, in their order. */
 #pragma once
 #include "admin/config.h"

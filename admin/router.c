@@ -181,7 +181,7 @@ static bool check_content_type(struct call *c)
 
 /* A call counts as one whatever comes of it, as soon as we know whose it is and before anything
  * else is done for it; once, though it is looked at twice when it has a body. Not by /auth/info,
- * where proxies ask for their clients: who is there too often is their affair (mqtt_connects). */
+ * where proxies ask for their clients: their own limit is mqtt_connects. */
 static bool count(struct call *c)
 {
 	if (!c->caller.id || c->resp->counted || str_eq(c->req->path, STR("/auth/info")))

@@ -8,8 +8,8 @@ struct core_config {
 	char *dir; /* folder of the sockets, the lock and the store */
 	int64_t homes;
 	int store; /* index into core_store_words */
-	/* "1000,1001": who may connect besides root and ourselves: to both doors, to the link only,
-	 * to the MQTT door as mbus-admin */
+	/* "1000,1001": uids that may connect besides root and ourselves: to both doors, to the link
+	 * only, to the MQTT door as mbus-admin */
 	char *trusted_uids, *proxy_uids, *admin_uids;
 	/* one session; OPEN may name its own queue and subscription limits */
 	int64_t queue_messages, queue_bytes, subscriptions, window_max, inbound_max,

@@ -2,7 +2,8 @@
  *
  * The client says the id, and how many messages are in flight is its choice too: so from a certain
  * length on there is a table, whose places depend on a key that nobody outside knows. It is half
- * empty at least, and goes with the flight: who has little on its way pays nothing for it. */
+ * empty at least, and goes with the flight: a session with few messages in flight pays nothing for
+ * it. */
 #include "base/base.h"
 #include "core/session.h"
 

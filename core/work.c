@@ -76,7 +76,7 @@ void work_slow(struct customer *c, bool on)
 		stop(c);
 		return;
 	}
-	/* 0: it is another one's debt, who was under this id before */
+	/* 0: the debt is that of a customer which had this id before */
 	if (c->slow_links && --c->slow_links == 0)
 		go_on(c);
 }

@@ -3,7 +3,7 @@
  *
  * Code that walks, compares, hashes or copies an amount that somebody else chooses says so with
  * work_spend(). What is spent while a frame or a job of a customer runs is taken from what that
- * customer may spend in this turn; who has nothing left waits for the next turn, behind others.
+ * customer may spend in this turn; without credit it waits for the next turn, behind others.
  *
  * An operation that may take longer than a slice does its work in steps: when work_over() says so,
  * it puts what is left into a `struct work` (embedded in whatever it has to remember) and gives it

@@ -29,8 +29,8 @@ int admit_cap(struct conn *c, const struct token_info *info, int64_t most, struc
 	return caps_enter_token(c->worker->crew->caps, info->customer, info->id, most, out);
 }
 
-/* ---- The steps: RC_SUCCESS, or why not. Who may not come in from there at all takes nothing of
- * the customer's rate; who is refused for what it asks does (attack R06). ---- */
+/* ---- The steps: RC_SUCCESS, or why not. A client whose address is not allowed takes nothing
+ * of the customer's rate; one that is refused for what it asks does (attack R06). ---- */
 
 /* Also the second look at what only a strange verdict would say: a "yes" of somebody disabled. */
 static unsigned by_token(struct conn *c, const struct token_info *info, const char **say)

@@ -197,7 +197,7 @@ static void read_share(struct worker *w, struct customer_share *s)
 	s->pins--;
 }
 
-/* Each has its slice once; who has more to read is behind the others then. */
+/* Each share has its slice once; one that has more to read then stands behind the others. */
 void shares_each(struct worker *w, struct list *shares, size_t node,
                  void (*run)(struct worker *w, struct customer_share *s),
                  bool (*more)(const struct customer_share *s))

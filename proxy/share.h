@@ -7,9 +7,9 @@
  * Four kinds of work are done for a customer, and each waits in its share when the turn's slice
  * (slice.h) is used up:
  *
- *   read     its connections' bytes          -> unread: who is readable, in the order of coming
+ *   read     its connections' bytes          -> unread: readable connections, oldest first
  *   deliver  frames of the core for it       -> later: the frames, as they came
- *   flush    what was written to its clients -> dirty: who is to be flushed, or ended
+ *   flush    what was written to its clients -> dirty: connections to flush or to end
  *   grants   subscriptions after a change of rights -> regrants: whose are to be judged again
  *
  * What is left is the next turn's, which begins at once. In between the worker looks at its links,
@@ -93,8 +93,8 @@ void share_release_regrants(struct worker *w, struct customer_share *s);
 void shares_regrant(struct worker *w);
 void shares_read(struct worker *w);
 void shares_flush(struct worker *w);
-/* later.c: runs each share of one of the worker's lists once, whose node lies there; who has more
- * stays, behind the others */
+/* later.c: runs each share of one of the worker's lists once, whose node lies there; one with more
+ * to do stays, behind the others */
 void shares_each(struct worker *w, struct list *shares, size_t node,
                  void (*run)(struct worker *w, struct customer_share *s),
                  bool (*more)(const struct customer_share *s));

@@ -95,7 +95,7 @@ static void another_customer_waits_for_a_slice_only(void)
 	world_ends();
 }
 
-/* A turn has a limit for all; who was not served in it comes first in the next one. */
+/* A turn has a limit for all customers; one that was not served in it comes first in the next. */
 static void many_customers_take_turns(void)
 {
 	struct job j[50];
