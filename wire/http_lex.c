@@ -3,19 +3,19 @@
 #include "wire/http_lex.h"
 #include "wire/upgrade_parts.h"
 
-bool http_is_alnum(uint8_t c)
+static bool is_alnum(uint8_t c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
 bool http_is_token(uint8_t c)
 {
-	return http_is_alnum(c) || (c && memchr("!#$%&'*+-.^_`|~", c, 15));
+	return is_alnum(c) || (c && memchr("!#$%&'*+-.^_`|~", c, 15));
 }
 
 bool http_is_host(uint8_t c)
 {
-	return http_is_alnum(c) || (c && memchr("-._~%:[]", c, 8));
+	return is_alnum(c) || (c && memchr("-._~%:[]", c, 8));
 }
 
 bool http_is_target(uint8_t c)

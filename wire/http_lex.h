@@ -1,13 +1,12 @@
-/* http_lex.h - the words of HTTP/1.1 that both readers of request heads share (upgrade_read.c,
- * request.c), strictly: what two programs could read in two ways is refused (attack W13). Section
- * numbers are RFC 9112's where nothing else is said. */
+/* http_lex.h - the words of HTTP/1.1 that both readers of request heads share
+ * (wire/upgrade_read.c, admin/auth_request.c), strictly: what two programs could read in two ways
+ * is refused (attack W13). Section numbers are RFC 9112's where nothing else is said. */
 #pragma once
 #include "base/bytes.h"
 #include "wire/mqtt.h"
 
 enum { HTTP_BAD_REQUEST = 400, HTTP_HEAD_TOO_LARGE = 431, HTTP_BAD_VERSION = 505 };
 
-bool http_is_alnum(uint8_t c);
 bool http_is_token(uint8_t c);                    /* RFC 9110 5.6.2 */
 bool http_is_host(uint8_t c);                     /* of Host and of an authority */
 bool http_is_target(uint8_t c);                   /* of a request target, section 3.2 */

@@ -1,5 +1,5 @@
-/* admin_auth.c - /auth/info for proxies on its Unix socket: what a request may look like, who may
- * ask, that nothing of the public side reaches it. */
+/* admin_auth.c - /auth/info for proxies on its Unix socket: what a request may look like, which
+ * peers may ask, and that nothing of the public side reaches it. */
 #include "base/base.h"
 #include "tests/unit/admin_help.h"
 
