@@ -60,6 +60,7 @@ static struct customer *customer_new(struct home *h, uint64_t id)
 	c->id = id;
 	list_init(&c->idle);
 	list_init(&c->doomed);
+	sessions_due_init(c);
 	egress_init(c);
 	work_customer_init(c);
 	list_init(&c->replays);

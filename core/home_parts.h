@@ -38,6 +38,9 @@ struct customer {
 	/* struct session, by place: away and owed nothing, the longest first; here, and held by
 	 * egress.c */
 	struct list idle, held;
+	/* session.c: struct session, by due: its Will's moment, or its end, has come; the job */
+	struct list due;
+	struct work due_work;
 	/* quota.c; LIMIT_NONE: any number */
 	int64_t most_sessions, most_queue_bytes, egress, will_rate;
 	/* egress.c: microseconds of loop time when the bucket is full again; nothing more goes out
@@ -117,11 +120,7 @@ struct home {
 	bool grave_asked;
 	struct inbox_item replay_item;
 	bool replay_asked;
-	uint64_t replay_run; /* counts its turns */
-	/* expiry storms are cut into slices: turn, how many ended in it, what was spent before */
-	int64_t ended_at;
-	unsigned ended;
-	uint64_t ended_from;
+	uint64_t replay_run;    /* counts its turns */
 	struct list spare_outs; /* struct out, kept for reuse */
 	size_t spare_count;
 	struct store *store;

@@ -10,12 +10,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/work.h"
 
-enum {
-	ENDINGS_PER_TURN = 512,
-	ENDINGS_UNITS = 50000, /* 1 ms (work.h) */
-	ENDINGS_LATER_MS = 8,
-};
+enum { DUE_UNITS = 100 }; /* a session that ends, and its lines; besides what ends with it */
 
 #define TO(state) (1u << SESSION_##state)
 static const struct {
@@ -72,6 +69,7 @@ struct session *session_new(struct customer *c, struct str client_id)
 	list_init(&s->queue);
 	list_init(&s->flight);
 	list_init(&s->place);
+	list_init(&s->due);
 	timer_init(&s->timer, timer_fired);
 	if (map_add(&c->sessions, &s->node, session_hash(client_id))) {
 		mem_free(s);
@@ -117,6 +115,7 @@ static void session_free(struct session *s) /* port, Will and what it had are go
 {
 	session_enter(s, SESSION_GONE);
 	timer_stop(&s->timer);
+	list_del(&s->due);
 	session_take_token(s, 0, 0, NULL);
 	map_del(&s->customer->sessions, &s->node);
 	mem_free(s);
@@ -161,6 +160,7 @@ void session_rearm(struct session *s)
 {
 	int64_t due = s->will_due;
 
+	list_del(&s->due);
 	if (s->ends_due && (!due || s->ends_due < due))
 		due = s->ends_due;
 	if (due)
@@ -169,28 +169,10 @@ void session_rearm(struct session *s)
 		timer_stop(&s->timer);
 }
 
-/* Many sessions may end in the same second (fault F29), and have much that ends with them: a turn
- * ends so many, the others wait a moment. */
-static bool too_many(struct home *h)
+static void time_came(struct session *s)
 {
-	if (h->ended_at != home_now(h)) {
-		h->ended_at = home_now(h);
-		h->ended = 0;
-		h->ended_from = h->spent;
-	}
-	return h->ended++ >= ENDINGS_PER_TURN || h->spent - h->ended_from >= ENDINGS_UNITS;
-}
-
-static void timer_fired(struct timer *t)
-{
-	struct session *s = container_of(t, struct session, timer);
 	struct home *h = session_home(s);
 
-	home_changed(h);
-	if (too_many(h)) {
-		timer_set(h->loop, t, ENDINGS_LATER_MS);
-		return;
-	}
 	if (s->will_due && s->will_due <= home_now(h))
 		will_fire(s);
 	if (!s->ends_due || s->ends_due > home_now(h)) {
@@ -200,6 +182,53 @@ static void timer_fired(struct timer *t)
 	if (s->state == SESSION_AWAY)
 		h->counters.expired++;
 	session_end(s);
+}
+
+/* Many sessions of a customer may end in the same second (fault F29), each with a Will for many
+ * subscribers: they wait for their customer's turn. A Will whose way is cut (route.c) stands behind
+ * this job, and before the next session. */
+static bool due_step(struct work *w)
+{
+	struct customer *c = container_of(w, struct customer, due_work);
+	struct home *h = c->home;
+	struct session *s;
+
+	home_changed(h);
+	list_del(&w->node); /* no job is under way for what these publish */
+	while ((s = list_first(&c->due, struct session, due))) {
+		list_del(&s->due);
+		work_spend(h, DUE_UNITS);
+		time_came(s);
+		if (work_over(h) || work_jobs(c))
+			break;
+	}
+	if (list_empty(&c->due))
+		return false;
+	list_add_tail(&c->works, &w->node);
+	return true;
+}
+
+static void due_drop(struct work *w)
+{
+	(void)w; /* only when the home ends */
+}
+
+void sessions_due_init(struct customer *c)
+{
+	list_init(&c->due);
+	list_init(&c->due_work.node);
+	c->due_work.step = due_step;
+	c->due_work.drop = due_drop;
+}
+
+static void timer_fired(struct timer *t)
+{
+	struct session *s = container_of(t, struct session, timer);
+	struct customer *c = s->customer;
+
+	list_add_tail(&c->due, &s->due);
+	if (list_empty(&c->due_work.node))
+		work_add(c, &c->due_work);
 }
 
 /* ---- The end of a connection ---- */

@@ -92,6 +92,7 @@ struct session {
 	int64_t rights_until;       /* unix seconds, 0 = never */
 	struct timer timer;         /* the earlier of the two below */
 	int64_t will_due, ends_due; /* loop time; 0 = not pending */
+	struct list due;            /* customer->due: one of them has come */
 	/* loop time; its link was lost: who comes back before cancels the Will */
 	int64_t grace_until;
 	int64_t takeovers_due; /* loop time: the bucket of take-overs is full again */
@@ -210,6 +211,7 @@ void session_finish(struct session *s);
 void session_take_token(struct session *s, uint64_t token, int64_t rights_until,
                         struct account *account);
 void session_port_off(struct session *s);
+void sessions_due_init(struct customer *c);
 uint32_t session_clamp_expiry(const struct home *h, uint32_t expiry_s);
 /* after will_due or ends_due changed */
 void session_rearm(struct session *s);

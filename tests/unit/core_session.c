@@ -416,23 +416,73 @@ static void nothing_is_left_of_a_customer_that_left(void)
 	end();
 }
 
-static void many_sessions_that_end_at_once_are_ended_in_slices(void)
+static void open_many(int n, uint64_t customer)
 {
 	char id[16];
 
-	begin();
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < n; i++) {
 		(void)snprintf(id, sizeof(id), "s%d", i);
-		OPEN(&a, .id = id, .expiry = 5);
+		OPEN(&a, .id = id, .customer = customer, .expiry = 5);
 		session_close(&a.port, 0, 0);
 	}
+}
+
+static void time_comes(void)
+{
 	shifted += 5100;
 	clock_shift(shifted, shifted);
+}
+
+/* Fault F29: they wait for their customer's turn, and another customer's session ends at once. */
+static void many_sessions_that_end_at_once_are_ended_in_slices(void)
+{
+	begin();
+	open_many(2000, 7);
+	open_many(1, 8);
+	time_comes();
 	loop_turn(home->loop, 0);
-	IS(home->counters.expired, 512);
-	for (int i = 0; i < 10; i++)
-		later(20);
-	IS(home->counters.expired, 2000);
+	YES(home->counters.expired > 100);
+	YES(home->counters.expired < 500);
+	YES(customer_find(home, 8) == NULL);
+	for (int i = 0; i < 40; i++)
+		loop_turn(home->loop, 0);
+	IS(home->counters.expired, 2001);
+	end();
+}
+
+/* Each of the Wills is for more subscribers than a slice is enough for. */
+static void wills_that_fire_at_once_are_sent_in_slices(void)
+{
+	static struct client listener[300];
+	char id[16];
+	uint64_t spent, most = 0;
+
+	begin();
+	home->most.slice = home->most.turn = 1000;
+	for (int i = 0; i < 300; i++) {
+		(void)snprintf(id, sizeof(id), "l%d", i);
+		OPEN(&listener[i], .id = id);
+		SUBBED(&listener[i], "w");
+		(void)said(&listener[i]);
+	}
+	for (int i = 0; i < 20; i++) {
+		(void)snprintf(id, sizeof(id), "s%d", i);
+		OPEN(&a, .id = id, .expiry = 60, .will = "w", .delay = 5);
+		session_close(&a.port, LINK_CLOSE_WILL, 0);
+	}
+	time_comes();
+	for (int i = 0; i < 200; i++) {
+		spent = home->spent;
+		loop_turn(home->loop, 0);
+		most = home->spent - spent > most ? home->spent - spent : most;
+	}
+	YES(most < 2000);
+	YES(home->counters.routes_cut >= 20);
+	IS(home->counters.wills_fired, 20);
+	for (int i = 0; i < 300; i++) {
+		IS(said(&listener[i]).n, 20 * strlen("w=bye q0 ") - 1);
+		session_close(&listener[i].port, 0, 0);
+	}
 	end();
 }
 
@@ -496,5 +546,5 @@ RUN(a_new_session_is_not_present, a_session_without_expiry_ends_with_its_connect
     a_session_without_expiry_and_will_is_gone_with_its_link, a_ghost_keeps_nothing_but_its_will,
     another_token_brings_its_limits, a_will_that_finds_no_memory_for_its_new_token_is_dropped,
     nothing_is_left_of_a_customer_that_left, many_sessions_that_end_at_once_are_ended_in_slices,
-    running_out_of_memory_refuses_and_leaves_nothing,
+    wills_that_fire_at_once_are_sent_in_slices, running_out_of_memory_refuses_and_leaves_nothing,
     running_out_of_memory_leaves_the_old_session_alone)
