@@ -60,8 +60,9 @@ static void ask(struct handover *h)
 
 	l->home->counters.handovers++;
 	link_gather_end(l);
-	link_bare_write(&l->out, LINK_FINISH, h->old->number, h->old->generation);
-	link_say(l);
+	/* behind its OPENED, which may wait there: before it, FINISH is nonsense to the proxy */
+	link_bare_write(lane_buf(h->old->lane), LINK_FINISH, h->old->number, h->old->generation);
+	lane_say(h->old->lane);
 	timer_set(h->home->loop, &h->timer, FINISH_MS);
 }
 

@@ -286,8 +286,12 @@ void lanes_written(struct link *l)
 
 	if (!list_empty(&l->ready) && buf_len(&l->out) < l->uplink->marks.unsent)
 		home_flush_later(l->home, &l->ends);
-	if (l->lanes.count > 1)
-		return; /* looked at when they were merged */
-	list_each(a, &l->marked, struct lane, mark)
-		lane_look(a);
+	/* Of several, those with bytes are looked at when they are merged. What waited of the
+	 * others stood in the link's buffer: each was alone when it came over its mark. */
+	if (l->lanes.count > 1 && buf_len(&l->out) >= l->uplink->marks.unsent)
+		return;
+	list_each(a, &l->marked, struct lane, mark) {
+		if (l->lanes.count == 1 || buf_len(&a->out) == 0)
+			lane_look(a);
+	}
 }

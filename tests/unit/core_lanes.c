@@ -151,6 +151,83 @@ static void a_customer_whose_output_waits_is_not_served_until_it_was_taken(void)
 	end();
 }
 
+/* FINISH of a channel is for the proxy an answer to a client that it knows as open: it ends the
+ * link if OPENED has not been there. */
+static void finish_stands_behind_opened_in_the_lane_of_its_customer(void)
+{
+	const char *opened, *finish;
+
+	minor = LINK_MINOR;
+	begin_shared();
+	fill_lane(1 << 20);
+	put_open(&to, 5, 1, "d");
+	put_open(&to, 7, 1, "d");
+	say_b();
+	IS(home->counters.handovers, 1);
+	(void)bytes_until_b();
+	for (int i = 0; i < 1000; i++) {
+		loop_turn(home->loop, 0);
+		listen_all();
+	}
+	opened = strstr(heard[0][5].text, "OPENED");
+	finish = strstr(heard[0][5].text, "FINISH");
+	YES(opened && finish && opened < finish);
+	end();
+	minor = 0;
+}
+
+/* All that waits was appended to the link's buffer, while there was one customer only; then another
+ * one comes, and all is read. */
+static void another_one_comes_and_all_is_read(size_t bytes)
+{
+	begin();
+	ears = heard[0];
+	memset(heard[0], 0, sizeof(heard[0]));
+	put_open(&to, 1, 1, "a");
+	put_open(&to, 3, 1, "c");
+	put_sub(&to, 1, 1, "t", 0);
+	talk();
+	buf_reset(&from);
+	config.link_high = 64 << 10;
+	uplink->marks.slow = uplink->marks.slow_alone = 32 << 10;
+	if (bytes > 32 << 10)
+		uplink->marks.slow = uplink->marks.slow_alone = 1u << 30;
+	fill_lane(bytes);
+	put_open(&to, 2, 1, "b");
+	put_sub(&to, 2, 1, "t", 0);
+	say_b();
+	say_b();
+	(void)bytes_until_b();
+	for (int i = 0; i < 1000; i++) {
+		loop_turn(home->loop, 0);
+		listen_all();
+	}
+	memset(heard[0], 0, sizeof(heard[0]));
+}
+
+static void a_customer_that_was_full_alone_goes_on_when_another_one_has_come(void)
+{
+	another_one_comes_and_all_is_read((64 << 10) + 1);
+	IS(home->counters.link_full, 1);
+	put_pub(&to, 3, 1, "t", "again", 0, 0);
+	say_b();
+	listen_all();
+	YES(strstr(heard[0][1].text, "DELIVER again") != NULL);
+	end();
+}
+
+static void a_customer_that_was_slow_alone_is_served_when_another_one_has_come(void)
+{
+	another_one_comes_and_all_is_read(32 << 10);
+	IS(home->counters.slowed, 1);
+	IS(customer_find(home, 7)->slow_links, 0);
+	YES(!customer_find(home, 7)->stopped);
+	end();
+}
+
 RUN(a_message_stands_behind_a_slice_of_another_customers_only,
     only_the_customer_that_fills_a_link_is_paused,
-    a_customer_whose_output_waits_is_not_served_until_it_was_taken)
+    a_customer_whose_output_waits_is_not_served_until_it_was_taken,
+    finish_stands_behind_opened_in_the_lane_of_its_customer,
+    a_customer_that_was_full_alone_goes_on_when_another_one_has_come,
+    a_customer_that_was_slow_alone_is_served_when_another_one_has_come)
