@@ -100,12 +100,90 @@ void channel_lose(struct channel *c)
 /* What it has said comes first. */
 static void lose(struct channel *c)
 {
+	if (!c->waiting)
+		channel_lose(c);
+}
+
+/* ---- All clients of a link: a job for each customer, for they may be many, with Wills and
+ * sessions that end ---- */
+enum { LOSE_UNITS = 100 };
+
+struct loss {
+	struct work work;
+	struct lane *lane; /* held; in `draining` are those that are not lost yet */
+	struct link *of;   /* counted in its `waiting` */
+};
+
+/* False: none is left. */
+static bool lose_next(struct lane *a)
+{
+	struct channel *c = list_first(&a->draining, struct channel, in_lane);
+
+	if (!c)
+		return false;
+	list_del(&c->in_lane);
+	list_add_tail(&a->channels, &c->in_lane);
+	lose(c);
+	return true;
+}
+
+static bool loss_step(struct work *w)
+{
+	struct loss *loss = container_of(w, struct loss, work);
+	struct home *h = loss->of->home;
+
+	home_changed(h);
+	while (lose_next(loss->lane)) {
+		work_spend(h, LOSE_UNITS);
+		if (work_over(h))
+			return true;
+	}
+	return false;
+}
+
+static void loss_drop(struct work *w)
+{
+	struct loss *loss = container_of(w, struct loss, work);
+
+	while (lose_next(loss->lane)) /* when the home ends */
+		;
+	loss->lane->held--;
+	lane_settle(loss->lane);
+	link_served(loss->of);
+	mem_free(loss);
+}
+
+/* Its channels have no numbers any more. */
+static void lane_lose(struct link *l, struct lane *a)
+{
+	struct customer *c = customer_find(l->home, a->customer);
+	struct loss *loss = c ? mem_zalloc(sizeof(*loss)) : NULL;
+
+	if (!list_empty(&a->drain.node))
+		work_cancel(&a->drain);
+	list_splice_tail(&a->draining, &a->channels);
+	a->full = true; /* nothing is sent to them meanwhile */
+	a->held++;
+	if (loss) {
+		loss->work.step = loss_step;
+		loss->work.drop = loss_drop;
+		loss->lane = a;
+		loss->of = l;
+		l->waiting++;
+		work_add(c, &loss->work);
+		return;
+	}
+	while (lose_next(a))
+		;
+	a->held--;
+	lane_settle(a);
+}
+
+static void unnumber(struct channel *c)
+{
 	c->lost = true;
 	handover_cancel(c);
-	if (c->waiting)
-		channel_unlist(c);
-	else
-		channel_lose(c);
+	channel_unlist(c);
 }
 
 void link_served(struct link *l)
@@ -124,9 +202,12 @@ static void link_free(struct link **slot)
 	if (!l->broken)
 		l->broken = "ending"; /* nothing is gathered for it any more */
 	timer_stop(&l->timer);
+	l->self.lost = true;
 	lose(&l->self);
-	channels_each(l, lose);
+	channels_each(l, unnumber);
 	channels_free(l);
+	map_each(n, &l->lanes)
+		lane_lose(l, container_of(n, struct lane, node));
 	lanes_end(l);
 	msg_put(&l->gathered);
 	loop_unwatch(l->home->loop, &l->watch);
@@ -413,6 +494,7 @@ void uplink_close(struct uplink **slot)
 	work_drop_all(u->home);
 	while ((l = list_first(&u->links, struct link, node)))
 		link_free(&l);
+	work_drop_all(u->home); /* their clients are lost now */
 	timer_stop(&u->pause);
 	loop_unwatch(u->home->loop, &u->watch);
 	sock_close(&u->watch.fd);

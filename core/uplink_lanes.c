@@ -99,9 +99,9 @@ static void slow(struct lane *a, bool on)
 }
 
 /* Nobody speaks on it any more, and nothing waits. */
-static void lane_settle(struct lane *a)
+void lane_settle(struct lane *a)
 {
-	if (!list_empty(&a->channels) || !list_empty(&a->draining) || buf_len(&a->out))
+	if (a->held || !list_empty(&a->channels) || !list_empty(&a->draining) || buf_len(&a->out))
 		return;
 	if (a->slow)
 		slow(a, false);

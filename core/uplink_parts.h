@@ -38,6 +38,7 @@ struct lane {                 /* uplink_lanes.c: what waits for one customer's c
 	/* struct channel; of them, those that were full and have not been told that it is over */
 	struct list channels, draining;
 	struct work drain;
+	unsigned held; /* it stays until it is given back, also without channels */
 };
 
 struct channel_page {
@@ -61,7 +62,8 @@ struct link {
 	int64_t heard, said;
 	struct buf in, out;
 	struct home_out ends; /* out, at the end of the turn */
-	/* frames that are parked, and their bytes; gone: closed, and kept for them */
+	/* frames that are parked, and jobs that lose its clients; bytes of those frames; gone:
+	 * closed, and kept for them */
 	size_t waiting, waiting_bytes;
 	bool gone;
 	bool stuffed; /* so much of it is parked that it is not read (LINK_PARKED) */
@@ -106,7 +108,7 @@ void link_say(struct link *l); /* something was appended to out */
 /* what is looked for at its socket, after something of that has changed */
 void link_watch(struct link *l);
 void link_nonsense(struct link *l, const struct link_head *head);
-/* a parked frame of it was served: the last one of a link that is gone ends it */
+/* a parked frame of it was served, or a job done: the last one of a link that is gone ends it */
 void link_served(struct link *l);
 /* the client's link is gone: what becomes of its session */
 void channel_lose(struct channel *c);
@@ -151,7 +153,8 @@ void lane_init(struct lane *a, struct link *l, uint64_t customer);
 /* 0 or -E_NOMEM: c has no lane */
 int lane_enter(struct channel *c, uint64_t customer) MUST_CHECK;
 void lane_leave(struct channel *c);
-void lanes_end(struct link *l); /* what waits in them is for nobody */
+void lane_settle(struct lane *a); /* frees it, if nobody needs it any more */
+void lanes_end(struct link *l);   /* what waits in them is for nobody */
 /* where a frame for its clients is appended now; lane_say afterwards */
 struct buf *lane_buf(struct lane *a);
 void lane_say(struct lane *a);

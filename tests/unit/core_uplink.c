@@ -480,6 +480,90 @@ static void wills_of_a_lost_link_wait_for_the_grace(void)
 	end();
 }
 
+static void open_of(uint32_t channel, uint64_t customer, bool will)
+{
+	char id[16], topic[32];
+	struct link_open o = { .version = MQTT_V5,
+		               .receive_maximum = 10,
+		               .customer = customer,
+		               .token = 5,
+		               .session_expiry_s = 60 };
+
+	(void)snprintf(id, sizeof(id), "c%u", channel);
+	(void)snprintf(topic, sizeof(topic), "customer/%u/w", (unsigned)customer);
+	o.client_id = str_c(id);
+	o.will = (struct link_msg){ .topic = str_c(topic),
+		                    .payload = STR("bye"),
+		                    .expiry_s = LINK_NO_EXPIRY };
+	link_open_write(&to, channel, 1, will ? LINK_OPEN_WILL : 0, &o);
+}
+
+/* A link with many clients of customer 7 and one of customer 8 is lost. */
+static void lose_many(unsigned n)
+{
+	begin();
+	for (uint32_t i = 1; i <= n; i++)
+		open_of(i, 7, true);
+	open_of(n + 1, 8, true);
+	talk();
+	IS(home->counters.opened, n + 2); /* and the link's own */
+	home->most.slice = home->most.turn = 2000;
+	close(fd);
+	for (int i = 0; i < 10 && uplink_links(uplink); i++)
+		loop_turn(home->loop, 0);
+	IS(uplink_links(uplink), 0);
+}
+
+static void clients_of_a_lost_link_are_lost_in_slices(void)
+{
+	uint64_t spent, most = 0;
+
+	lose_many(1000);
+	YES(home->counters.lost < 100);
+	for (int i = 0; i < 5; i++)
+		loop_turn(home->loop, 0);
+	IS_STR(session_id(session_find(customer_find(home, 8), STR("c1001"))), "c1001");
+	YES(!session_find(customer_find(home, 8), STR("c1001"))->port);
+	YES(home->counters.lost < 200);
+	for (int i = 0; i < 200; i++) {
+		spent = home->spent;
+		loop_turn(home->loop, 0);
+		most = home->spent - spent > most ? home->spent - spent : most;
+	}
+	IS(home->counters.lost, 1001);
+	YES(most < 4000);
+	end();
+}
+
+/* It comes back on another link before its turn to be lost has come: that is done first. */
+static void a_client_that_comes_back_at_once_was_lost_before(void)
+{
+	lose_many(1000);
+	plug_in();
+	hello_as(LINK_MAJOR);
+	open_of(1000, 7, false);
+	for (int i = 0; i < 30; i++)
+		talk();
+	IS(home->counters.lost, 1001);
+	IS(home->counters.taken_over, 0);
+	IS(home->counters.wills_cancelled, 1);
+	IS(home->counters.wills_fired, 0);
+	YES(session_find(customer_find(home, 7), STR("c1000"))->port);
+	end();
+}
+
+/* The program ends while they wait for that. */
+static void clients_of_a_lost_link_do_not_outlive_the_home(void)
+{
+	for (unsigned told = 0; told < 2; told++) {
+		lose_many(1000);
+		if (told)
+			sessions_close(home, RC_SERVER_SHUTTING_DOWN);
+		fd = -1;
+		end();
+	}
+}
+
 /* A proxy that lets a client go: the same, for that client alone. */
 static void a_client_let_go_has_the_grace_of_a_lost_link(void)
 {
@@ -574,7 +658,9 @@ RUN(both_sides_say_hello, another_major_version_is_refused, nothing_comes_before
     order_on_a_channel_is_kept, the_link_itself_publishes_for_any_customer,
     the_link_itself_hears_what_changed, trusted_names_reach_no_customer,
     the_link_itself_says_qos_1_at_most, a_full_link_counts_as_paused_until_it_is_drained,
-    wills_of_a_lost_link_wait_for_the_grace, a_client_let_go_has_the_grace_of_a_lost_link,
+    wills_of_a_lost_link_wait_for_the_grace, clients_of_a_lost_link_are_lost_in_slices,
+    a_client_that_comes_back_at_once_was_lost_before,
+    clients_of_a_lost_link_do_not_outlive_the_home, a_client_let_go_has_the_grace_of_a_lost_link,
     running_out_of_memory_costs_one_client_or_the_link,
     who_makes_us_answer_and_does_not_read_is_cut_off, the_end_tells_every_client,
     links_are_served_through_the_socket,
