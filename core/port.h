@@ -38,6 +38,7 @@ struct port {
 	bool paused; /* set by session_pause/resume; born true */
 	/* with opened: what the token may publish is to be told again (rights.h) */
 	bool tell_rights;
+	bool other_token; /* with opened: the session was another token's before */
 };
 
 /* ---- What doors call (core/session.c). All check that names stay inside the session's customer: a

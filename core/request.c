@@ -85,7 +85,7 @@ static void done(struct request *r)
 	struct session *s = r->session;
 
 	hold(r, false);
-	if (r->type == LINK_UNSUBSCRIBE)
+	if (r->type != LINK_SUBSCRIBE)
 		map_trim(&s->subs);
 	if (r->port && r->type != LINK_REGRANT)
 		r->port->ops->suback(r->port,

@@ -137,6 +137,7 @@ struct subscription {
 	uint32_t charge; /* to customer->filter_bytes */
 	uint16_t filter_len;
 	uint8_t opts;  /* MQTT's options byte, and LINK_EXTENDED */
+	bool ends;     /* with its sweep */
 	char filter[]; /* as the client wrote it */
 };
 enum {
@@ -307,6 +308,8 @@ struct subscription *sub_find(const struct session *s, struct str filter);
 bool sub_subscribe(struct session *s, uint32_t id, const struct link_item *item, uint8_t *code);
 uint8_t sub_unsubscribe(struct session *s, struct str filter);
 bool sub_regrant(struct session *s, const struct link_item *item); /* false: as above */
+/* It is no more. Its session ends with it, or what came by it and waits stays with the session. */
+void sub_drop(struct subscription *sub, bool session_ends);
 /* matches, and its condition holds; what is too dear to know counts as wanted */
 bool sub_wants(const struct subscription *sub, struct msg *m);
 /* the session ends, or starts anew */

@@ -194,6 +194,7 @@ static uint8_t open_as(struct customer *c, struct port *p, uint8_t flags, const 
 		msg_put(&will);
 		return RC_SERVER_BUSY;
 	}
+	p->other_token = present && s->token != o->token;
 	take_terms(s, o, account, told);
 	if (will)
 		will_set(s, will, o->will_delay_s);

@@ -74,8 +74,9 @@ static void sub_free(struct subscription *sub, bool in_session)
 }
 
 /* What has begun is completed [MQTT-3.10.4-3]: what came by it and waits stays with the session. */
-static void sub_drop(struct subscription *sub, bool session_ends)
+void sub_drop(struct subscription *sub, bool session_ends)
 {
+	sub->ends = false; /* now */
 	if (session_ends)
 		sweep_stop(sub);
 	else
@@ -170,6 +171,7 @@ static int sub_again(struct subscription *sub, const struct link_item *item, siz
 {
 	int err = 0;
 
+	sub->ends = false;
 	if ((sub->opts ^ item->opts) & LINK_EXTENDED)
 		err = sub_read(sub, item->filter, item->opts & LINK_EXTENDED);
 	return err ? err : set_take(sub, *item, bytes);
@@ -244,6 +246,16 @@ static bool read_as(struct subscription *sub, uint8_t opts)
 	return true;
 }
 
+/* Who has the session now may not even know of it: it ends when what waits by it is dropped. */
+static void revoke(struct subscription *sub)
+{
+	set_leave(sub);
+	sweep_start(sub);
+	sub->ends = true;
+	if (!sub->sweep)
+		sub_drop(sub, false);
+}
+
 bool sub_regrant(struct session *s, const struct link_item *item)
 {
 	struct home *h = session_home(s);
@@ -256,6 +268,12 @@ bool sub_regrant(struct session *s, const struct link_item *item)
 	sub = sub_find(s, item->filter);
 	if (!sub)
 		return true; /* unsubscribed meanwhile */
+	if (item->code >= 0x80) {
+		h->counters.regranted++;
+		revoke(sub);
+		return true;
+	}
+	sub->ends = false;
 	readable = read_as(sub, item->opts);
 	if (readable && set_same(sub, *item))
 		return true;

@@ -11,8 +11,8 @@
 
 struct sweep {
 	struct work work;
-	struct subscription *sub;
-	struct list outs; /* not judged yet */
+	struct subscription *sub; /* NULL: done */
+	struct list outs;         /* not judged yet */
 };
 
 /* A QoS 2 message that was sent is not sent again, but the client may have it: then it waits for
@@ -41,9 +41,13 @@ static void give_up(struct subscription *sub, struct out *o)
 /* The last one of the session: what waits may go. */
 static void ended(struct sweep *w)
 {
-	struct session *s = w->sub->session;
+	struct subscription *sub = w->sub;
+	struct session *s = sub->session;
 
-	w->sub->sweep = NULL;
+	sub->sweep = NULL;
+	w->sub = NULL;
+	if (sub->ends)
+		sub_drop(sub, false);
 	if (--s->sweeps == 0 && s->port)
 		out_pump(s);
 }
@@ -74,7 +78,7 @@ static void drop(struct work *work)
 {
 	struct sweep *w = container_of(work, struct sweep, work);
 
-	if (w->sub->sweep == w) {
+	if (w->sub) {
 		list_splice_tail(&w->sub->outs, &w->outs);
 		w->sub->sweep = NULL;
 		w->sub->session->sweeps--;

@@ -175,6 +175,12 @@ static void add_sub(void *arg, const struct link_sub *sub)
 	link_opened_add(arg, sub);
 }
 
+static uint8_t opened_marks(const struct port *p)
+{
+	return (uint8_t)((p->tell_rights ? LINK_OPENED_RIGHTS : 0) |
+	                 (p->other_token ? LINK_OPENED_OTHER : 0));
+}
+
 static void opened(struct port *p, bool present, uint8_t reason, struct session *s)
 {
 	struct channel *c = container_of(p, struct channel, port);
@@ -186,8 +192,8 @@ static void opened(struct port *p, bool present, uint8_t reason, struct session 
 		                          present ? (unsigned)session_sub_count(s) : 0);
 		if (present)
 			session_each_sub(s, add_sub, b);
-		if (reason < 0x80 && p->tell_rights && c->link->minor >= LINK_MINOR_RIGHTS)
-			link_opened_ask_rights(b, frame);
+		if (reason < 0x80)
+			link_opened_mark(b, frame, opened_marks(p), c->link->minor);
 		if (!link_end(b, frame))
 			link_break(c->link, "out of memory");
 		lane_say(c->lane);

@@ -10,6 +10,7 @@ struct entry {
 	/* as `asked` was; place of it there, from 1. 0: no answer takes it back */
 	uint32_t asked, item;
 	uint16_t size;
+	bool ended;
 	char text[];
 };
 
@@ -79,6 +80,25 @@ void filters_answered(struct filters *set, struct str codes,
 			continue;
 		if (refused)
 			refused(arg, filters_text(n));
+		map_del(&set->map, n);
+		mem_free(e);
+	}
+	map_trim(&set->map);
+}
+
+void filters_end(struct map_node *node)
+{
+	container_of(node, struct entry, node)->ended = true;
+}
+
+void filters_drop_ended(struct filters *set, void (*told)(void *arg, struct str filter), void *arg)
+{
+	map_each(n, &set->map) {
+		struct entry *e = container_of(n, struct entry, node);
+
+		if (!e->ended)
+			continue;
+		told(arg, filters_text(n));
 		map_del(&set->map, n);
 		mem_free(e);
 	}

@@ -22,6 +22,9 @@ bool filters_del(struct filters *set, struct str filter); /* was it there? */
  * came with it is not there any more. refused: told of each, before; NULL is fine. */
 void filters_answered(struct filters *set, struct str codes,
                       void (*refused)(void *arg, struct str filter), void *arg);
+/* Within map_each: it has ended, and is there until filters_drop_ended(), which tells of each. */
+void filters_end(struct map_node *node);
+void filters_drop_ended(struct filters *set, void (*told)(void *arg, struct str filter), void *arg);
 void filters_free(struct filters *set);
 static inline size_t filters_count(const struct filters *set)
 {

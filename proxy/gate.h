@@ -59,6 +59,9 @@ void in_disconnect(struct conn *c, const struct mqtt_head *h, struct str body);
 /* ---- What else these files offer ---- */
 /* every filter of c under the rights of today: REGRANT */
 void in_subscribe_regrant(struct conn *c);
+/* the same of a session that is resumed; other: it was another token's, so that a filter of which
+ * this one may receive nothing ends */
+void in_subscribe_inherit(struct conn *c, bool other);
 /* would it be granted any of this filter now? */
 bool in_subscribe_may(struct conn *c, struct str text);
 /* the codes of the core's SUBACK: what it refused does not count any more */

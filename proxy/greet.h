@@ -31,7 +31,8 @@ void opened_verdict(struct conn *c, struct token *token);
 /* parts of it that another token, or another word about it, needs as well */
 void opened_rates(struct conn *c);      /* as its token says */
 void opened_tell_token(struct conn *c); /* the core */
-void opened_answer(struct conn *c, bool present, const struct link_opened *o); /* OPENED came */
+/* OPENED came; flags: of its head */
+void opened_answer(struct conn *c, uint8_t flags, const struct link_opened *o);
 
 /* connack.c */
 /* Tells the client that it is in. False: it takes no packet as large as the smallest CONNACK

@@ -160,26 +160,38 @@ static uint8_t how_read(const struct conn *c)
 /* ---- REGRANT ---- */
 
 /* What it is granted stands in worker->encoded then. */
-bool in_subscribe_may(struct conn *c, struct str text)
+static unsigned judge_again(struct conn *c, struct str text)
 {
 	struct share share;
 	struct str conditions;
+	unsigned code = judge_filter(c, text, &share, &conditions);
 
-	return judge_filter(c, text, &share, &conditions) == RC_SUCCESS &&
-	       grant(c, share.filter) == RC_SUCCESS;
+	return code ? code : grant(c, share.filter);
 }
 
-static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct str text)
+bool in_subscribe_may(struct conn *c, struct str text)
 {
-	if (in_subscribe_may(c, text))
+	return judge_again(c, text) == RC_SUCCESS;
+}
+
+/* ends: what the rights do not cover at all is no more, instead of being silent until they do. */
+static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct map_node *filter,
+                        bool ends)
+{
+	struct str text = filters_text(filter);
+	unsigned code = judge_again(c, text);
+
+	ends = ends && code == RC_NOT_AUTHORIZED;
+	if (code == RC_SUCCESS)
 		write_granted(c, out, frame, how_read(c), text);
 	else
-		/* without inner filters: it is silent from now on */
-		(void)link_item_begin(out, frame, 0, how_read(c), text);
+		(void)link_item_begin(out, frame, (uint8_t)(ends ? code : 0), how_read(c), text);
+	if (ends)
+		filters_end(filter);
 }
 
 /* False: it could not be said, for want of memory. */
-static bool regrant(struct conn *c, struct buf *out)
+static bool regrant(struct conn *c, struct buf *out, bool ends)
 {
 	size_t frame = 0, start = 0;
 	bool begun = false;
@@ -191,7 +203,7 @@ static bool regrant(struct conn *c, struct buf *out)
 			                             0, 0);
 			begun = true;
 		}
-		regrant_one(c, out, frame, filters_text(n));
+		regrant_one(c, out, frame, n, ends);
 		if (buf_len(out) - start < REGRANT_FRAME)
 			continue;
 		if (!link_end(out, frame))
@@ -204,8 +216,25 @@ static bool regrant(struct conn *c, struct buf *out)
 void in_subscribe_regrant(struct conn *c)
 {
 	c->worker->n.regrants++;
-	if (!regrant(c, uplink_say(c)))
+	if (!regrant(c, uplink_say(c), false))
 		/* the core would go on by the old rights */
+		uplink_fail(c->link, "out of memory");
+}
+
+static void has_ended(void *arg, struct str filter)
+{
+	struct conn *c = arg;
+
+	LOG_INFO(conn_name(c), "subscription-ended", "why=rights filter=%s", log_esc(filter));
+	event_subscription(c, EVENT_UNSUBSCRIBED, filter, 0);
+}
+
+void in_subscribe_inherit(struct conn *c, bool other)
+{
+	c->worker->n.regrants++;
+	if (regrant(c, uplink_say(c), other))
+		filters_drop_ended(&c->filters, has_ended, c);
+	else
 		uplink_fail(c->link, "out of memory");
 }
 

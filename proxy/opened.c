@@ -232,9 +232,10 @@ static bool resume_filters(struct conn *c, struct link_opened o)
 	return true;
 }
 
-void opened_answer(struct conn *c, bool present, const struct link_opened *o)
+void opened_answer(struct conn *c, uint8_t flags, const struct link_opened *o)
 {
 	struct worker *w = c->worker;
+	bool present = flags & LINK_OPENED_PRESENT;
 
 	if (o->reason >= RC_UNSPECIFIED_ERROR) {
 		/* the number is free again, says the core */
@@ -252,8 +253,9 @@ void opened_answer(struct conn *c, bool present, const struct link_opened *o)
 	}
 	conn_enter(c, CONN_OPEN);
 	w->n.connacks++;
+	event_connected(c, present);
 	if (filters_count(&c->filters))
-		in_subscribe_regrant(c);
+		in_subscribe_inherit(c, flags & LINK_OPENED_OTHER);
 	c->core_paused = PAUSED_OUT; /* it is born paused */
 	if (c->share->later_paused)
 		conn_core_pause(c, PAUSED_LATER);
@@ -261,7 +263,6 @@ void opened_answer(struct conn *c, bool present, const struct link_opened *o)
 	LOG_INFO(conn_name(c), "open",
 	         "token=%" PRIu64 " version=%u present=%d keepalive=%us expiry=%us", c->badge->id,
 	         c->version, present, c->keep_alive_ms / 1500, c->greet->session_expiry);
-	event_connected(c, present);
 	greet_free(c);
 	conn_go_on(c, HOLD_AUTH);
 	conn_timer_arm(c);

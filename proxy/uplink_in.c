@@ -77,7 +77,7 @@ static bool on_opened(struct uplink *u, struct conn *c, const struct link_head *
 	(void)u;
 	if (!link_opened_read(body, &o) || c->state != CONN_OPENING)
 		return false;
-	opened_answer(c, h->flags & LINK_OPENED_PRESENT, &o);
+	opened_answer(c, h->flags, &o);
 	if (c->state == CONN_OPEN && (h->flags & LINK_OPENED_RIGHTS))
 		rights_tell_again(c);
 	return true;

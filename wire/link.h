@@ -59,12 +59,13 @@
 
 enum {
 	LINK_MAJOR = 1,
-	LINK_MINOR = 7,
+	LINK_MINOR = 8,
 	LINK_MINOR_GRACE = 3,  /* knows LINK_CLOSE_GRACE */
 	LINK_MINOR_FINISH = 4, /* knows LINK_FINISH */
 	LINK_MINOR_HOLD = 5,   /* knows LINK_HOLD */
 	LINK_MINOR_RIGHTS = 6, /* knows the flags of RIGHTS, and LINK_OPENED_RIGHTS */
 	LINK_MINOR_MAY = 7,    /* says LINK_MAY_* */
+	LINK_MINOR_OTHER = 8,  /* knows LINK_OPENED_OTHER, and a REGRANT that ends subscriptions */
 	LINK_HEAD = 12,
 	LINK_FRAME_MAX = 272 << 20,
 	LINK_CHANNELS_MAX = 1 << 24,
@@ -124,8 +125,8 @@ unsigned link_home_of(uint64_t customer, unsigned homes);
 enum { LINK_QOS = 0x03, LINK_RETAIN = 0x04, LINK_DUP = 0x08 };
 enum { LINK_OPEN_CLEAN = 0x01, LINK_OPEN_WILL = 0x02, LINK_OPEN_REATTACH = 0x04 };
 /* LINK_OPENED_RIGHTS: the core remembers less than all, or nothing, of what the token may publish;
- * RIGHTS is to be said */
-enum { LINK_OPENED_PRESENT = 0x01, LINK_OPENED_RIGHTS = 0x02 };
+ * RIGHTS is to be said. LINK_OPENED_OTHER: the session was another token's before */
+enum { LINK_OPENED_PRESENT = 0x01, LINK_OPENED_RIGHTS = 0x02, LINK_OPENED_OTHER = 0x04 };
 /* send the Will; body has a new session expiry; the proxy let the client go, and it may come back
  * to another one: as if the link had broken */
 enum { LINK_CLOSE_WILL = 0x01, LINK_CLOSE_EXPIRY = 0x02, LINK_CLOSE_GRACE = 0x04 };
@@ -216,7 +217,9 @@ bool link_opened_next(struct link_opened *o, struct link_sub *sub);
 size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, bool present,
                          uint8_t reason, unsigned count);
 void link_opened_add(struct buf *b, const struct link_sub *sub);
-void link_opened_ask_rights(struct buf *b, size_t frame); /* sets LINK_OPENED_RIGHTS */
+/* Sets LINK_OPENED_RIGHTS and LINK_OPENED_OTHER, of those that are known to a proxy of that minor
+ * version. */
+void link_opened_mark(struct buf *b, size_t frame, uint8_t flags, uint16_t minor);
 
 /* Of these flags of CLOSE, what a core of that minor version knows. Without GRACE the end of a
  * connection is that of a client whose server went away: its Will is sent. */
@@ -274,7 +277,8 @@ void link_ack_write(struct buf *b, uint32_t channel, uint16_t generation, enum m
 
 /* SUBSCRIBE and REGRANT: items, each with a set of inner filters. In SUBSCRIBE an item whose code
  * is >= 0x80 was refused by the proxy: the core does nothing and repeats the code at that place of
- * SUBACK. In REGRANT only filter, LINK_EXTENDED and the set count. */
+ * SUBACK. In REGRANT only filter, LINK_EXTENDED and the set count; but an item whose code is >=
+ * 0x80 ends the subscription, and what waits by it is dropped. */
 struct link_subscribe {
 	uint16_t packet_id; /* 0 in REGRANT */
 	uint32_t subscription_id;

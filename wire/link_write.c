@@ -327,10 +327,14 @@ size_t link_opened_begin(struct buf *b, uint32_t channel, uint16_t generation, b
 	return frame;
 }
 
-void link_opened_ask_rights(struct buf *b, size_t frame)
+void link_opened_mark(struct buf *b, size_t frame, uint8_t flags, uint16_t minor)
 {
+	if (minor < LINK_MINOR_RIGHTS)
+		flags &= (uint8_t)~LINK_OPENED_RIGHTS;
+	if (minor < LINK_MINOR_OTHER)
+		flags &= (uint8_t)~LINK_OPENED_OTHER;
 	if (buf_ok(b) && frame + LINK_HEAD <= buf_len(b))
-		b->p[b->head + frame + HEAD_FLAGS_AT] |= LINK_OPENED_RIGHTS;
+		b->p[b->head + frame + HEAD_FLAGS_AT] |= flags;
 }
 
 void link_opened_add(struct buf *b, const struct link_sub *sub)

@@ -272,3 +272,73 @@ def test_I44_a_weaker_token_is_not_told_what_a_stronger_one_was_subscribed_to(sh
             w.publish("secret/plans", "x").publish("pub/a", "y")
             w.sync()
         assert {p.topic for p in c.sync()} == {"pub/a"}
+
+
+# ---- I48: and what it may not receive is no subscription of the session any more ----
+
+KEPT = [(0x11, 3600)]
+
+
+def resumed(stack, token, client_id="shared"):
+    """A connection that goes on with the session, and the filters that CONNACK tells it."""
+    c = Raw(stack.port, 5)
+    told = c.connect(client_id, token, clean=False, properties=KEPT)
+    assert told.code == 0 and told.present
+    return c, sorted(s["topic"] for s in json.loads(dict(told.user)["subscriptions"]))
+
+
+@V
+def test_I48_what_a_weaker_token_may_not_receive_is_gone_when_the_stronger_one_comes_back(shipped, version):
+    customer = shipped.new_customer()
+    strong, weak = customer.token(), customer.acl(("pub/#", "subscribe"))
+    with open_client(shipped.port, strong, "shared", 5, properties=KEPT) as c:
+        assert c.subscribe(("secret/plans", 1), ("pub/+", 1), ("#", 1), ("$share/g/secret/x", 1)) == [1, 1, 1, 1]
+    with open_client(shipped.port, customer.token({"type": 1}), "watch", 5) as watch, open_client(shipped.port, strong, "w") as w:
+        watch.subscribe("flespi/log/mqtt/sessions/shared/unsubscribed")
+        w.publish("secret/plans", "waits", qos=1, pid=1)
+        w.sync()
+        with Raw(shipped.port, version) as c:
+            more = {"properties": KEPT} if version == 5 else {}
+            assert c.connect("shared", weak, clean=False, **more).code == 0
+            c.sync()
+            ended = {json.loads(watch.expect(PUBLISH).payload)["topic"] for _ in range(2)}
+            assert ended == {"secret/plans", "$share/g/secret/x"}
+        c, told = resumed(shipped, strong)
+        with c:
+            assert told == ["#", "pub/+"]
+            w.publish("secret/plans", "x", qos=1, pid=2)
+            w.sync()
+            assert [p.payload for p in c.sync() if p.kind == PUBLISH] == [b"x"]  # by "#", and nothing that waited
+            assert c.subscribe("secret/plans") == [0]
+
+
+def test_I48_it_is_gone_too_when_the_stronger_one_is_connected(shipped):
+    customer = shipped.new_customer()
+    strong, weak = customer.token(), customer.acl(("pub/#", "subscribe"))
+    with open_client(shipped.port, strong, "shared", 5, properties=KEPT) as first:
+        assert first.subscribe("secret/plans", "pub/+") == [0, 0]
+        c, told = resumed(shipped, weak)
+        with c:
+            assert told == ["pub/+"]
+            c.sync()
+            c, told = resumed(shipped, strong)
+            assert told == ["pub/+"]
+            c.close()
+
+
+def test_I48_the_same_token_has_its_filters_back_when_it_may_receive_them_again(shipped):
+    """A list that was wrong for a minute costs no device its subscriptions: only another token's are dropped."""
+    customer = shipped.new_customer()
+    token = customer.acl(("a/#", "subscribe"), ("b/#", "subscribe"))
+    with open_client(shipped.port, token, "dev", 5, properties=KEPT) as c:
+        assert c.subscribe("a/1", "b/1") == [0, 0]
+    customer.change_token(token, access={"type": 2, "acl": [{"uri": "mqtt", "topic": "b/#", "actions": ["subscribe"]}]})
+
+    def told():
+        c, filters = resumed(shipped, token, "dev")
+        c.sync()
+        c.close()
+        return filters
+    wait_for(lambda: told() == ["b/1"], 10, 0.2)
+    customer.change_token(token, access={"type": 2, "acl": [{"uri": "mqtt", "topic": t, "actions": ["subscribe"]} for t in ("a/#", "b/#")]})
+    wait_for(lambda: told() == ["a/1", "b/1"], 10, 0.2)

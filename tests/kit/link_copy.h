@@ -49,8 +49,7 @@ static inline bool copy_opened(const struct link_copying *c)
 	                          c->h.flags & LINK_OPENED_PRESENT, o.reason, o.count);
 	for (; link_opened_next(&o, &sub); seen++)
 		link_opened_add(c->out, &sub);
-	if (c->h.flags & LINK_OPENED_RIGHTS)
-		link_opened_ask_rights(c->out, frame);
+	link_opened_mark(c->out, frame, c->h.flags, LINK_MINOR);
 	link_end(c->out, frame);
 	MUST(seen == o.count);
 	return true;

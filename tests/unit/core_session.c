@@ -202,6 +202,34 @@ static void a_will_is_not_sent_after_a_proper_end(void)
 	end();
 }
 
+static void a_door_is_told_that_a_session_was_another_tokens(void)
+{
+	static const struct {
+		uint64_t before, now;
+		bool clean, other;
+	} rows[] = { { 5, 5, false, false }, { 5, 6, false, true }, { 5, 6, true, false } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (int live = 0; live < 2; live++) {
+			begin();
+			OPEN(&a, .id = "x", .expiry = 60, .token = rows[i].before);
+			NO(a.port.other_token);
+			if (!live)
+				session_close(&a.port, 0, 0);
+			OPEN(&b, .id = "x", .expiry = 60, .token = rows[i].now,
+			     .clean = rows[i].clean);
+			IS(b.port.other_token, rows[i].other);
+			end();
+		}
+	}
+	begin();
+	OPEN(&a, .id = "x", .expiry = 60, .token = 5);
+	session_token(&a.port, &(struct link_token){ .token = 6 });
+	OPEN(&b, .id = "x", .expiry = 60, .token = 6);
+	NO(b.port.other_token);
+	end();
+}
+
 static void a_will_waits_for_its_delay(void)
 {
 	begin();
@@ -536,10 +564,10 @@ RUN(a_new_session_is_not_present, a_session_without_expiry_ends_with_its_connect
     the_same_client_id_of_another_customer_is_another_session,
     a_customer_has_a_limited_number_of_sessions, nobody_comes_in_while_the_core_ends,
     a_will_outside_the_customer_is_nonsense, a_will_is_sent_when_the_connection_breaks,
-    a_will_is_not_sent_after_a_proper_end, a_will_waits_for_its_delay,
-    coming_back_cancels_a_waiting_will, a_clean_start_ends_the_session_and_sends_its_waiting_will,
-    a_will_does_not_outlive_its_session, a_take_over_sends_the_will,
-    a_take_over_that_goes_on_cancels_a_will_that_was_to_wait,
+    a_will_is_not_sent_after_a_proper_end, a_door_is_told_that_a_session_was_another_tokens,
+    a_will_waits_for_its_delay, coming_back_cancels_a_waiting_will,
+    a_clean_start_ends_the_session_and_sends_its_waiting_will, a_will_does_not_outlive_its_session,
+    a_take_over_sends_the_will, a_take_over_that_goes_on_cancels_a_will_that_was_to_wait,
     a_take_over_with_a_clean_start_sends_a_will_that_was_to_wait, the_new_connections_will_counts,
     a_dropped_will_is_not_sent, a_will_dies_with_its_token, a_will_can_be_retained,
     after_a_lost_link_a_will_waits_for_the_grace, whoever_comes_back_within_the_grace_sends_no_will,

@@ -208,6 +208,30 @@ static void a_regrant_to_nothing_leaves_nothing(void)
 	end();
 }
 
+static void a_regrant_with_a_refusal_ends_the_subscription(void)
+{
+	begin();
+	SUBBED(&a, "#", .opts = 1);
+	SUBBED(&a, "$share/g/#", .opts = 1);
+	SUBBED(&a, "b", .opts = 1);
+	session_pause(&a.port);
+	PUB(&p, "a/1", "waits", 1, 1);
+	REGRANT(&a, "#", .code = 0x87);
+	REGRANT(&a, "$share/g/#", .code = 0x87, .inner = { "a/#" });
+	REGRANT(&a, "unknown", .code = 0x87);
+	IS(session_sub_count(a.port.session), 1);
+	IS(customer_find(home, 7)->subscriptions, 1);
+	IS(customer_find(home, 7)->groups.count, 0);
+	IS(home->counters.dropped_rights, 1);
+	REGRANT(&a, "#", .inner = { "a/#" }); /* it does not come back */
+	session_resume(&a.port);
+	p.n = 0;
+	PUB(&p, "a/1", "1", 0, 0);
+	PUB(&p, "b", "2", 0, 0);
+	SAID(&a, "b=2 q0");
+	end();
+}
+
 static void queued_messages_that_are_no_longer_allowed_are_dropped(void)
 {
 	begin();
@@ -366,6 +390,7 @@ RUN(a_subscription_is_granted_what_it_asked_for, what_the_proxy_refused_is_repea
     subscriptions_of_a_session_are_limited, subscriptions_of_a_customer_are_limited,
     a_resumed_session_lists_its_subscriptions, a_regrant_changes_what_matches,
     a_regrant_sends_no_retained_messages, a_regrant_to_nothing_leaves_nothing,
+    a_regrant_with_a_refusal_ends_the_subscription,
     queued_messages_that_are_no_longer_allowed_are_dropped,
     messages_under_way_that_are_no_longer_allowed_free_their_place,
     a_qos_2_message_that_was_sent_ends_with_pubrel_whatever_became_of_the_right,

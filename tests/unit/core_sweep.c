@@ -106,7 +106,12 @@ static void do_rights(unsigned i)
 		return;
 	}
 	model_set(&model[i], &w);
-	YES(say_subscribe(&a, any_below(4) ? LINK_REGRANT : LINK_SUBSCRIBE, w));
+	if (any_below(5) == 0) { /* it ends, and nothing that waits outlives it */
+		w.code = 0x87;
+		model[i].there = false;
+		model[i].set[0] = NULL;
+	}
+	YES(say_subscribe(&a, w.code || any_below(4) ? LINK_REGRANT : LINK_SUBSCRIBE, w));
 	model_judge(i);
 }
 
@@ -161,6 +166,9 @@ static void what_waits_survives_as_a_slow_model_says(void)
 				session_pause(&a.port);
 			}
 			compare();
+			for (unsigned s = 0; s < SUBS; s++)
+				IS(sub_find(a.port.session, str_c(filters[s])) != NULL,
+				   model[s].there);
 		}
 		cut(false);
 		while (slice())
@@ -205,7 +213,7 @@ static void member_change(struct peer *m)
 	struct want w = { .filter = SHARED, .opts = 1 };
 	struct home_counters before = home->counters;
 	uint64_t moved = 0, lost = 0;
-	enum { JOINS, LEAVES, LOSES } what = !m->there ? JOINS : any_below(2) ? LEAVES : LOSES;
+	enum { LEAVES, LOSES, ENDS, JOINS } what = m->there ? any_below(3) : JOINS;
 	struct out *o;
 
 	for (unsigned i = 0; i < 2; i++)
@@ -228,6 +236,10 @@ static void member_change(struct peer *m)
 	if (what == LEAVES) {
 		m->there = false;
 		YES(unsub(m->client, SHARED));
+	} else if (what == ENDS) {
+		m->there = false;
+		w.code = 0x87;
+		YES(say_subscribe(m->client, LINK_REGRANT, w));
 	} else {
 		m->there = true;
 		memcpy(m->set, w.inner, 2 * sizeof(m->set[0]));

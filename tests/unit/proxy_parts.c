@@ -176,6 +176,26 @@ static void what_the_core_refused_is_taken_back_and_nothing_else(void)
 	buf_free(&back);
 }
 
+static void filters_that_have_ended_go_together(void)
+{
+	struct buf told = { 0 };
+	struct filters set = { 0 };
+
+	YES(filters_add(&set, STR("a"), 0) && filters_add(&set, STR("bb"), 0));
+	filters_drop_ended(&set, note_text, &told);
+	IS(filters_count(&set), 2);
+	map_each(n, &set.map) {
+		if (filters_text(n).n == 2)
+			filters_end(n);
+	}
+	IS(filters_count(&set), 2);
+	filters_drop_ended(&set, note_text, &told);
+	IS_STR(buf_str(&told), "bb");
+	YES(filters_count(&set) == 1 && filters_has(&set, STR("a")));
+	buf_free(&told);
+	filters_free(&set);
+}
+
 static void a_thousand_filters_come_and_go_in_any_order(void)
 {
 	struct filters set = { 0 };
@@ -353,9 +373,10 @@ RUN(frames_come_out_whole_wherever_the_stream_is_cut, single_bytes_are_enough,
     what_follows_a_hold_waits, nonsense_ends_it_after_what_came_before,
     memory_grows_with_bytes_and_not_with_what_is_announced, missing_memory_is_told,
     a_filter_is_there_until_it_is_removed, what_the_core_refused_is_taken_back_and_nothing_else,
-    a_thousand_filters_come_and_go_in_any_order, an_emptied_set_holds_no_memory,
-    a_filter_that_finds_no_memory_is_not_there, a_repeated_id_counts_once,
-    beyond_the_limit_nothing_is_taken, answers_nobody_waits_for_change_nothing,
-    an_alias_means_what_it_was_last_set_to, tables_survive_missing_memory,
-    a_client_id_becomes_exactly_one_level, events_stand_in_the_customers_own_tree,
-    every_event_has_its_word, a_rate_of_records_is_one_customers_alone)
+    filters_that_have_ended_go_together, a_thousand_filters_come_and_go_in_any_order,
+    an_emptied_set_holds_no_memory, a_filter_that_finds_no_memory_is_not_there,
+    a_repeated_id_counts_once, beyond_the_limit_nothing_is_taken,
+    answers_nobody_waits_for_change_nothing, an_alias_means_what_it_was_last_set_to,
+    tables_survive_missing_memory, a_client_id_becomes_exactly_one_level,
+    events_stand_in_the_customers_own_tree, every_event_has_its_word,
+    a_rate_of_records_is_one_customers_alone)
