@@ -77,8 +77,11 @@ static bool far_slice(struct far *f)
 
 	if (c && replay_inside(str_make(f->bytes + f->id_len + f->filter_len, f->inner_len), c,
 	                       &filter.text)) {
-		if (retained_walk(c->retained, filter, &f->walk, SLICE_NAMES, home_wall(h), found,
-		                  f)) {
+		int err = retained_walk(c->retained, filter, &f->walk, SLICE_NAMES, home_wall(h),
+		                        found, f);
+
+		work_spend(h, f->walk.cost);
+		if (err) {
 			h->counters.dropped_memory++;
 			return false;
 		}

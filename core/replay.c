@@ -18,6 +18,8 @@ enum {
 	LOOK_MOST = 64, /* replays of a customer that take nothing now, in a turn */
 	SHOW_UNITS = 10,
 	SLICE_UNITS = 100,
+	SLICE_MOST = 10000, /* units for what its names are compared with */
+	MATCHED = 64,       /* bytes of a filter that are compared for one unit of work */
 };
 
 struct replay {
@@ -166,9 +168,10 @@ static bool shown(const struct replay *r, const struct msg *m)
 	struct str name = r->sub->session->customer->id ? msg_name(m) : m->m.topic;
 
 	for (unsigned i = 0; i < r->inner; i++) {
-		if (topic_match(
-			(struct filter){ r->sub->set->at[i].text, r->sub->set->at[i].leaf.system },
-			name))
+		const struct inner *inner = &r->sub->set->at[i];
+
+		work_spend(session_home(r->sub->session), 1 + inner->text.n / MATCHED);
+		if (topic_match((struct filter){ inner->text, inner->leaf.system }, name))
 			return true;
 	}
 	return false;
@@ -200,12 +203,14 @@ static void visit(void *arg, struct msg *m)
 }
 
 /* How many names the subscriber can take now: never more than half of what is left of its queue. 0:
- * wait. To ask a condition about a message costs more than to copy it. */
-static size_t appetite(const struct subscription *sub, const struct customer *store)
+ * wait. To ask a condition about a message costs more than to copy it, and each is compared with
+ * the filters of the set that were walked before (shown). */
+static size_t appetite(const struct replay *r, const struct customer *store)
 {
+	const struct subscription *sub = r->sub;
 	const struct session *s = sub->session;
 	size_t count = retained_count(store->retained), each, bytes = SLICE_BYTES,
-	       names = SLICE_NAMES;
+	       names = size_min(SLICE_NAMES, SLICE_MOST / (SHOW_UNITS + r->inner));
 	/* who may let nothing wait gets them one by one, as they can be sent */
 	size_t queue = size_max(s->queue_messages_max, 1),
 	       queue_bytes = size_max(s->queue_bytes_max, 1);
@@ -239,18 +244,21 @@ static void slice(struct home *h, struct replay *r, bool *worked)
 	struct customer *store;
 	struct filter f;
 	size_t most;
+	int err;
 
 	/* many stores may be empty */
 	for (unsigned steps = 0; steps < SLICE_NAMES; steps++) {
 		if (step_of(r, &store, &f)) {
-			most = appetite(sub, store);
+			most = appetite(r, store);
 			if (most == 0) {
 				egress_hold(sub->session);
 				return;
 			}
 			*worked = true;
-			if (retained_walk(store->retained, f, &r->walk, most, home_wall(h), visit,
-			                  r)) {
+			err = retained_walk(store->retained, f, &r->walk, most, home_wall(h), visit,
+			                    r);
+			work_spend(h, r->walk.cost);
+			if (err) {
 				h->counters.dropped_memory++;
 				replay_stop(sub);
 				return;

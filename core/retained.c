@@ -15,7 +15,12 @@
 #include "base/mem.h"
 #include "core/rights.h"
 
-enum { HEIGHT_MAX = 16 /* 4^16 names */, JUDGE_MOST = 10000 /* units of work.h in a slice */ };
+enum {
+	HEIGHT_MAX = 16, /* 4^16 names */
+	/* units of work.h: of a slice of a walk; bytes of a name that are compared for one */
+	WALK_MOST = 10000,
+	COMPARED = 64,
+};
 
 struct entry {
 	struct map_node by_name;
@@ -469,6 +474,13 @@ static bool remember(struct retained_walk *w, const struct entry *e)
 	return buf_ok(&w->last);
 }
 
+/* What a name costs that is looked at. The next one of one that does not match is searched: the
+ * name is compared with the filter three times, with others in the skip list often. */
+static size_t look_cost(struct str name, bool match)
+{
+	return match ? 2 + 2 * name.n / COMPARED : 10 + 6 * name.n / COMPARED;
+}
+
 static int walk_on(struct retained *r, struct filter f, struct retained_walk *w, struct buf *target,
                    size_t most, int64_t wall_ms, void (*visit)(void *arg, struct msg *m), void *arg)
 {
@@ -478,10 +490,11 @@ static int walk_on(struct retained *r, struct filter f, struct retained_walk *w,
 		e = seek(r, fixed_part(f.text), NULL);
 	else if (after(r, f, buf_str(&w->last), target, &e))
 		return -E_NOMEM;
-	for (r->cost = 0; e && most > 0 && r->cost < JUDGE_MOST; most--) {
+	for (r->cost = 0; e && most > 0 && r->cost + w->cost < WALK_MOST; most--) {
 		struct entry *next = e->next[0];
 		bool match = topic_match(f, entry_name(e));
 
+		w->cost += look_cost(entry_name(e), match);
 		if (!remember(w, e))
 			return -E_NOMEM;
 		if (msg_expired(e->m, wall_ms))
@@ -504,6 +517,7 @@ int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, 
 	struct entry *e;
 	int err;
 
+	w->cost = 1;
 	if (w->done)
 		return 0;
 	if (fixed_part(f.text).n == f.text.n) { /* no wildcard */

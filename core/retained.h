@@ -25,10 +25,11 @@ size_t retained_bytes(const struct retained *r);
 struct retained_walk {
 	struct buf last; /* free with retained_walk_end */
 	bool started, done;
+	size_t cost; /* units of work.h: what the last slice took, but for judging */
 };
 /* Calls visit (which MUST NOT change the store) for messages whose names match f, in the order of
  * their bytes, expired ones skipped and removed, those that are hidden skipped; returns when done
- * or `most` names (fewer when judging them is dear) were looked at.
+ * or `most` names (fewer when they are long, or judging them is dear) were looked at.
  */
 int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, size_t most,
                   int64_t wall_ms,
