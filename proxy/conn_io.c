@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "proxy/conn.h"
 
+#include "base/clock.h"
 #include "proxy/finish.h"
 #include "proxy/gate.h"
 #include "proxy/greet.h"
@@ -142,8 +143,12 @@ static int read_plain(struct conn *c, struct str *plain)
 {
 	struct transport *t = &c->transport;
 	bool settled = t->settled;
+	int64_t since = bare(c) ? 0 : clock_mono_us();
 	int err = t->ops->read(t, c->watch.fd, c->worker->room, plain);
 
+	/* handshakes; and thousands of records or frames may bring a byte each (attack W22) */
+	if (!bare(c))
+		share_charge(c, (uint32_t)(clock_mono_us() - since));
 	if (unlikely(t->held))
 		conn_touch(c);
 	if (unlikely(settled != t->settled)) {

@@ -371,7 +371,6 @@ static int shake_hands(struct transport *t, struct tls *l)
 	err = result == 1 ? settle(t, l) : answer_of(l, result);
 	since = now_us() - since;
 	side->spent_us += since;
-	share_charge(l->conn, (uint32_t)since);
 	loop_at_end(side->loop, &side->end_of_turn);
 	return err;
 }

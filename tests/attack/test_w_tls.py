@@ -1,6 +1,7 @@
 """Attacks W01 to W10 and A24: TLS, on 8883 and (where it is the same code) on 443."""
 import itertools
 import os
+import re
 import resource
 import shutil
 import signal
@@ -15,7 +16,7 @@ from certs import Authority
 from clients import MqttJs, Paho, mosquitto_pub
 from doors import WebSocket, context, dial, port, read_all, tls
 from proxy import Proxy
-from rawmqtt import CONNACK, PINGRESP, Closed, Raw, connect, open_client, packet
+from rawmqtt import CONNACK, PINGRESP, PUBACK, PUBLISH, Closed, Raw, connect, open_client, packet, publish
 from stack import SLOW, Stack, Stopwatch, wait_for
 
 pytestmark = pytest.mark.one_door("TLS: each test names its doors")
@@ -535,3 +536,78 @@ def test_idle_memory_of_a_tls_connection(stack, customer, tmp_path, where):
         for c in clients + warm:
             c.close()
     assert 8 * 1024 < used < 16 * 1024, used
+
+
+# ---- W22: many records that bring next to nothing ----
+
+class Records:
+    """A client whose TLS records have as many bytes as it likes."""
+
+    def __init__(self, p):
+        self.come, self.go = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context(p.ca).wrap_bio(self.come, self.go, server_hostname="localhost")
+        self.sock = dial(int(p))
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.flush()
+                self.come.write(self.sock.recv(65536))
+        self.flush()
+
+    def flush(self):
+        self.sock.sendall(self.go.read())
+
+    def write(self, data, size):
+        for at in range(0, len(data), size):
+            self.tls.write(data[at:at + size])
+
+    def read(self):
+        while True:
+            try:
+                return self.tls.read(65536)
+            except ssl.SSLWantReadError:
+                self.come.write(self.sock.recv(65536))
+
+
+def longest_turn_us(stack):
+    """Of its proxy, since the last time."""
+    before = stack.log("proxy").count("ev=numbers")
+    os.kill(stack.ready["pids"]["proxy"], signal.SIGUSR2)
+    wait_for(lambda: stack.log("proxy").count("ev=numbers") > before, 10)
+    return int(re.findall(r"longest_turn_us=(\d+)", stack.log("proxy"))[-1])
+
+
+def test_W22_records_of_a_byte_are_charged_to_whose_they_are(tmp_path):
+    """40 connections of one customer send 2,600 records each at once: each read takes a millisecond, and was as good as free."""
+    one = Stack(tmp_path, config="[proxy]\nworkers = 1\n")
+    one.start()
+    try:
+        where, token = port(one.ready, "tls"), one.new_customer().token()
+        big = publish("t", b"x" * 10000, qos=1, pid=1, version=5)
+        clients = []
+        for i in range(40):
+            r = Records(where)
+            r.write(connect("c%d" % i, token, version=5), 65536)
+            r.flush()
+            assert r.read()[0] >> 4 == CONNACK
+            r.write(big[:2600], 1)
+            clients.append(r)
+        with open_client(one.port, one.new_customer().token(), "b", 5) as b:
+            b.subscribe("t")
+            longest_turn_us(one)
+            for r in clients:
+                r.flush()
+            for i in range(50):
+                b.publish("t", b"%d" % i)
+                assert b.expect(PUBLISH).payload == b"%d" % i
+            assert longest_turn_us(one) < 30000 * SLOW    # it was 100000
+        for r in clients:    # none of it is lost
+            r.write(big[2600:], 16384)
+            r.flush()
+            assert r.read()[0] >> 4 == PUBACK
+            r.sock.close()
+        one.check_alive()
+    finally:
+        one.stop()
