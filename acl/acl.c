@@ -94,6 +94,7 @@ struct meets { /* where the client's filter meets the grants */
 	struct buf items; /* struct acl_item; their texts are lengths, while `texts` grows */
 	struct buf texts;
 	int err;
+	bool any; /* acl_meets() asks no more */
 };
 
 static unsigned met(const struct meets *m)
@@ -164,6 +165,30 @@ int acl_intersect(const struct acl *a, struct str filter, void (*emit)(void *arg
 	buf_free(&m.items);
 	buf_free(&m.texts);
 	return n;
+}
+
+static bool meet_one(void *arg, const struct acl_item *grant)
+{
+	struct meets *m = arg;
+	size_t room = m->f.text.n + grant->f.text.n + 1;
+	struct filter both;
+	uint8_t *p = buf_reserve(&m->texts, room);
+
+	m->err = p ? 0 : -E_NOMEM;
+	if (!m->err && filter_intersect(m->f, grant->f, (char *)p, room, &both))
+		m->any = true;
+	return !m->err && !m->any;
+}
+
+bool acl_meets(const struct acl *a, struct str filter)
+{
+	struct meets m = { .f = { filter, true } };
+
+	if (filter.n == 0 || a->receive.count == 0)
+		return false;
+	(void)acl_set_meet(&a->receive, filter, meet_one, &m);
+	buf_free(&m.texts);
+	return m.any;
 }
 
 int acl_publishable(const struct acl *a, void (*emit)(void *arg, struct filter f), void *arg)

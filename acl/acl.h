@@ -66,6 +66,8 @@ bool acl_is_reserved(struct str topic);
  * ACL_RESULT_BYTES on the way there), -E_NOMEM; nothing was emitted then. filter MUST be valid. */
 int acl_intersect(const struct acl *a, struct str filter, void (*emit)(void *arg, struct filter f),
                   void *arg) MUST_CHECK;
+/* Would acl_intersect() find any? It stops at the first. */
+bool acl_meets(const struct acl *a, struct str filter);
 /* All filters the token may publish to (for RIGHTS), reserved names aside. Returns how many. */
 int acl_publishable(const struct acl *a, void (*emit)(void *arg, struct filter f), void *arg);
 

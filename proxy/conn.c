@@ -12,6 +12,7 @@
 #include "proxy/caps.h"
 #include "proxy/drain.h"
 #include "proxy/events.h"
+#include "proxy/gate.h"
 #include "proxy/greet.h"
 #include "proxy/inflight.h"
 #include "proxy/reauth.h"
@@ -171,6 +172,7 @@ void conn_free(struct conn *c)
 	inflight_free(&c->inflight);
 	inflight_free(&c->released);
 	filters_free(&c->filters);
+	in_subscribe_forget(c);
 	conn_forget_brought(c);
 	conn_forget_cert(c);
 	mem_free(c->client_id);

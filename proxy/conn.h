@@ -16,6 +16,7 @@
 #include "wire/mqtt_read.h"
 
 struct alias_table;
+struct asking;
 struct auth_ask;
 struct badge;
 struct cap;
@@ -117,12 +118,14 @@ enum {
 	HOLD_SHARE = 32, /* the core has too much of its customer: share.h */
 	/* more QoS 1 than our Receive Maximum: until the core has acknowledged it */
 	HOLD_WINDOW = 64,
+	HOLD_ASKING = 128, /* a SUBSCRIBE is under way: in_subscribe.c */
 	/* what was read already waits too, in `in` */
-	HOLD_PACKETS = HOLD_AUTH | HOLD_RATE | HOLD_SHARE | HOLD_WINDOW,
+	HOLD_PACKETS = HOLD_AUTH | HOLD_RATE | HOLD_SHARE | HOLD_WINDOW | HOLD_ASKING,
 };
 
-/* ---- Why the core sends it nothing: its own buffer; too many frames of its customer ---- */
-enum { PAUSED_OUT = 1, PAUSED_LATER = 2 };
+/* ---- Why the core sends it nothing: its own buffer; too many frames of its customer; its filters
+ * are not yet judged under the rights of today ---- */
+enum { PAUSED_OUT = 1, PAUSED_LATER = 2, PAUSED_RIGHTS = 4 };
 
 /* ---- Paced: PUBLISHes, their bytes, filters of SUBSCRIBE and UNSUBSCRIBE, the other packets that
  * answer nothing of ours ---- */
@@ -210,6 +213,7 @@ struct conn {
 	uint16_t inflight_two;     /* of those, QoS 2: they need a PUBREL of the client */
 	struct inflight *released; /* in_publish.c: by us, in the client's name; answers to come */
 	struct filters filters;    /* what its session is subscribed to */
+	struct asking *asking;     /* a SUBSCRIBE under way (in_subscribe.c), or NULL */
 	struct pace pace[PACE_KINDS];
 	/* acknowledgements that it owes us: for what it was sent on this connection */
 	uint32_t owed;

@@ -241,6 +241,10 @@ void conn_read_on(struct conn *c)
 {
 	if (c->state == CONN_CLOSING)
 		return;
+	if (c->asking) {
+		in_subscribe_go_on(c);
+		return;
+	}
 	if (c->behind) {
 		conn_resume_rest(c);
 		ended(c);
@@ -286,6 +290,8 @@ void conn_go_on(struct conn *c, unsigned why)
 	if (!(c->hold & why))
 		return;
 	c->hold &= (uint8_t)~why;
+	if (c->hold & HOLD_ASKING) /* it goes on, unless all is said */
+		share_wait(c, true);
 	if (c->hold)
 		return;
 	c->heard = c->partial_since = now_of(c); /* while held it could not be heard */
@@ -311,8 +317,6 @@ bool conn_pace(struct conn *c, unsigned kind, uint64_t n)
 {
 	int64_t patience = config_of(c)->rate_patience;
 
-	if (kind == PACE_FILTERS)
-		share_charge(c, (uint32_t)size_min(n, SLICE_MOST) * SLICE_FILTER);
 	if (!pace_take(&c->pace[kind], n, now_of(c)) || c->hold & HOLD_RATE)
 		return true;
 	if (patience && pace_over(&c->pace[kind], now_of(c)) >= patience) {

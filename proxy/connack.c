@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "proxy/badge.h"
 #include "proxy/gate.h"
+#include "proxy/grants.h"
 #include "proxy/reauth.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
@@ -59,7 +60,7 @@ static void subscriptions_property(struct conn *c, struct link_opened o, struct 
 	bool whole = true;
 
 	while (list && whole && link_opened_next(&o, &sub)) {
-		if (in_subscribe_may(c, sub.filter))
+		if (grants_may(c, sub.filter))
 			whole = subscription_json(&sub, list) == 0;
 	}
 	if (list && whole && json_write(&text, list) == 0 && buf_len(&text) <= UINT16_MAX)

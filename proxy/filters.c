@@ -4,13 +4,16 @@
 #include "proxy/filters.h"
 
 #include "base/mem.h"
+#include "wire/condition.h"
 
 struct entry {
 	struct map_node node;
-	/* as `asked` was; place of it there, from 1. 0: no answer takes it back */
+	struct list judged, unanswered; /* of the set; in no list: no answer takes it back */
+	uint32_t rights;                /* as the set's when it was judged */
+	/* as `asked` was; place of it there, from 1 */
 	uint32_t asked, item;
 	uint16_t size;
-	bool ended;
+	bool conditional, foreign; /* filters_make_foreign */
 	char text[];
 };
 
@@ -35,6 +38,37 @@ bool filters_has(const struct filters *set, struct str filter)
 	return filters_count(set) && find(set, filter);
 }
 
+bool filters_conditional(struct str filter)
+{
+	struct share share;
+	struct str conditions;
+
+	return condition_split(filter, &share, &conditions) != SHARE_BAD && conditions.n;
+}
+
+static void enlist(struct filters *set, struct entry *e)
+{
+	if (!set->judged.next) {
+		list_init(&set->judged);
+		list_init(&set->unanswered);
+		list_init(&set->ended);
+	}
+	list_add_tail(&set->judged, &e->judged);
+	list_init(&e->unanswered);
+	if (e->item)
+		list_add_tail(&set->unanswered, &e->unanswered);
+	set->conditional += e->conditional;
+}
+
+static void drop(struct filters *set, struct entry *e)
+{
+	map_del(&set->map, &e->node);
+	list_del(&e->judged);
+	list_del(&e->unanswered);
+	set->conditional -= e->conditional;
+	mem_free(e);
+}
+
 bool filters_add(struct filters *set, struct str filter, size_t item)
 {
 	struct entry *e = mem_zalloc(sizeof(*e) + filter.n);
@@ -45,62 +79,76 @@ bool filters_add(struct filters *set, struct str filter, size_t item)
 	e->size = (uint16_t)filter.n;
 	e->asked = set->asked;
 	e->item = (uint32_t)item;
+	e->rights = set->rights;
+	e->conditional = filters_conditional(filter);
 	memcpy(e->text, filter.p, filter.n);
-	if (!map_add(&set->map, &e->node, hash_bytes(filter.p, filter.n)))
-		return true;
-	mem_free(e);
-	return false;
+	if (map_add(&set->map, &e->node, hash_bytes(filter.p, filter.n))) {
+		mem_free(e);
+		return false;
+	}
+	enlist(set, e);
+	return true;
 }
 
 void filters_again(struct filters *set, struct str filter)
 {
-	container_of(find(set, filter), struct entry, node)->item = 0;
+	struct entry *e = container_of(find(set, filter), struct entry, node);
+
+	list_del(&e->unanswered);
+	e->foreign = false;
 }
 
-static bool is_refused(const struct entry *e, uint32_t answered, struct str codes)
+static bool is_refused(const struct entry *e, struct str codes)
 {
-	return e->item && e->asked == answered && e->item <= codes.n &&
-	       (uint8_t)codes.p[e->item - 1] >= 0x80;
+	return e->item <= codes.n && (uint8_t)codes.p[e->item - 1] >= 0x80;
 }
 
+/* Answers come in the order of asking: only what was asked for with it is looked at. */
 void filters_answered(struct filters *set, struct str codes,
                       void (*refused)(void *arg, struct str filter), void *arg)
 {
 	uint32_t answered = set->answered++;
-	bool any = false;
+	struct entry *e;
 
-	for (size_t i = 0; i < codes.n && !any; i++)
-		any = (uint8_t)codes.p[i] >= 0x80;
-	if (!any)
-		return;
-	map_each(n, &set->map) {
-		struct entry *e = container_of(n, struct entry, node);
-
-		if (!is_refused(e, answered, codes))
+	while (set->unanswered.next &&
+	       (e = list_first(&set->unanswered, struct entry, unanswered)) &&
+	       e->asked == answered) {
+		list_del(&e->unanswered);
+		if (!is_refused(e, codes))
 			continue;
 		if (refused)
-			refused(arg, filters_text(n));
-		map_del(&set->map, n);
-		mem_free(e);
+			refused(arg, filters_text(&e->node));
+		drop(set, e);
 	}
 	map_trim(&set->map);
 }
 
-void filters_end(struct map_node *node)
+void filters_make_foreign(struct filters *set)
 {
-	container_of(node, struct entry, node)->ended = true;
+	map_each(n, &set->map)
+		container_of(n, struct entry, node)->foreign = true;
+}
+
+bool filters_foreign(const struct map_node *node)
+{
+	return container_of(node, struct entry, node)->foreign;
+}
+
+void filters_end(struct filters *set, struct map_node *node)
+{
+	struct entry *e = container_of(node, struct entry, node);
+
+	list_del(&e->judged);
+	list_add_tail(&set->ended, &e->judged);
 }
 
 void filters_drop_ended(struct filters *set, void (*told)(void *arg, struct str filter), void *arg)
 {
-	map_each(n, &set->map) {
-		struct entry *e = container_of(n, struct entry, node);
+	struct entry *e;
 
-		if (!e->ended)
-			continue;
-		told(arg, filters_text(n));
-		map_del(&set->map, n);
-		mem_free(e);
+	while (set->ended.next && (e = list_first(&set->ended, struct entry, judged))) {
+		told(arg, filters_text(&e->node));
+		drop(set, e);
 	}
 	map_trim(&set->map);
 }
@@ -111,10 +159,38 @@ bool filters_del(struct filters *set, struct str filter)
 
 	if (!n)
 		return false;
-	map_del(&set->map, n);
-	mem_free(container_of(n, struct entry, node));
+	drop(set, container_of(n, struct entry, node));
 	map_trim(&set->map);
 	return true;
+}
+
+void filters_make_stale(struct filters *set)
+{
+	set->rights++;
+}
+
+static struct entry *stale(const struct filters *set)
+{
+	struct entry *e = set->judged.next ? list_first(&set->judged, struct entry, judged) : NULL;
+
+	return e && e->rights != set->rights ? e : NULL;
+}
+
+bool filters_any_stale(const struct filters *set)
+{
+	return stale(set);
+}
+
+struct map_node *filters_stale(struct filters *set)
+{
+	struct entry *e = stale(set);
+
+	if (!e)
+		return NULL;
+	e->rights = set->rights;
+	list_del(&e->judged);
+	list_add_tail(&set->judged, &e->judged);
+	return &e->node;
 }
 
 void filters_free(struct filters *set)

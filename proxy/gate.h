@@ -57,15 +57,13 @@ void in_pingreq(struct conn *c, const struct mqtt_head *h, struct str body);
 void in_disconnect(struct conn *c, const struct mqtt_head *h, struct str body);
 
 /* ---- What else these files offer ---- */
-/* every filter of c under the rights of today: REGRANT */
-void in_subscribe_regrant(struct conn *c);
-/* the same of a session that is resumed; other: it was another token's, so that a filter of which
- * this one may receive nothing ends */
-void in_subscribe_inherit(struct conn *c, bool other);
-/* would it be granted any of this filter now? */
-bool in_subscribe_may(struct conn *c, struct str text);
-/* the codes of the core's SUBACK: what it refused does not count any more */
-void in_subscribe_answered(struct conn *c, struct str codes);
+/* A SUBSCRIBE that was too much for one turn goes on in its customer's next one. */
+void in_subscribe_go_on(struct conn *c);
+/* The codes of the core's SUBACK: what it refused does not count any more. True: the client is told
+ * now, *codes is the whole answer; then in_subscribe_done(). */
+bool in_subscribe_answered(struct conn *c, struct str *codes) MUST_CHECK;
+void in_subscribe_done(struct conn *c);
+void in_subscribe_forget(struct conn *c); /* conn_free */
 /* the core answered; false: not for the client */
 bool in_publish_acked(struct conn *c, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
 /* then, after the client was told: reads on if it was held for its Receive Maximum */

@@ -14,6 +14,8 @@
 #include "proxy/events.h"
 #include "proxy/filters.h"
 #include "proxy/gate.h"
+#include "proxy/grants.h"
+#include "proxy/share.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 
@@ -254,11 +256,16 @@ void opened_answer(struct conn *c, uint8_t flags, const struct link_opened *o)
 	conn_enter(c, CONN_OPEN);
 	w->n.connacks++;
 	event_connected(c, present);
-	if (filters_count(&c->filters))
-		in_subscribe_inherit(c, flags & LINK_OPENED_OTHER);
 	c->core_paused = PAUSED_OUT; /* it is born paused */
 	if (c->share->later_paused)
 		conn_core_pause(c, PAUSED_LATER);
+	if (flags & LINK_OPENED_OTHER)
+		filters_make_foreign(&c->filters);
+	filters_make_stale(&c->filters);
+	if (!grants_renew(c)) { /* much to judge: it is sent nothing before that is done */
+		conn_core_pause(c, PAUSED_RIGHTS);
+		share_regrant_rest(c);
+	}
 	conn_core_resume(c, PAUSED_OUT);
 	LOG_INFO(conn_name(c), "open",
 	         "token=%" PRIu64 " version=%u present=%d keepalive=%us expiry=%us", c->badge->id,

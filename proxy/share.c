@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/conn.h"
-#include "proxy/gate.h"
+#include "proxy/grants.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 
@@ -236,7 +236,7 @@ void shares_read(struct worker *w)
 
 /* ---- Rights ---- */
 
-void share_regrant(struct conn *c)
+void share_regrant_rest(struct conn *c)
 {
 	struct customer_share *s = c->share;
 
@@ -248,14 +248,10 @@ void share_regrant(struct conn *c)
 	worker_touch(c->worker);
 }
 
-/* What it costs, filters times grants, is best told by the clock. */
-static void regrant(struct worker *w, struct conn *c)
+void share_regrant(struct conn *c)
 {
-	int64_t since = clock_mono_us();
-
-	in_subscribe_regrant(c);
-	slices_busy(&w->slices, &c->share->window);
-	slice_charge(&w->slices, &c->share->grants, (uint32_t)(clock_mono_us() - since) + 1);
+	filters_make_stale(&c->filters);
+	share_regrant_rest(c);
 }
 
 /* For the link: share_release_regrants() comes when it has drained. */
@@ -280,9 +276,10 @@ static void regrant_share(struct worker *w, struct customer_share *s)
 	       (c = list_first(&s->regrants, struct conn, regrant))) {
 		if (must_wait(c))
 			return;
+		if (c->state == CONN_OPEN && c->channel && uplink_up(c->link) && !grants_renew(c))
+			return;
 		list_del(&c->regrant);
-		if (c->state == CONN_OPEN && c->channel && uplink_up(c->link))
-			regrant(w, c);
+		conn_core_resume(c, PAUSED_RIGHTS);
 	}
 }
 

@@ -86,6 +86,7 @@ void share_dirty(struct conn *c);
 /* rights.c: c's subscriptions are judged again in its customer's turn, once however often it is
  * asked for until then. Both gates judge under the new rights already. */
 void share_regrant(struct conn *c);
+void share_regrant_rest(struct conn *c); /* those that are stale */
 /* uplink_out.c: there is room on its link again */
 void share_release_regrants(struct worker *w, struct customer_share *s);
 

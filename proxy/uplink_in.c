@@ -142,7 +142,7 @@ static bool on_ack(struct uplink *u, struct conn *c, const struct link_head *h, 
 
 static bool on_suback(struct uplink *u, struct conn *c, const struct link_head *h, struct str body)
 {
-	struct buf *out = conn_out(c);
+	struct buf *out;
 	uint16_t packet_id;
 	struct str codes;
 	size_t before;
@@ -151,9 +151,11 @@ static bool on_suback(struct uplink *u, struct conn *c, const struct link_head *
 	if (!link_suback_read(body, (enum link_type)h->type, &packet_id, &codes) ||
 	    c->state != CONN_OPEN || packet_id == 0 || codes.n == 0)
 		return false;
+	if (h->type == LINK_SUBACK && !in_subscribe_answered(c, &codes))
+		return true;
+	out = conn_out(c);
 	before = buf_len(out);
 	if (h->type == LINK_SUBACK) {
-		in_subscribe_answered(c, codes);
 		mqtt_suback_write(out, c->version, packet_id, (const uint8_t *)codes.p, codes.n,
 		                  NULL);
 	} else {
@@ -164,6 +166,7 @@ static bool on_suback(struct uplink *u, struct conn *c, const struct link_head *
 		buf_cut(out, before);
 		conn_close(c, END_TOO_LARGE);
 	}
+	in_subscribe_done(c);
 	return true;
 }
 

@@ -60,7 +60,7 @@ struct crew {
 	C(holds) \
 	C(link_stalls) C(frames_later) C(customers_paused) \
 	C(partials_closed) C(control_pauses) \
-	C(events) C(events_dropped) C(revoked) C(regrants) C(reauths)
+	C(events) C(events_dropped) C(revoked) C(regrants) C(reauths) C(subscribes_cut)
 /* clang-format on */
 struct worker_counters {
 #define C(name) uint64_t name;

@@ -135,6 +135,7 @@ static void compare(struct acl *acl, const char *grants, const char *filter,
 	int n = acl_intersect(acl, str_c(filter), collect, &parts);
 
 	IS(n, parts.count);
+	IS(acl_meets(acl, str_c(filter)), n > 0);
 	nothing_covers_another(&parts);
 	for (unsigned i = 0; i < names->count; i++) {
 		struct str name = oracle_at(names, i);

@@ -186,13 +186,54 @@ static void filters_that_have_ended_go_together(void)
 	IS(filters_count(&set), 2);
 	map_each(n, &set.map) {
 		if (filters_text(n).n == 2)
-			filters_end(n);
+			filters_end(&set, n);
 	}
 	IS(filters_count(&set), 2);
 	filters_drop_ended(&set, note_text, &told);
 	IS_STR(buf_str(&told), "bb");
 	YES(filters_count(&set) == 1 && filters_has(&set, STR("a")));
 	buf_free(&told);
+	filters_free(&set);
+}
+
+/* One SUBSCRIBE of many is judged again in slices, while others come and go. */
+static void what_was_judged_longest_ago_is_stale_first_and_each_once(void)
+{
+	struct filters set = { 0 };
+	struct map_node *stale;
+
+	NO(filters_any_stale(&set));
+	YES(filters_add(&set, STR("a"), 0));
+	YES(filters_add(&set, STR("b"), 0));
+	YES(filters_add(&set, STR("c"), 0));
+	YES(!filters_stale(&set));
+	filters_make_stale(&set);
+	IS_STR(filters_text(filters_stale(&set)), "a");
+	YES(filters_add(&set, STR("d"), 0)); /* judged under the new rights */
+	YES(filters_del(&set, STR("b")));
+	filters_make_stale(&set); /* and again, in the midst of it */
+	for (const char *next = "cad"; *next; next++) {
+		YES(filters_any_stale(&set));
+		stale = filters_stale(&set);
+		YES(stale && filters_text(stale).p[0] == *next);
+	}
+	NO(filters_any_stale(&set));
+	filters_free(&set);
+}
+
+static void filters_with_conditions_are_counted(void)
+{
+	struct filters set = { 0 };
+
+	YES(filters_add(&set, STR("$filter/payload=1/a"), 1));
+	YES(filters_add(&set, STR("$share/g/a"), 2));
+	YES(filters_add(&set, STR("$filter/payload=2/a"), 3));
+	set.asked++;
+	IS(set.conditional, 2);
+	filters_answered(&set, STR("\x97\0\0"), NULL, NULL);
+	IS(set.conditional, 1);
+	YES(filters_del(&set, STR("$filter/payload=2/a")));
+	IS(set.conditional, 0);
 	filters_free(&set);
 }
 
@@ -373,7 +414,8 @@ RUN(frames_come_out_whole_wherever_the_stream_is_cut, single_bytes_are_enough,
     what_follows_a_hold_waits, nonsense_ends_it_after_what_came_before,
     memory_grows_with_bytes_and_not_with_what_is_announced, missing_memory_is_told,
     a_filter_is_there_until_it_is_removed, what_the_core_refused_is_taken_back_and_nothing_else,
-    filters_that_have_ended_go_together, a_thousand_filters_come_and_go_in_any_order,
+    filters_that_have_ended_go_together, what_was_judged_longest_ago_is_stale_first_and_each_once,
+    filters_with_conditions_are_counted, a_thousand_filters_come_and_go_in_any_order,
     an_emptied_set_holds_no_memory, a_filter_that_finds_no_memory_is_not_there,
     a_repeated_id_counts_once, beyond_the_limit_nothing_is_taken,
     answers_nobody_waits_for_change_nothing, an_alias_means_what_it_was_last_set_to,

@@ -1,0 +1,239 @@
+/* grants.c - what a client is granted of a filter: its intersection with what the token may
+ * receive, mapped (design section 3). Each filter is judged on its own (attack C08); the bare
+ * filter, without its share (attack C09). A list in a level (flespi's, wire/lists.h) makes several
+ * filters of one before they meet the rights. */
+#include "base/base.h"
+#include "proxy/grants.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/badge.h"
+#include "proxy/events.h"
+#include "proxy/gate.h"
+#include "proxy/share.h"
+#include "proxy/uplink.h"
+#include "proxy/worker.h"
+#include "wire/condition.h"
+#include "wire/lists.h"
+
+/* ---- One filter ---- */
+
+static unsigned judge_lists(struct str bare)
+{
+	int n = lists_count(bare);
+
+	return n > 0 ? RC_SUCCESS : n == -E_LIMIT ? RC_QUOTA_EXCEEDED : RC_TOPIC_FILTER_INVALID;
+}
+
+/* Compiled here to see whether it can be; the core does it again, and keeps it. */
+static unsigned judge_conditions(const struct conn *c, struct str conditions)
+{
+	struct condition *condition = NULL;
+	int err = condition_new(&condition, conditions);
+	unsigned code = err == 0            ? RC_SUCCESS
+	                : err == -E_INVALID ? RC_TOPIC_FILTER_INVALID
+	                : err == -E_LIMIT   ? RC_QUOTA_EXCEEDED
+	                                    : RC_UNSPECIFIED_ERROR;
+
+	/* messages of other accounts never come: nothing could ever match */
+	if (!code && !condition_admits(condition, c->badge->customer))
+		code = RC_NOT_AUTHORIZED;
+	condition_free(&condition);
+	return code;
+}
+
+unsigned grants_judge(const struct conn *c, struct str text, struct share *share,
+                      struct str *conditions)
+{
+	enum share_kind kind;
+	unsigned code;
+
+	*conditions = STR_NONE;
+	kind = c->badge->extended ? condition_split(text, share, conditions)
+	                          : share_split(text, share);
+	if (kind == SHARE_BAD || !topic_filter_ok(share->filter))
+		return RC_TOPIC_FILTER_INVALID; /* attack P21 */
+	if (share->filter.p[0] == '$')
+		/* attack T06: no such word means anything here */
+		return RC_NOT_AUTHORIZED;
+	code = c->badge->extended ? judge_lists(share->filter) : RC_SUCCESS;
+	return code || !conditions->n ? code : judge_conditions(c, *conditions);
+}
+
+/* The inner filters of one item, collected in worker->encoded: u8 system, le32 length, bytes. */
+struct granting {
+	struct buf *set;
+	const struct space *space;
+	int count; /* or -E_* */
+};
+
+static void collect(void *arg, struct filter f)
+{
+	struct granting *g = arg;
+
+	buf_u8(g->set, f.system);
+	buf_le32(g->set, (uint32_t)(g->space->prefix_len + f.text.n));
+	space_map(g->space, f.text, g->set);
+}
+
+static void grant_plain(const struct conn *c, struct granting *g, struct str plain)
+{
+	int n = acl_intersect(c->badge->acl, plain, collect, g);
+
+	g->count = n < 0 ? n : g->count + n;
+	if (g->count > ACL_RESULT_MAX)
+		g->count = -E_LIMIT;
+}
+
+/* Words of a list are different, so what its filters are granted does not overlap. */
+static void grant_list(struct conn *c, struct granting *g, struct str bare)
+{
+	struct buf *room = &c->worker->scratch;
+	struct lists l;
+	struct str plain;
+
+	buf_reset(room);
+	if (!buf_reserve(room, bare.n)) {
+		buf_free(room);
+		g->count = -E_NOMEM;
+		return;
+	}
+	for (lists_begin(&l, bare); g->count >= 0 && lists_next(&l, (char *)room->p, &plain);) {
+		if (plain.p[0] == '$')
+			g->count = -E_DENIED; /* as when it stands there alone */
+		else
+			grant_plain(c, g, plain);
+	}
+}
+
+unsigned grants_find(struct conn *c, struct str bare)
+{
+	struct granting g = { .set = &c->worker->encoded, .space = &c->badge->space };
+
+	buf_reset(g.set);
+	if (c->badge->extended && memchr(bare.p, ',', bare.n))
+		grant_list(c, &g, bare);
+	else
+		grant_plain(c, &g, bare);
+	if (g.count > 0 && buf_ok(g.set))
+		return RC_SUCCESS;
+	buf_free(g.set);
+	return g.count == 0 || g.count == -E_DENIED ? RC_NOT_AUTHORIZED
+	       : g.count == -E_LIMIT                ? RC_QUOTA_EXCEEDED
+	                                            : RC_UNSPECIFIED_ERROR;
+}
+
+/* Is anything granted of it? Less work than finding out what. */
+static bool meets_any(struct conn *c, struct str bare)
+{
+	if (c->badge->extended && memchr(bare.p, ',', bare.n))
+		return grants_find(c, bare) == RC_SUCCESS;
+	return acl_meets(c->badge->acl, bare);
+}
+
+void grants_write(struct conn *c, struct buf *out, size_t frame, uint8_t opts, struct str text)
+{
+	struct take t = take_from(buf_data(&c->worker->encoded), buf_len(&c->worker->encoded));
+	size_t item = link_item_begin(out, frame, 0, opts, text);
+	struct str inner;
+	uint8_t system;
+	uint32_t n;
+
+	while (take_u8(&t, &system) && take_le32(&t, &n) && take_bytes(&t, n, &inner))
+		link_item_inner(out, item, inner, system);
+}
+
+uint8_t grants_how_read(const struct conn *c)
+{
+	return c->badge->extended ? LINK_EXTENDED : 0;
+}
+
+/* ---- REGRANT ---- */
+
+bool grants_may(struct conn *c, struct str text)
+{
+	struct share share;
+	struct str conditions;
+
+	return grants_judge(c, text, &share, &conditions) == RC_SUCCESS &&
+	       meets_any(c, share.filter);
+}
+
+/* What the rights do not cover is silent until they do: no inner filters. If it was another token's
+ * it ends. */
+static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct map_node *filter)
+{
+	struct str text = filters_text(filter), conditions;
+	struct share share;
+	unsigned code = grants_judge(c, text, &share, &conditions);
+	bool ends;
+
+	if (!code)
+		code = grants_find(c, share.filter);
+	ends = code == RC_NOT_AUTHORIZED && filters_foreign(filter);
+	if (code == RC_SUCCESS)
+		grants_write(c, out, frame, grants_how_read(c), text);
+	else
+		(void)link_item_begin(out, frame, (uint8_t)(ends ? code : 0), grants_how_read(c),
+		                      text);
+	if (ends)
+		filters_end(&c->filters, filter);
+}
+
+static void has_ended(void *arg, struct str filter)
+{
+	struct conn *c = arg;
+
+	LOG_INFO(conn_name(c), "subscription-ended", "why=rights filter=%s", log_esc(filter));
+	event_subscription(c, EVENT_UNSUBSCRIBED, filter, 0);
+}
+
+/* Counts what was done since then, by the clock: what a filter costs, times grants, is best told by
+ * it. */
+static void charge(struct conn *c, int64_t *since)
+{
+	int64_t now = clock_mono_us();
+
+	slices_busy(&c->worker->slices, &c->share->window);
+	slice_charge(&c->worker->slices, &c->share->grants, (uint32_t)(now - *since) + 1);
+	*since = now;
+}
+
+/* One frame, or as much of it as the slice has room for. False: it could not be said, for want of
+ * memory. */
+static bool say_some(struct conn *c)
+{
+	struct buf *out = uplink_say(c);
+	size_t start = buf_len(out);
+	size_t frame = link_subscribe_begin(out, LINK_REGRANT, c->channel, c->generation, 0, 0);
+	int64_t since = clock_mono_us();
+	struct map_node *filter;
+
+	do {
+		filter = filters_stale(&c->filters);
+		if (!filter)
+			break;
+		regrant_one(c, out, frame, filter);
+		charge(c, &since);
+	} while (buf_len(out) - start < GRANTS_FRAME &&
+	         slice_open(&c->worker->slices, &c->share->grants));
+	if (!link_end(out, frame))
+		return false;
+	filters_drop_ended(&c->filters, has_ended, c);
+	return true;
+}
+
+bool grants_renew(struct conn *c)
+{
+	c->worker->n.regrants += filters_any_stale(&c->filters);
+	while (filters_any_stale(&c->filters)) {
+		if (uplink_full_for(c) || !slice_open(&c->worker->slices, &c->share->grants))
+			return false;
+		if (!say_some(c)) {
+			/* the core would go on by the old rights */
+			uplink_fail(c->link, "out of memory");
+			return true;
+		}
+	}
+	return true;
+}

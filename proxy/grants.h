@@ -1,0 +1,24 @@
+/* grants.h - what a client is granted of the filters that it asks for, and again when its rights
+ * change. Its worker's thread. */
+#pragma once
+#include "wire/link.h"
+#include "wire/topic.h"
+
+struct conn;
+
+enum { GRANTS_FRAME = 64 << 10 }; /* of SUBSCRIBE and REGRANT: about so long; then another one */
+
+/* Is it a filter that this client may write? A reason code. share: what is left for the rights to
+ * judge; conditions: what stood before it, or nothing */
+unsigned grants_judge(const struct conn *c, struct str text, struct share *share,
+                      struct str *conditions);
+/* Puts the inner filters of a bare filter into worker->encoded; a reason code. */
+unsigned grants_find(struct conn *c, struct str bare);
+/* writes an item with what grants_find() has found */
+void grants_write(struct conn *c, struct buf *out, size_t frame, uint8_t opts, struct str text);
+uint8_t grants_how_read(const struct conn *c); /* of an item: LINK_EXTENDED or nothing */
+/* would it be granted any of this filter now? */
+bool grants_may(struct conn *c, struct str text);
+/* REGRANT: the filters of c that are stale, under the rights of today, as far as the slice of its
+ * customer reaches. False: some are left, for a later turn. */
+bool grants_renew(struct conn *c) MUST_CHECK;
