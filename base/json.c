@@ -6,26 +6,47 @@
 #include <stdio.h>
 
 #include "base/bytes.h"
+#include "base/json_room.h"
 #include "base/mem.h"
 
 /* jansson says "out of memory" only sometimes when it is: what it was refused is remembered here.
  */
 static _Thread_local bool starved;
 
+/* jansson allocates through mem.h, so that tests fail its allocations too; the nodes of a long text
+ * lie in the thread's room. */
 static void *json_alloc(size_t n)
 {
-	void *p = mem_alloc(n);
+	void *p = json_room_alloc(n);
 
+	if (!p)
+		p = mem_alloc(n);
 	if (!p)
 		starved = true;
 	return p;
 }
 
-/* jansson allocates through mem.h, so that tests fail its allocations too. Before main, as jansson
- * asks. */
+static void json_release(void *p)
+{
+	if (!json_room_free(p))
+		mem_free(p);
+}
+
+/* Before main, as jansson asks. */
 __attribute__((constructor)) static void json_use_mem(void)
 {
-	json_set_alloc_funcs(json_alloc, mem_free);
+	json_set_alloc_funcs(json_alloc, json_release);
+}
+
+static json_t *load(struct str text, size_t flags, json_error_t *error)
+{
+	json_t *value;
+
+	starved = false;
+	json_room_enter(text.n);
+	value = json_loadb(text.p, text.n, flags, error);
+	json_room_leave();
+	return value;
 }
 
 /* ---- The scan before the parse: brackets and NUL escapes, nothing else; it never judges syntax
@@ -122,8 +143,7 @@ int json_read(json_t **out, struct str text, size_t most, unsigned depth, char *
 		(void)snprintf(why, why_size, "%s", found);
 		return err;
 	}
-	starved = false;
-	value = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &error);
+	value = load(text, JSON_REJECT_DUPLICATES, &error);
 	if (!value && starved) {
 		(void)snprintf(why, why_size, "out of memory");
 		return -E_NOMEM;
@@ -153,11 +173,9 @@ int json_read_any(json_t **out, struct str text, unsigned depth)
 
 	if (!json_may_be(text) || scan(text, depth, &found))
 		return -E_INVALID;
-	starved = false;
-	value = json_loadb(text.p, text.n, JSON_DECODE_ANY, &error);
+	value = load(text, JSON_DECODE_ANY, &error);
 	if (!value && json_error_code(&error) == json_error_numeric_overflow)
-		value =
-		    json_loadb(text.p, text.n, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
+		value = load(text, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
 	if (!value)
 		return starved ? -E_NOMEM : -E_INVALID;
 	*out = value;
@@ -168,8 +186,9 @@ int json_read_any(json_t **out, struct str text, unsigned depth)
 bool json_get_str(const json_t *object, const char *key, struct str *out)
 {
 	const json_t *value = json_object_get(object, key);
+	struct str raw;
 
-	if (!json_is_string(value))
+	if (!json_is_string(value) || json_raw_text(value, &raw))
 		return false;
 	*out = str_make(json_string_value(value), json_string_length(value));
 	return true;
@@ -193,31 +212,4 @@ bool json_get_bool(const json_t *object, const char *key, bool *out)
 		return false;
 	*out = json_is_true(value);
 	return true;
-}
-
-/* ---- Writing ---- */
-static int write_part(const char *p, size_t n, void *arg)
-{
-	struct buf *out = arg;
-
-	buf_bytes(out, p, n);
-	return buf_ok(out) ? 0 : -1;
-}
-
-/* 15 digits are what a double holds for sure: 1795377536.789 and not 1795377536.7890001. */
-#define FORM (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
-
-int json_write(struct buf *out, const json_t *value)
-{
-	size_t before = buf_len(out);
-	int err;
-
-	if (!buf_ok(out))
-		return -E_NOMEM;
-	starved = false;
-	if (json_dump_callback(value, write_part, out, FORM) == 0)
-		return 0;
-	err = starved || !buf_ok(out) ? -E_NOMEM : -E_INVALID;
-	buf_cut(out, before);
-	return err;
 }

@@ -20,5 +20,13 @@ bool json_may_be(struct str text);
 bool json_get_str(const json_t *object, const char *key, struct str *out); /* borrowed */
 bool json_get_int(const json_t *object, const char *key, int64_t *out);
 bool json_get_bool(const json_t *object, const char *key, bool *out);
+
+/* json_write.c. A value whose text is known already: json_write copies it, nothing looks into it,
+ * and the look-ups above do not find it. The caller knows that the text is JSON. NULL: no memory.
+ */
+json_t *json_raw(struct str text);
+bool json_raw_text(const json_t *value, struct str *out); /* borrowed; false: it is another value */
 struct buf;
-int json_write(struct buf *out, const json_t *value) MUST_CHECK; /* compact, appended */
+/* Compact, appended; nested at most 64 deep. -E_INVALID: too deep, or NULL; nothing was appended.
+ */
+int json_write(struct buf *out, const json_t *value) MUST_CHECK;

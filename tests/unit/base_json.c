@@ -179,6 +179,100 @@ static void writing_and_reading_give_the_same(void)
 	buf_free(&out);
 }
 
+static void strings_are_escaped_as_jansson_does(void)
+{
+	char all[0x7f + 4];
+	struct buf ours = { 0 };
+	json_t *value;
+	char *theirs;
+
+	for (char c = 1; c < 0x7f; c++)
+		all[c - 1] = c;
+	memcpy(all + 0x7e, "\x7f\xc3\xa4", 4);
+	value = json_pack("{s:[s,i,b,n,f]}", all, all, -7, 1, 1795377536.789);
+	MUST(value);
+	theirs = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15));
+	IS(json_write(&ours, value), 0);
+	YES(str_eq(buf_str(&ours), str_c(theirs)));
+	free(theirs);
+	json_decref(value);
+	buf_free(&ours);
+}
+
+static void a_loop_ends_and_what_is_64_deep_is_written(void)
+{
+	json_t *outer = json_array(), *deep = json_array(), *ring = json_array();
+	struct buf out = { 0 };
+
+	for (int i = 0; i < 62; i++)
+		deep = json_pack("[o]", deep);
+	MUST(json_array_append_new(outer, deep) == 0);
+	IS(json_write(&out, outer), 0);
+	IS(buf_len(&out), 128);
+	outer = json_pack("[o]", outer);
+	IS(json_write(&out, outer), -E_INVALID);
+	IS(buf_len(&out), 128);
+	MUST(json_array_append(ring, outer) == 0 && json_array_append(outer, ring) == 0);
+	IS(json_write(&out, ring), -E_INVALID);
+	(void)json_array_clear(ring);
+	json_decref(ring);
+	json_decref(outer);
+	buf_free(&out);
+}
+
+/* More than the room holds, several at once, ended in any order, changed meanwhile. */
+static void long_texts_are_read_and_end_in_any_order(void)
+{
+	struct buf text = { 0 }, out = { 0 };
+	json_t *values[3];
+
+	buf_str_add(&text, STR("["));
+	for (int i = 0; i < 3000; i++)
+		buf_printf(&text, "%s{\"a\":\"%d\",\"b\":[%d,\"c\"]}", i ? "," : "", i, i);
+	buf_str_add(&text, STR("]"));
+	for (int round = 0; round < 6; round++) {
+		for (int i = 0; i < 3; i++) {
+			IS(json_read(&values[i], buf_str(&text), 1 << 20, 4, why, sizeof(why)), 0);
+			MUST(json_array_append_new(values[i], json_integer(i)) == 0);
+			MUST(json_object_set_new(json_array_get(values[i], 7), "more",
+			                         json_string("x")) == 0);
+		}
+		for (int i = 0; i < 3; i++) {
+			json_t *one = values[(i + round) % 3];
+
+			buf_reset(&out);
+			IS(json_write(&out, one), 0);
+			IS(json_array_size(one), 3001);
+			IS(buf_len(&out), buf_len(&text) + 2 + 11);
+			json_decref(one);
+		}
+		IS(json_read(&values[0], str_make(buf_data(&text), buf_len(&text) - 1), 1 << 20, 4,
+		             why, sizeof(why)),
+		   -E_INVALID);
+	}
+	buf_free(&text);
+	buf_free(&out);
+}
+
+static void a_text_that_is_json_is_copied_and_not_looked_into(void)
+{
+	json_t *object = json_object();
+	struct buf out = { 0 };
+	struct str text;
+
+	MUST(json_object_set_new(object, "a", json_raw(STR("{\"b\": 1}"))) == 0);
+	IS(json_write(&out, object), 0);
+	YES(str_eq(buf_str(&out), STR("{\"a\":{\"b\": 1}}")));
+	NO(json_get_str(object, "a", &text));
+	YES(json_raw_text(json_object_get(object, "a"), &text) && text.n == 8);
+	MUST(json_object_set_new(object, "a", json_string("\xc3\xbf")) == 0);
+	NO(json_raw_text(json_object_get(object, "a"), &text));
+	NO(json_raw_text(json_null(), &text));
+	NO(json_raw_text(NULL, &text));
+	json_decref(object);
+	buf_free(&out);
+}
+
 static void reading_and_writing_survive_every_lack_of_memory(void)
 {
 	each_alloc_failure(n)
@@ -224,4 +318,7 @@ RUN(what_others_call_json_is_any_value, good_text_becomes_a_value,
     another_type_or_no_key_is_no_answer, what_is_not_strict_json_is_refused,
     doubled_keys_are_refused, nul_in_any_form_is_refused, nesting_is_counted_before_it_is_parsed,
     length_is_checked_first, a_refusal_never_quotes_the_input, every_truncation_is_refused,
-    writing_and_reading_give_the_same, reading_and_writing_survive_every_lack_of_memory)
+    writing_and_reading_give_the_same, strings_are_escaped_as_jansson_does,
+    a_loop_ends_and_what_is_64_deep_is_written, long_texts_are_read_and_end_in_any_order,
+    a_text_that_is_json_is_copied_and_not_looked_into,
+    reading_and_writing_survive_every_lack_of_memory)
