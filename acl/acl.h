@@ -39,6 +39,9 @@ struct acl;
  * storage/..., ai) are accepted and grant nothing on MQTT. A type-2 token without entries is legal
  * and may nothing. */
 int acl_compile(struct acl **out, const json_t *access, char *why, size_t why_size) MUST_CHECK;
+/* The same judgement of the whole object, but only its REST rights are kept: for acl_may_rest, and
+ * to know whether it is good. */
+int acl_compile_rest(struct acl **out, const json_t *access, char *why, size_t why_size) MUST_CHECK;
 /* one more reference; thread-safe */
 struct acl *acl_get(struct acl *a);
 /* drops one; empties the slot; NULL is fine */

@@ -28,10 +28,10 @@ struct entry { /* one element of `acl`, read but not yet judged as a whole */
 
 struct compile {
 	struct acl *acl;
-	struct acl_item *publish, *receive; /* grants found so far; room for all there can be */
-	unsigned publishes, receives;
-	size_t texts;   /* used of acl->texts */
-	unsigned index; /* of the entry at hand */
+	bool rest_only;              /* no grants are kept */
+	struct buf publish, receive; /* struct acl_item: grants found so far */
+	size_t texts;                /* used of acl->texts */
+	unsigned index;              /* of the entry at hand */
 	char *why;
 	size_t why_size;
 };
@@ -264,21 +264,25 @@ static int read_entry(const struct compile *c, const json_t *object, struct entr
 
 /* ---- Grants ---- */
 
-static void grant(struct acl_item *items, unsigned *count, struct str text, bool system,
-                  unsigned entry)
+static void grant(struct buf *items, struct str text, bool system, unsigned entry)
 {
-	items[(*count)++] = (struct acl_item){ { text, system }, entry };
+	const struct acl_item item = { { text, system }, entry };
+
+	buf_bytes(items, &item, sizeof(item));
 }
 
 static void apply_entry(struct compile *c, const struct entry *e)
 {
-	struct str topic = str_make(c->acl->texts + c->texts, e->topic.n);
+	struct str topic;
 
 	/* Fewer items than all of them cannot be told here: no right at all. */
 	if (e->ids == IDS_ALL) {
 		for (size_t i = 0; i < ARRAY_LEN(e->rights); i++)
 			c->acl->rest[e->uri][i] |= e->rights[i];
 	}
+	if (c->rest_only)
+		return;
+	topic = str_make(c->acl->texts + c->texts, e->topic.n);
 	if (e->has_topic) {
 		/* A grant of a token opens no system tree; without a wildcard the mark says
 		 * nothing. */
@@ -287,15 +291,15 @@ static void apply_entry(struct compile *c, const struct entry *e)
 		memcpy(c->acl->texts + c->texts, e->topic.p, e->topic.n);
 		c->texts += e->topic.n;
 		if ((e->actions & PUBLISH) && !acl_is_reserved(topic))
-			grant(c->publish, &c->publishes, topic, system, c->index);
+			grant(&c->publish, topic, system, c->index);
 		if (e->actions & SUBSCRIBE)
-			grant(c->receive, &c->receives, topic, system, c->index);
+			grant(&c->receive, topic, system, c->index);
 	}
 	/* What REST may read, MQTT may follow (flespi.md 2.2). */
 	if (e->uri == acl_uri_mqtt && (e->rights[0] & ACL_GET))
-		grant(c->receive, &c->receives, STR("flespi/state/mqtt/#"), true, c->index);
+		grant(&c->receive, STR("flespi/state/mqtt/#"), true, c->index);
 	if (e->uri == acl_uri_mqtt && (e->rights[1 + acl_submodule_logs] & ACL_GET))
-		grant(c->receive, &c->receives, STR("flespi/log/mqtt/#"), true, c->index);
+		grant(&c->receive, STR("flespi/log/mqtt/#"), true, c->index);
 }
 
 static size_t texts_size(const json_t *list)
@@ -307,40 +311,46 @@ static size_t texts_size(const json_t *list)
 	return n;
 }
 
+static int make_set(struct acl_set *out, const struct buf *found)
+{
+	if (!buf_ok(found))
+		return -E_NOMEM;
+	return acl_set_make(out, (const struct acl_item *)(const void *)buf_data(found),
+	                    (unsigned)(buf_len(found) / sizeof(struct acl_item)));
+}
+
 static int finish(struct compile *c)
 {
-	if (acl_set_make(&c->acl->publish, c->publish, c->publishes) ||
-	    acl_set_make(&c->acl->receive, c->receive, c->receives))
-		return -E_NOMEM;
-	return 0;
+	int err = make_set(&c->acl->publish, &c->publish);
+
+	if (!err)
+		err = make_set(&c->acl->receive, &c->receive);
+	if (err)
+		(void)say(c->why, c->why_size, "out of memory");
+	return err;
 }
 
 static int compile_listed(struct compile *c, const json_t *list)
 {
 	size_t count = json_array_size(list);
 	struct entry e;
-	int err = -E_NOMEM;
+	int err;
 
-	c->publish = mem_array(count, sizeof(*c->publish));
-	/* An entry may open three filters: its topic, state and log. */
-	c->receive = mem_array(3 * count, sizeof(*c->receive));
-	c->acl->texts = mem_alloc(texts_size(list));
-	if (!c->publish || !c->receive || !c->acl->texts)
-		goto out;
+	if (!c->rest_only) {
+		c->acl->texts = mem_alloc(texts_size(list));
+		if (!c->acl->texts) {
+			(void)say(c->why, c->why_size, "out of memory");
+			return -E_NOMEM;
+		}
+	}
 	for (size_t i = 0; i < count; i++) {
 		c->index = (unsigned)i;
 		err = read_entry(c, json_array_get(list, i), &e);
 		if (err)
-			goto out;
+			return err;
 		apply_entry(c, &e);
 	}
-	err = finish(c);
-out:
-	mem_free(c->publish);
-	mem_free(c->receive);
-	if (err == -E_NOMEM)
-		(void)say(c->why, c->why_size, "out of memory");
-	return err;
+	return finish(c);
 }
 
 /* The customer's own tree, all of it; of the platform's tree what belongs to the kind of token.
@@ -367,19 +377,12 @@ static const struct preset {
 
 static int compile_preset(struct compile *c)
 {
-	struct acl_item publish[1], receive[ARRAY_LEN(presets)];
-
-	grant(publish, &c->publishes, STR("#"), false, 0);
+	grant(&c->publish, STR("#"), false, 0);
 	for (size_t i = 0; i < ARRAY_LEN(presets); i++) {
 		if (presets[i].types & 1u << c->acl->type)
-			grant(receive, &c->receives, presets[i].text, presets[i].system, 0);
+			grant(&c->receive, presets[i].text, presets[i].system, 0);
 	}
-	c->publish = publish;
-	c->receive = receive;
-	if (finish(c) == 0)
-		return 0;
-	(void)say(c->why, c->why_size, "out of memory");
-	return -E_NOMEM;
+	return finish(c);
 }
 
 /* ---- The object ---- */
@@ -406,11 +409,21 @@ static int read_access(const json_t *access, int64_t *type, const json_t **list,
 	return 0;
 }
 
+/* No text of this object is shorter. */
+static size_t source_least(const json_t *access)
+{
+	const json_t *list = json_object_get(access, "acl");
+
+	return texts_size(list) + json_array_size(list) * strlen("{\"uri\":\"ai\"},");
+}
+
 /* Clients are told their own rights in these words (flespi.md 3.4). */
 static int keep_source(struct compile *c, const json_t *access)
 {
 	struct buf *source = &c->acl->source;
 
+	if (source_least(access) > ACL_SOURCE_MAX)
+		return 0;
 	if (json_write(source, access)) {
 		(void)say(c->why, c->why_size, "out of memory");
 		return -E_NOMEM;
@@ -428,9 +441,10 @@ static uint64_t next_stamp(void)
 	return atomic_fetch_add_explicit(&stamps, 1, memory_order_relaxed) + 1;
 }
 
-int acl_compile(struct acl **out, const json_t *access, char *why, size_t why_size)
+static int compile(struct acl **out, const json_t *access, bool rest_only, char *why,
+                   size_t why_size)
 {
-	struct compile c = { .why = why, .why_size = why_size };
+	struct compile c = { .rest_only = rest_only, .why = why, .why_size = why_size };
 	const json_t *list = NULL;
 	int64_t type = 0;
 	int err = read_access(access, &type, &list, why, why_size);
@@ -446,12 +460,24 @@ int acl_compile(struct acl **out, const json_t *access, char *why, size_t why_si
 	c.acl->stamp = next_stamp();
 	c.acl->type = (enum acl_type)type;
 	err = type == ACL_LISTED ? compile_listed(&c, list) : compile_preset(&c);
-	if (!err)
+	if (!err && !rest_only)
 		err = keep_source(&c, access);
+	buf_free(&c.publish);
+	buf_free(&c.receive);
 	if (err) {
 		acl_free(c.acl);
 		return err;
 	}
 	*out = c.acl;
 	return 0;
+}
+
+int acl_compile(struct acl **out, const json_t *access, char *why, size_t why_size)
+{
+	return compile(out, access, false, why, why_size);
+}
+
+int acl_compile_rest(struct acl **out, const json_t *access, char *why, size_t why_size)
+{
+	return compile(out, access, true, why, why_size);
 }

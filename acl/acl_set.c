@@ -307,7 +307,7 @@ static int grow_tree(struct acl_set *s)
 		cursor[i] = levels_of(expand(s->items[i].f.text));
 		most += topic_levels(cursor[i].rest);
 	}
-	nodes = mem_array(most, sizeof(*nodes));
+	nodes = mem_alloc(most * sizeof(*nodes)); /* as many as there are levels in texts */
 	if (!nodes) {
 		mem_free(cursor);
 		return -E_NOMEM;
