@@ -14,6 +14,7 @@
 #include "admin/service.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 /* The pepper and keys pass through this memory: no core file, no debugger of the same user. A
  * sanitizer needs the latter. */
@@ -85,6 +86,7 @@ int main(int argc, char **argv)
 	keep_secrets_in();
 	log_start("mbus-admin", (enum log_level)config.log_level);
 	hash_start();
+	mem_start();
 	err = serve(&config);
 	opts_free(&set);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 /* Per thread, so that a test that fails its own allocations does not fail those of threads it
@@ -81,4 +82,10 @@ void mem_wipe(void *p, size_t n)
 {
 	if (n)
 		explicit_bzero(p, n);
+}
+
+void mem_start(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
 }

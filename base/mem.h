@@ -11,6 +11,9 @@ void *mem_array(size_t count, size_t size) MUST_CHECK;
 void *mem_realloc(void *p, size_t n) MUST_CHECK; /* on NULL, p is still the caller's */
 void mem_free(void *p);                          /* NULL is fine */
 void *mem_dup(const void *p, size_t n) MUST_CHECK;
+/* At the start: freed memory of a few MiB is kept. Else work that takes and frees as much each time
+ * pays for fresh pages more than for itself. */
+void mem_start(void);
 void mem_wipe(void *p, size_t n); /* for secrets; not optimised away */
 
 /* Tests only: the n-th allocation of this thread from now on fails, and (if forever) all later

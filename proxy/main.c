@@ -369,6 +369,7 @@ int main(int argc, char **argv)
 	}
 	log_start("mbus-proxy", (enum log_level)config.log_level);
 	hash_start();
+	mem_start();
 	signals = watch_signals();
 	ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	MUST(signals >= 0 && ready_fd >= 0);
