@@ -4,7 +4,7 @@
 
 #include "admin/db.h"
 
-enum { DB_STATEMENTS = 64 };
+enum { DB_STATEMENTS = 128 };
 
 struct db {
 	sqlite3 *lite;

@@ -264,7 +264,7 @@ static bool still_may(struct follow *f, const struct follower *w)
 	if (err)
 		return true; /* the database is busy for a moment: asked again in a second */
 	err = rest_judge(f->rest, &token, &why);
-	good = err != -E_DENIED && rest_may(&token, w->right.uri, "logs", "GET") &&
+	good = err != -E_DENIED && rest_may(f->rest, &token, w->right.uri, "logs", "GET") &&
 	       customers_within(f->rest->db, w->owner, w->scope) != -E_NOTFOUND;
 	if (good)
 		tokens_touch(f->rest->tokens,

@@ -16,12 +16,24 @@
 
 struct follow;
 
+/* rest_rights.c: what long access lists allow over REST, by their text; those asked for last. */
+enum { RIGHTS_KEPT = 64 };
+struct rights {
+	struct {
+		uint64_t hash;
+		struct str text; /* p NULL: free; owned */
+		struct acl *acl;
+	} kept[RIGHTS_KEPT];
+	unsigned next; /* to be replaced */
+};
+
 struct rest {
 	struct db *db;
 	struct tokens *tokens;
 	const struct admin_config *config;
 	struct outlet outlet;
 	struct calls calls;
+	struct rights rights;
 	struct follow *follow; /* NULL: nobody can follow */
 };
 
@@ -89,8 +101,10 @@ void call_finish(struct call *c); /* writes the answer into resp and frees what 
 bool rest_authenticate(struct call *c); /* fills c->caller; false: the answer says why not */
 /* Is this token good now? 0; -E_DENIED with *why, static; or the database's error. */
 int rest_judge(struct rest *r, const struct token_row *t, const char **why) MUST_CHECK;
-bool rest_may(const struct token_row *t, const char *uri, const char *submodule,
+/* ---- rest_rights.c ---- */
+bool rest_may(struct rest *r, const struct token_row *t, const char *uri, const char *submodule,
               const char *method);
+void rights_free(struct rights *r);
 /* The object of /auth/info and of pushes: limits are the lowest of token, customer and all above
  * it; `blocked` and `flespi_extensions` tell about the customer. */
 int rest_auth_object(struct rest *r, const struct token_row *t, json_t **out) MUST_CHECK;
@@ -144,6 +158,7 @@ void items_put_one(struct call *c, const struct item_kind *kind, uint64_t id);
 /* rest_list.c: GET of what was chosen. A long answer is made in slices, while it is written. */
 void items_list(struct call *c, const struct item_kind *kind, const struct selection *chosen,
                 struct str fields);
-/* Sizes that depend on the configuration: access and metadata as JSON. */
-int items_check_sizes(const struct call *c, const json_t *fields, char *why,
-                      size_t why_size) MUST_CHECK;
+/* access and metadata become text (json_raw), once however often they are stored and told; their
+ * sizes depend on the configuration. After the fields were checked: nothing looks into them then.
+ */
+int items_settle(const struct call *c, json_t *fields, char *why, size_t why_size) MUST_CHECK;

@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 
-#include "acl/acl.h"
 #include "acl/limits.h"
 #include "base/clock.h"
 #include "wire/token.h"
@@ -55,19 +54,6 @@ bool rest_authenticate(struct call *c)
 	else if (err)
 		call_fail_store(c, err);
 	return !err;
-}
-
-bool rest_may(const struct token_row *t, const char *uri, const char *submodule, const char *method)
-{
-	struct acl *acl;
-	char why[100];
-	bool may;
-
-	if (acl_compile(&acl, json_object_get(t->object, "access"), why, sizeof(why)))
-		return false;
-	may = acl_may_rest(acl, str_c(uri), str_c(submodule), str_c(method));
-	acl_put(&acl);
-	return may;
 }
 
 /* server_limits, customer_limits and limits, as acl/limits.h reads them; empty ones are left out,

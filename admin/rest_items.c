@@ -87,41 +87,43 @@ static struct selection *choose_all(struct call *c, const struct item_kind *kind
 	return chosen;
 }
 
-int items_check_sizes(const struct call *c, const json_t *fields, char *why, size_t why_size)
+int items_settle(const struct call *c, json_t *fields, char *why, size_t why_size)
 {
 	const struct {
 		const char *name;
 		int64_t most;
 	} rules[] = { { "access", c->rest->config->access_bytes },
 		      { "metadata", c->rest->config->metadata_bytes } };
+	int err = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+	for (size_t i = 0; !err && i < ARRAY_LEN(rules); i++) {
 		const json_t *v = json_object_get(fields, rules[i].name);
 		struct buf text = { 0 };
-		int err = v ? json_write(&text, v) : 0;
-		size_t n = buf_len(&text);
 
-		buf_free(&text);
-		if (err)
-			return err;
-		if (n > (size_t)rules[i].most) {
+		if (!v)
+			continue;
+		err = json_write(&text, v);
+		if (!err && buf_len(&text) > (size_t)rules[i].most) {
 			(void)snprintf(why, why_size, "%s is larger than %lld bytes", rules[i].name,
 			               (long long)rules[i].most);
-			return -E_INVALID;
+			err = -E_INVALID;
 		}
+		if (!err && json_object_set_new(fields, rules[i].name, json_raw(buf_str(&text))))
+			err = -E_NOMEM;
+		buf_free(&text);
 	}
-	return 0;
+	return err;
 }
 
 static bool check_object(struct call *c, const struct item_kind *kind, unsigned writing,
-                         const json_t *object, long at)
+                         json_t *object, long at)
 {
 	char why[WHY], where[32] = "";
 	bool unknown = false;
 	int err = fields_check(kind->fields, writing, object, &unknown, why, sizeof(why));
 
 	if (!err)
-		err = items_check_sizes(c, object, why, sizeof(why));
+		err = items_settle(c, object, why, sizeof(why));
 	if (!err)
 		return true;
 	if (at >= 0)

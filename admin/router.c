@@ -114,8 +114,8 @@ static const struct route *find_route(struct call *c)
 /* ---- Checks ---- */
 static bool check_right(struct call *c, const struct route *route)
 {
-	if (!route->uri ||
-	    rest_may(&c->caller, route->uri, route->submodule, http_method_name(route->method)))
+	if (!route->uri || rest_may(c->rest, &c->caller, route->uri, route->submodule,
+	                            http_method_name(route->method)))
 		return true;
 	call_fail(c, REST_FORBIDDEN, 0, "the token's access does not allow %s on %s",
 	          http_method_name(route->method), route->uri);

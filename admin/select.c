@@ -102,6 +102,46 @@ static void run_ids(const struct selector *s, uint64_t limit, uint64_t offset,
 	out->total = distinct;
 }
 
+enum { RUN_SQL = 400, RUN_TABLES = 64 };
+
+/* db.h remembers statements by their address: one of each kind is made. */
+struct run_sql {
+	const struct field_table *table;
+	const struct field *field; /* NULL: all rows */
+	char count[RUN_SQL], ids[RUN_SQL];
+};
+
+static void make_run_sql(struct run_sql *m)
+{
+	const char *from = m->table->from, *id = m->table->id;
+	const char *column = m->field ? m->field->column : "";
+	const char *and = m->field ? " AND " : "", *is = m->field ? " = ?" : "";
+	int n = snprintf(m->count, RUN_SQL, "SELECT count(*) %s%s%s%s", from, and, column, is);
+
+	MUST(n < RUN_SQL);
+	n = snprintf(m->ids, RUN_SQL, "SELECT %s %s%s%s%s ORDER BY %s LIMIT ? OFFSET ?", id, from,
+	             and, column, is, id);
+	MUST(n < RUN_SQL);
+}
+
+static const struct run_sql *run_sql(const struct field_table *table, const struct selector *s)
+{
+	static struct run_sql made[RUN_TABLES];
+	const struct field *field = s->kind == SELECT_FIELD ? s->field : NULL;
+	size_t i = 0;
+
+	while (made[i].table && (made[i].table != table || made[i].field != field)) {
+		i++;
+		MUST(i < RUN_TABLES); /* there are as many as fields in our tables, at most */
+	}
+	if (!made[i].table) {
+		made[i].table = table;
+		made[i].field = field;
+		make_run_sql(&made[i]);
+	}
+	return &made[i];
+}
+
 static void bind(struct db_q *q, const struct selector *s, uint64_t scope)
 {
 	db_int(q, (int64_t)scope);
@@ -114,7 +154,7 @@ static void bind(struct db_q *q, const struct selector *s, uint64_t scope)
 int select_run(struct db *db, const struct field_table *table, const struct selector *s,
                uint64_t scope, uint64_t limit, uint64_t offset, struct selection *out)
 {
-	char sql[600];
+	const struct run_sql *sql;
 	struct db_q q;
 	int err;
 
@@ -125,24 +165,18 @@ int select_run(struct db *db, const struct field_table *table, const struct sele
 		run_ids(s, limit, offset, out);
 		return 0;
 	}
-	(void)snprintf(sql, sizeof(sql), "SELECT count(*) %s%s%s%s", table->from,
-	               s->kind == SELECT_FIELD ? " AND " : "",
-	               s->kind == SELECT_FIELD ? s->field->column : "",
-	               s->kind == SELECT_FIELD ? " = ?2" : "");
-	q = db_start_text(db, sql);
+	sql = run_sql(table, s);
+	q = db_start(db, sql->count);
 	bind(&q, s, scope);
 	if (db_row(&q))
 		out->total = (uint64_t)db_get_int(&q, 0);
 	err = db_end(&q);
 	if (err)
 		return err;
-	(void)snprintf(sql, sizeof(sql), "SELECT %s %s%s%s%s ORDER BY %s LIMIT %llu OFFSET %llu",
-	               table->id, table->from, s->kind == SELECT_FIELD ? " AND " : "",
-	               s->kind == SELECT_FIELD ? s->field->column : "",
-	               s->kind == SELECT_FIELD ? " = ?2" : "", table->id, (unsigned long long)limit,
-	               (unsigned long long)offset);
-	q = db_start_text(db, sql);
+	q = db_start(db, sql->ids);
 	bind(&q, s, scope);
+	db_int(&q, (int64_t)limit);
+	db_int(&q, (int64_t)offset);
 	while (out->count < limit && db_row(&q))
 		out->ids[out->count++] = (uint64_t)db_get_int(&q, 0);
 	return db_end(&q);

@@ -241,6 +241,7 @@ void service_stop(struct service **slot)
 	if (s->rest.calls.refused)
 		LOG_INFO("", "over-quota", "api_calls=%" PRIu64, s->rest.calls.refused);
 	calls_free(&s->rest.calls);
+	rights_free(&s->rest.rights);
 	follow_close(&s->rest.follow);
 	mem_free(s);
 }

@@ -40,7 +40,7 @@ static int check_access(const json_t *value, char *why, size_t why_size)
 {
 	struct acl *acl;
 	char cause[200];
-	int err = acl_compile(&acl, value, cause, sizeof(cause));
+	int err = acl_compile_rest(&acl, value, cause, sizeof(cause));
 
 	if (!err)
 		acl_put(&acl);
@@ -140,9 +140,9 @@ static json_t *row_object(struct db_q *q, const struct token_row *r)
 	bad |= json_object_set_new(o, "ttl", json_integer(r->ttl));
 	bad |= json_object_set_new(o, "ips", text_json(db_get_text(q, C_IPS)));
 	bad |= json_object_set_new(o, "certs", text_json(db_get_text(q, C_CERTS)));
-	bad |= json_object_set_new(o, "access", fields_stored(db_get_text(q, C_ACCESS)));
+	bad |= json_object_set_new(o, "access", json_raw(db_get_text(q, C_ACCESS)));
 	bad |= json_object_set_new(o, "limits", fields_stored(db_get_text(q, C_LIMITS)));
-	bad |= json_object_set_new(o, "metadata", fields_stored(db_get_text(q, C_METADATA)));
+	bad |= json_object_set_new(o, "metadata", json_raw(db_get_text(q, C_METADATA)));
 	if (!bad)
 		return o;
 	json_decref(o);

@@ -18,8 +18,10 @@ struct token_row {
 	uint64_t id, cid;
 	bool enabled;
 	int64_t created, accessed, expire, ttl;
-	int64_t ends;   /* 0 = never; by expire and ttl together */
-	json_t *object; /* as the REST API shows it, without key and hashes; owned */
+	int64_t ends; /* 0 = never; by expire and ttl together */
+	/* as the REST API shows it, without key and hashes; owned. access and metadata are
+	 * json_raw. */
+	json_t *object;
 };
 void token_row_free(struct token_row *t); /* empties; an empty one is fine */
 

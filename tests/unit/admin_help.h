@@ -150,6 +150,7 @@ static UNUSED_FN void world_close(struct world *w)
 	tokens_close(&w->rest.tokens);
 	db_close(&w->rest.db);
 	calls_free(&w->rest.calls);
+	rights_free(&w->rest.rights);
 }
 
 static UNUSED_FN const char *world_sent(struct world *w) /* as text */

@@ -160,6 +160,21 @@ static void a_change_of_more_than_a_thousand_is_refused_whole(void)
 }
 
 /* ---- Lists ---- */
+/* The object as text is the first item of the answer. */
+static bool is_first(json_t *object)
+{
+	struct buf text = { 0 };
+	json_t *read = NULL;
+	bool same;
+
+	IS(json_write(&text, object), 0);
+	IS(json_read(&read, buf_str(&text), 1 << 20, JSON_DEPTH, why, sizeof(why)), 0);
+	same = json_equal(world_item(&w, 0), read);
+	json_decref(read);
+	buf_free(&text);
+	return same;
+}
+
 static void an_item_of_a_list_reads_as_it_is(void)
 {
 	struct token_row row;
@@ -174,7 +189,7 @@ static void an_item_of_a_list_reads_as_it_is(void)
 	   200);
 	IS(ASK(&w, HTTP_GET, "/platform/tokens/enabled=false", w.key[GAMMA]), 200);
 	IS(tokens_get(w.rest.tokens, GAMMA, (uint64_t)world_number(&w, 0, "id"), &row), 0);
-	YES(json_equal(world_item(&w, 0), row.object));
+	YES(is_first(row.object));
 	token_row_free(&row);
 	IS(ASK(&w, HTTP_GET, "/platform/tokens/all", w.key[GAMMA]), 200);
 	IS(tokens_get(w.rest.tokens, GAMMA, w.id[GAMMA], &row), 0); /* it has been used just now */
@@ -183,7 +198,7 @@ static void an_item_of_a_list_reads_as_it_is(void)
 	token_row_free(&row);
 	IS(ASK(&w, HTTP_GET, "/platform/subaccounts/all", w.key[BETA]), 200);
 	IS(customers_get(w.rest.db, BETA, GAMMA, &below), 0);
-	YES(json_equal(world_item(&w, 0), below.object));
+	YES(is_first(below.object));
 	customer_row_free(&below);
 	world_close(&w);
 }
