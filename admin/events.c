@@ -113,7 +113,7 @@ static void add_record(struct events *e, const struct origin *at, enum event_kin
 	                 "customer/%" PRIu64 "/flespi/log/platform/%s/%" PRIu64 "/%s", at->cid,
 	                 at->word, at->id, kinds[kind].word);
 
-	MUST(n > 0 && (size_t)n < sizeof(topic));
+	MUST(n > 0 && (size_t)n < sizeof(topic)); /* numbers, and words of ours */
 	if (o && !json_write(&text, o))
 		pack(e, str_make(topic, (size_t)n), buf_str(&text));
 	else

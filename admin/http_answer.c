@@ -29,7 +29,7 @@ static void log_request(const struct conn *c)
  * may be parsing). */
 int conn_answer(struct conn *c)
 {
-	MUST(!c->answered);
+	MUST(!c->answered); /* http.c calls nobody for a request that has its answer */
 	c->answered = true;
 	if (c->resp.status == 0 || !buf_ok(&c->resp.body)) {
 		buf_free(&c->resp.body);

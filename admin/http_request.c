@@ -98,7 +98,7 @@ static struct str keep(struct conn *c, const char *text, int n)
 
 	if (n <= 0)
 		return STR("");
-	MUST(c->head.cap - c->head.tail >= (size_t)n);
+	MUST(c->head.cap - c->head.tail >= (size_t)n); /* HEAD_MAX, at VALUE_MAX each */
 	s = str_make(c->head.p + c->head.tail, (size_t)n);
 	buf_bytes(&c->head, text, (size_t)n);
 	return s;

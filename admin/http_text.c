@@ -16,7 +16,7 @@ const char *http_method_name(enum http_method m)
 
 void http_header(struct http_resp *resp, const char *name, struct str value)
 {
-	MUST(resp->header_count < HTTP_HEADERS);
+	MUST(resp->header_count < HTTP_HEADERS); /* none is made of what the client said */
 	resp->headers[resp->header_count].name = name;
 	resp->headers[resp->header_count].value = value;
 	resp->header_count++;

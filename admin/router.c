@@ -82,7 +82,7 @@ static void say_allowed(struct call *c, const char *path)
 			n += (size_t)snprintf(out + n, sizeof(c->resp->allow) - n, "%s%s",
 			                      n ? ", " : "",
 			                      http_method_name(router_table[i].method));
-		MUST(n < sizeof(c->resp->allow));
+		MUST(n < sizeof(c->resp->allow)); /* of our table */
 	}
 	http_header(c->resp, "allow:", str_c(out));
 }

@@ -233,7 +233,7 @@ int tokens_hash_key(const struct tokens *t, struct str key, uint8_t out[CRYPT_HA
 	char text[8 + TOKEN_KEY];
 	int err;
 
-	MUST(key.n == TOKEN_KEY);
+	MUST(key.n == TOKEN_KEY); /* callers have asked token_key_ok() */
 	memcpy(text, "mbuskey:", 8);
 	memcpy(text + 8, key.p, TOKEN_KEY);
 	err = crypt_hmac(out, str_make(t->pepper, PEPPER), str_make(text, sizeof(text)));
@@ -249,7 +249,7 @@ int tokens_hash_short(const struct tokens *t, uint64_t id, struct str first16,
 	                 STR_ARG(first16));
 	int err;
 
-	MUST(n > 0 && (size_t)n < sizeof(text));
+	MUST(n > 0 && (size_t)n < sizeof(text)); /* TOKEN_SHORT bytes, and a number */
 	err = crypt_hmac(out, str_make(t->pepper, PEPPER), str_make(text, (size_t)n));
 	mem_wipe(text, sizeof(text));
 	return err;

@@ -68,7 +68,7 @@ int crypt_hmac(uint8_t out[CRYPT_HASH], struct str key, struct str data)
 	if (!HMAC(sha256, key.n ? key.p : "", (int)key.n,
 	          (const unsigned char *)(data.n ? data.p : ""), data.n, mac, &n))
 		return -E_NOMEM;
-	MUST(n == CRYPT_HASH);
+	MUST(n == CRYPT_HASH); /* whatever was hashed */
 	memcpy(out, mac, CRYPT_HASH);
 	return 0;
 }

@@ -177,6 +177,7 @@ void loop_rewatch(struct loop *l, struct watch *w, unsigned events)
 	if (!w->ready || w->events == events)
 		return;
 	w->events = events;
+	/* it is in the set (ready): to change that needs no memory */
 	MUST(epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &e) == 0);
 }
 
@@ -184,7 +185,7 @@ void loop_again(struct loop *l, struct watch *w)
 {
 	struct epoll_event e = { .events = to_epoll(w->events), .data.ptr = w };
 
-	if (w->ready)
+	if (w->ready) /* as in loop_rewatch() */
 		MUST(epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &e) == 0);
 }
 

@@ -264,6 +264,7 @@ void sock_text(const struct sock_addr *a, char out[SOCK_TEXT])
 	if (a->local)
 		(void)snprintf(out, SOCK_TEXT, "local");
 	else if (memcmp(a->bytes, mapped, sizeof(mapped)) == 0)
+		/* any 4 or 16 bytes are an address, and there is room for the longest text */
 		MUST(inet_ntop(AF_INET, a->bytes + 12, out, SOCK_TEXT));
 	else
 		MUST(inet_ntop(AF_INET6, a->bytes, out, SOCK_TEXT));

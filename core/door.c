@@ -42,7 +42,7 @@ static const char *guest_subject(const struct guest *g)
 
 void guest_enter(struct guest *g, enum guest_state to)
 {
-	MUST(guest_states[g->state].next & 1u << to);
+	MUST(guest_states[g->state].next & 1u << to); /* a second CONNECT is refused before */
 	LOG_DEBUG(guest_subject(g), "state", "from=%s to=%s", guest_states[g->state].name,
 	          guest_states[to].name);
 	g->state = (uint8_t)to;

@@ -136,7 +136,7 @@ static void publish_write(struct guest *g, const struct msg *m, const struct por
 	if (g->version >= MQTT_V5)
 		publish_props(b, m, how, l);
 	buf_str_add(b, m->m.payload);
-	MUST(buf_len(b) - before == l->whole);
+	MUST(buf_len(b) - before == l->whole); /* publish_layout() counts the same fields */
 }
 
 /* MQTT5 [MQTT-3.1.2-25]: what is too large for this client is not sent, and for the session it is

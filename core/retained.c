@@ -143,7 +143,7 @@ static void entry_remove(struct retained *r, struct entry *e)
 {
 	struct entry **before[HEIGHT_MAX];
 
-	MUST(seek(r, entry_name(e), before) == e);
+	MUST(seek(r, entry_name(e), before) == e); /* names are unique, and do not change */
 	for (size_t level = 0; level < e->height; level++)
 		*before[level] = e->next[level];
 	if (r->hand == e)
@@ -272,6 +272,7 @@ int retained_set(struct retained *r, struct str name, struct msg *m)
 	struct account *of = NULL;
 	int err = 0;
 
+	/* msg_name() of m: "customer/<id>/" has 30 bytes at most */
 	MUST(name.n <= m->m.topic.n && m->m.topic.n - name.n <= UINT8_MAX);
 	MUST(str_eq(str_skip(m->m.topic, m->m.topic.n - name.n), name));
 	if (r->accounts && m->token) {

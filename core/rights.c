@@ -87,7 +87,7 @@ static struct rights *rights_make(const struct customer *c, struct link_rights w
 		                  sizeof(*r) + items + bytes + (size_t)walk.count * FILTER_COST };
 	text = (char *)r->items + items;
 	while (link_rights_next(&walk, &filter, &system)) {
-		MUST(customer_name(c, filter, &name));
+		MUST(customer_name(c, filter, &name)); /* look_through() has read all of it */
 		memcpy(text, name.p, name.n);
 		r->items[r->count] =
 		    (struct acl_item){ { str_make(text, name.n), false }, r->count };

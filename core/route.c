@@ -337,8 +337,8 @@ void route_answer(struct customer *c, struct port *p, enum mqtt_type type, uint1
 {
 	struct route_job *j = list_entry(c->works.prev, struct route_job, work.node);
 
-	MUST(j->work.step == job_step);
-	if (c->awaited) { /* a service that does not wait its turn */
+	MUST(j->work.step == job_step); /* added a moment ago, by route_publish() */
+	if (c->awaited) {               /* a service that does not wait its turn */
 		p->ops->ack(p, type, packet_id, RC_SUCCESS);
 		return;
 	}

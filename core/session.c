@@ -27,7 +27,7 @@ static const struct {
 /* the only writer of s->state */
 void session_enter(struct session *s, enum session_state to)
 {
-	MUST(states[s->state].next & (1u << to));
+	MUST(states[s->state].next & (1u << to)); /* callers ask for the state, not the peer */
 	LOG_DEBUG(home_name(session_home(s)), "session", "cid=%" PRIu64 " client=%s from=%s to=%s",
 	          s->customer->id, log_esc(session_id(s)), states[s->state].name, states[to].name);
 	s->state = (uint8_t)to;
@@ -146,7 +146,7 @@ void session_free_all(struct customer *c)
 	map_each(n, &c->sessions) {
 		struct session *s = container_of(n, struct session, node);
 
-		MUST(!s->port);
+		MUST(!s->port); /* doors and links are closed before */
 		if (s->account)
 			s->account->wills -= s->will != NULL;
 		msg_put(&s->will);

@@ -251,6 +251,7 @@ static size_t slice_of(struct str bytes, size_t quantum)
 	struct link_head head;
 
 	while (n < bytes.n && n < quantum) {
+		/* whole frames, which we wrote: one that has no memory is taken back */
 		MUST(link_head_peek(str_skip(bytes, n), &head) == PARSE_OK);
 		n += head.length;
 	}

@@ -44,7 +44,7 @@ struct channel *channel_new(struct link *l, uint32_t number, uint16_t generation
 
 	if (!page)
 		return NULL;
-	MUST(!page->at[number % CHANNEL_PAGE]);
+	MUST(!page->at[number % CHANNEL_PAGE]); /* OPEN of a number in use is nonsense before */
 	c = mem_zalloc(sizeof(*c));
 	if (!c)
 		return NULL;
@@ -84,6 +84,7 @@ void channel_free(struct channel **slot)
 	struct channel *c = *slot;
 
 	*slot = NULL;
+	/* who frees it has closed the session, or let go of it, and was no newcomer any more */
 	MUST(!c->port.session && !c->newcomer);
 	handover_over(c);
 	channel_unlist(c);

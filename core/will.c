@@ -16,7 +16,7 @@ struct msg *will_new(struct home *h, const struct link_open *o)
 
 void will_set(struct session *s, struct msg *will, uint32_t delay_s)
 {
-	MUST(!s->will);
+	MUST(!s->will); /* that of a session's last connection was sent or forgotten */
 	s->will = will;
 	s->will_delay_s = delay_s;
 	if (s->account)

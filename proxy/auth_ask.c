@@ -322,7 +322,7 @@ void auth_ask_done(void *auth, void *known, struct auth_reply *reply)
 	struct auth *a = auth;
 	struct known *k = known;
 
-	MUST(k->state == KNOWN_RUNNING);
+	MUST(k->state == KNOWN_RUNNING); /* auth_http.h calls this once per call */
 	k->state = KNOWN_IDLE;
 	if (breaker_result(&a->breaker, k->breaker_round,
 	                   reply->said != SAID_NOTHING || !reply->down, loop_now(a->loop),

@@ -425,7 +425,7 @@ static void write_line(struct call *c, const struct credential *credential)
 	if (credential->short_id)
 		n += snprintf(c->line + n, sizeof(c->line) - (size_t)n, "%" PRIu64 ":",
 		              credential->short_id);
-	MUST(credential->key.n < sizeof(c->line) - (size_t)n);
+	MUST(credential->key.n < sizeof(c->line) - (size_t)n); /* CREDENTIAL_MAX at most */
 	memcpy(c->line + n, credential->key.p, credential->key.n);
 	c->line[(size_t)n + credential->key.n] = '\0';
 }
@@ -442,7 +442,7 @@ static void write_cert(struct call *c, struct str name)
 	static const char hex[] = "0123456789ABCDEF";
 	char *to = c->cert + snprintf(c->cert, sizeof(c->cert), "X-MBUS-Certificate: ");
 
-	MUST(name.n <= VERDICT_CERT_NAME_MAX);
+	MUST(name.n <= VERDICT_CERT_NAME_MAX); /* token_cert_name_ok() has looked */
 	for (size_t i = 0; i < name.n; i++) {
 		uint8_t b = (uint8_t)name.p[i];
 

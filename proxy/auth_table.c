@@ -28,6 +28,7 @@ void auth_table_digest(const struct auth_table *t, const struct credential *c,
 	uint8_t text[CRYPT_HASH + 1 + 8 + 1 + VERDICT_CERT_NAME_MAX + CREDENTIAL_MAX];
 	size_t n = CRYPT_HASH;
 
+	/* credential_ok() and token_cert_name_ok() have looked at what the client said */
 	MUST(c->key.n <= CREDENTIAL_MAX && c->cert.n <= VERDICT_CERT_NAME_MAX);
 	memcpy(text, t->salt, CRYPT_HASH);
 	text[n++] = c->short_id ? 's' : 'k';
@@ -285,6 +286,7 @@ struct known *auth_table_add(struct auth_table *t, const struct credential *c,
 
 void auth_table_list(struct auth_table *t, struct known *k)
 {
+	/* auth_table_room() was asked */
 	MUST(!k->listed && k->token.verdict && t->count < t->most);
 	auth_table_awake(t, k);
 	RCU_TOLD(&k->rcu_node);

@@ -24,7 +24,7 @@ static void become(struct breaker *b, enum breaker_state state)
 
 uint32_t breaker_start(struct breaker *b)
 {
-	MUST(b->state != BREAKER_PROBING);
+	MUST(b->state != BREAKER_PROBING); /* breaker_says() said WAIT then */
 	if (b->state == BREAKER_OPEN)
 		become(b, BREAKER_PROBING);
 	return b->round;

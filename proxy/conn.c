@@ -45,7 +45,7 @@ bool conn_may_become(enum conn_state from, enum conn_state to)
 
 void conn_enter(struct conn *c, enum conn_state to) /* the only writer of c->state */
 {
-	MUST(conn_may_become(c->state, to));
+	MUST(conn_may_become(c->state, to)); /* the gate has judged what a packet may do */
 	LOG_DEBUG(conn_name(c), "state", "from=%s to=%s", states[c->state].name, states[to].name);
 	c->state = to;
 }
@@ -312,6 +312,6 @@ void conn_close(struct conn *c, enum conn_end end)
 
 void conn_break(struct conn *c, unsigned reason)
 {
-	MUST(reason >= RC_UNSPECIFIED_ERROR);
+	MUST(reason >= RC_UNSPECIFIED_ERROR); /* what readers and judges answer, if not 0 */
 	conn_close_with(c, conn_end_of(reason), reason, NULL);
 }

@@ -33,6 +33,7 @@ static enum feed finish_begun(const struct feed_ops *ops, void *owner, struct bu
 	}
 	if (answer == PARSE_BAD)
 		return FEED_BAD;
+	/* byte for byte was added until the head was whole; what was held back is fed before */
 	MUST(whole >= buf_len(rest));
 	want = size_min(whole - buf_len(rest), bytes->n);
 	if (keep(rest, str_make(bytes->p, want), FEED_OK) == FEED_NOMEM)

@@ -38,7 +38,7 @@ static const struct gate_row rows[16] = {
 
 const struct gate_row *gate_row(unsigned type)
 {
-	MUST(type < ARRAY_LEN(rows));
+	MUST(type < ARRAY_LEN(rows)); /* four bits of a head */
 	return &rows[type];
 }
 

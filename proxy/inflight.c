@@ -88,6 +88,7 @@ int alias_set(struct alias_table **slot, unsigned alias, unsigned most, struct s
 	struct alias_table *t = *slot;
 	char *copy;
 
+	/* in_publish.c has judged the client's; deliver.c counts its own */
 	MUST(alias >= 1 && alias <= most && topic.n);
 	if (!t) {
 		t = *slot = mem_zalloc(sizeof(*t) + most * sizeof(t->topic[0]));

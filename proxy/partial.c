@@ -149,7 +149,7 @@ static void make_room(struct partial_pool *p)
 		oldest->worker->n.partials_closed++;
 		conn_close_with(oldest, END_QUOTA, RC_QUOTA_EXCEEDED,
 		                "too many half-received packets");
-		MUST(oldest->partial == 0);
+		MUST(oldest->partial == 0); /* conn_close() gives it back */
 		buf_free(&oldest->in);
 	}
 }

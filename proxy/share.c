@@ -112,7 +112,7 @@ int share_enter(struct conn *c, uint64_t customer)
 	bool unread = !list_empty(&c->unread), dirty = !list_empty(&c->todo);
 	struct customer_share *s;
 
-	MUST(customer);
+	MUST(customer); /* of a verdict: never 0 */
 	if (c->share->customer == customer)
 		return 0;
 	s = find_or_make(c->worker, customer);

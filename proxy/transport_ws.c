@@ -345,7 +345,7 @@ static bool frame_out(struct web *w, struct buf *out)
 		(void)ws_head_before(to, size);
 		to += size;
 	}
-	MUST(to == from);
+	MUST(to == from); /* the heads were counted above */
 	w->framed = buf_len(out);
 	return true;
 }

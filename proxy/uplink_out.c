@@ -146,7 +146,7 @@ static size_t frame_size(const struct buf *b, size_t from)
 	MUST(buf_len(b) - from >= LINK_HEAD);
 	memcpy(&n, buf_data(b) + from, sizeof(n));
 	n = le32toh(n);
-	MUST(n >= LINK_HEAD && n <= buf_len(b) - from);
+	MUST(n >= LINK_HEAD && n <= buf_len(b) - from); /* half a frame was cut (link_end) */
 	return n;
 }
 

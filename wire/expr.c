@@ -409,6 +409,6 @@ bool expr_true(const struct expr *e, struct expr_facts *f)
 		}
 		at++;
 	}
-	MUST(a.n == 1);
+	MUST(a.n == 1); /* expr_read.c makes whole expressions only */
 	return !f->exhausted && truth(a.stack[0]);
 }

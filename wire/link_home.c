@@ -8,7 +8,7 @@ unsigned link_home_of(uint64_t customer, unsigned homes)
 {
 	uint64_t z = customer;
 
-	MUST(homes > 0);
+	MUST(homes > 0); /* ours, or of a HELLO, which with 0 is refused */
 	if (customer == 0)
 		return 0;
 	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);

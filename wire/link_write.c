@@ -160,7 +160,7 @@ void link_hello_write(struct buf *b, const struct link_hello *h)
 
 void link_limit_put(struct buf *b, const struct link_limit *l)
 {
-	MUST(l->value >= -1);
+	MUST(l->value >= -1); /* of a verdict: acl/limits.c has refused the others */
 	buf_u8(b, l->level);
 	buf_u8(b, l->id);
 	buf_le64(b, (uint64_t)l->value);
@@ -225,7 +225,7 @@ void link_token_write(struct buf *b, uint32_t channel, uint16_t generation,
 
 	if (!w)
 		return;
-	MUST(t->rights_until >= 0);
+	MUST(t->rights_until >= 0); /* of a verdict: in 0 to TIME_MAX */
 	w = put_le64(put_le64(w, t->token), (uint64_t)t->rights_until);
 	w = put_le16(w, len16(t->limits));
 	put_bytes(w, t->limits);
@@ -273,8 +273,8 @@ static void count_one(struct buf *b, size_t at)
 	unsigned n;
 
 	if (!buf_ok(b))
-		return; /* what stands at `at` may not have been written */
-	MUST(at + 2 <= buf_len(b));
+		return;             /* what stands at `at` may not have been written */
+	MUST(at + 2 <= buf_len(b)); /* link_*_begin has reserved and written it */
 	p = b->p + b->head + at;
 	n = p[0] | (unsigned)p[1] << 8;
 	if (n == UINT16_MAX)

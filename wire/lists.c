@@ -134,6 +134,7 @@ bool lists_next(struct lists *l, char *room, struct str *plain)
 		return false;
 	l->begun = true;
 	for (struct levels v = levels_of(l->filter); levels_next(&v, &level); i++) {
+		/* callers have counted them (lists_count, topic_filter_ok) */
 		MUST(i < TOPIC_LEVELS_MAX && nth_word(level, l->at[i], &word));
 		if (i)
 			room[n++] = '/';

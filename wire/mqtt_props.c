@@ -350,6 +350,7 @@ static uint64_t single_ones(unsigned where, const struct mqtt_props *p)
 
 static unsigned subscription_ids(unsigned where, const struct mqtt_props *p)
 {
+	/* the reader keeps no more */
 	MUST(p->subscription_ids <= ARRAY_LEN(p->subscription_id));
 	return where == MQTT_PUBLISH                            ? p->subscription_ids
 	       : where == MQTT_SUBSCRIBE && p->subscription_ids ? 1
@@ -370,7 +371,7 @@ static size_t single_size(const struct prop_rule *rule, const struct mqtt_props 
 	case T_TEXT:
 	case T_TOPIC:
 	case T_BINARY:
-		MUST(s->n <= UINT16_MAX);
+		MUST(s->n <= UINT16_MAX); /* read from such a field, or our own text */
 		return 3 + s->n;
 	case T_VARINT:
 	case T_PAIR:

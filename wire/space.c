@@ -27,7 +27,7 @@ void space_make(struct space *s, uint64_t customer)
 {
 	size_t n = root.n;
 
-	MUST(customer != 0);
+	MUST(customer != 0); /* a verdict without one is refused (acl/verdict.c) */
 	memcpy(s->prefix, root.p, root.n);
 	n += digits_of(s->prefix + n, customer);
 	s->prefix[n++] = '/';

@@ -232,6 +232,7 @@ bool filter_intersect(struct filter a, struct filter b, char *room, size_t room_
 {
 	struct room r = { room, 0, size_min(room_size, TOPIC_BYTES_MAX), false };
 
+	/* by the callers' code, whatever the filters are */
 	MUST(room_size >= size_min(a.text.n + b.text.n + 1, TOPIC_BYTES_MAX));
 	if (!root_meets(a, b) || !meet(&r, a.text, b.text) || r.full)
 		return false;

@@ -182,6 +182,7 @@ int upgrade_accept(char out[UPGRADE_ACCEPT], struct str key)
 	uint8_t hash[CRYPT_SHA1];
 	int err;
 
+	/* a request with another key was refused when it was read */
 	MUST(key.n == KEY_TEXT && guid.n == sizeof(text) - KEY_TEXT);
 	memcpy(text, key.p, KEY_TEXT);
 	memcpy(text + KEY_TEXT, guid.p, guid.n);
@@ -197,7 +198,7 @@ int upgrade_accept_write(struct buf *b, const struct upgrade *u)
 	char accept[UPGRADE_ACCEPT];
 	int err = upgrade_accept(accept, u->key);
 
-	MUST(u->protocol != UPGRADE_NO_PROTOCOL);
+	MUST(u->protocol != UPGRADE_NO_PROTOCOL); /* else it was refused */
 	if (err)
 		return err;
 	buf_printf(b,

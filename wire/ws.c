@@ -306,7 +306,7 @@ size_t ws_head_before(uint8_t *payload, uint64_t n)
 	} else if (size == 4) {
 		(void)put_u16(put_u8(w, 126), (unsigned)n);
 	} else {
-		MUST(!(n >> 63));
+		MUST(!(n >> 63)); /* bytes that lie in memory */
 		w = put_u32(put_u8(w, 127), (uint32_t)(n >> 32));
 		(void)put_u32(w, (uint32_t)n);
 	}
@@ -317,6 +317,7 @@ static size_t control_put(uint8_t *to, enum ws_op op, struct str payload)
 {
 	uint8_t *w = put_u8(to, 0x80u | op);
 
+	/* a ping's that is answered was read by the decoder, which allows no more */
 	MUST(payload.n <= WS_CONTROL_DATA);
 	w = put_bytes(put_u8(w, (unsigned)payload.n), payload);
 	return (size_t)(w - to);
@@ -338,6 +339,7 @@ size_t ws_close_put(uint8_t to[WS_CONTROL_MAX], unsigned code, struct str reason
 
 	if (code == WS_NO_CODE)
 		return control_put(to, WS_CLOSE, STR_NONE);
+	/* our own, or what the decoder found to be one */
 	MUST(ws_code_ok(code) && mqtt_text_ok(reason));
 	if (reason.n > WS_REASON_MAX) {
 		reason.n = WS_REASON_MAX;
