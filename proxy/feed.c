@@ -2,6 +2,8 @@
 #include "base/base.h"
 #include "proxy/feed.h"
 
+enum { MUCH = 4 }; /* a quarter */
+
 static enum feed keep(struct buf *rest, struct str bytes, enum feed answer)
 {
 	if (bytes.n == 0)
@@ -76,13 +78,38 @@ enum feed feed(const struct feed_ops *ops, void *owner, struct buf *rest, struct
 	return FEED_OK;
 }
 
+/* What is left of `held` is the rest again: where it is, as long as it fills much of its memory; so
+ * a turn that does a few frames of many does not copy all the others. */
+static enum feed keep_held(struct buf *rest, struct buf *held, enum feed answer)
+{
+	if (answer == FEED_HOLD && !rest->p && buf_len(held) >= held->cap / MUCH) {
+		*rest = *held;
+		return answer;
+	}
+	answer = keep(rest, buf_str(held), answer);
+	buf_free(held);
+	return answer;
+}
+
 enum feed feed_rest(const struct feed_ops *ops, void *owner, struct buf *rest)
 {
 	struct buf held = *rest;
-	enum feed answer;
+	enum feed answer = FEED_OK;
+	enum parse parse;
+	size_t whole;
 
-	*rest = (struct buf){ 0 };
-	answer = feed(ops, owner, rest, buf_str(&held));
-	buf_free(&held);
-	return answer;
+	*rest = (struct buf){ 0 }; /* the handler may put something there */
+	while (answer == FEED_OK && buf_len(&held)) {
+		parse = ops->measure(owner, buf_str(&held), &whole);
+		if (parse == PARSE_BAD) {
+			buf_free(&held);
+			return FEED_BAD;
+		}
+		if (parse == PARSE_MORE || whole > buf_len(&held))
+			break;
+		if (!ops->frame(owner, str_make(buf_data(&held), whole)))
+			answer = FEED_HOLD;
+		buf_consume(&held, whole);
+	}
+	return keep_held(rest, &held, answer);
 }

@@ -12,7 +12,7 @@ enum {
 	SLICE_ALONE = 4096,
 	/* of two; of many each gets an equal part of it, but at least the second */
 	SLICE_BESIDE = 512,
-	SLICE_LEAST = 32,
+	SLICE_LEAST = 8,
 	SLICE_WINDOW_MS = 500, /* who was active in this window or the last one counts */
 	/* what things cost */
 	SLICE_PACKET = 1,     /* and as much again for each... */
@@ -53,6 +53,12 @@ static inline void slices_busy(struct slices *all, uint32_t *window)
 static inline uint32_t slices_quantum(const struct slices *all)
 {
 	return all->quantum ? all->quantum : SLICE_ALONE;
+}
+
+/* Customers that did something in this window or the last one. */
+static inline unsigned slices_active(const struct slices *all)
+{
+	return all->busy > all->busy_before ? all->busy : all->busy_before;
 }
 
 static inline bool slices_contended(const struct slices *all)

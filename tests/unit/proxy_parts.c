@@ -90,6 +90,32 @@ static void what_follows_a_hold_waits(void)
 	}
 }
 
+/* One frame a turn, of many that have come: the others stay where they are. */
+static void what_waits_is_not_copied_frame_by_frame(void)
+{
+	char many[2000];
+	struct seen seen = { .hold_at = 1 };
+	struct buf rest = { 0 };
+	const uint8_t *where;
+
+	for (size_t i = 0; i < sizeof(many); i += 2)
+		memcpy(many + i, "\1a", 2);
+	IS(feed(&ops, &seen, &rest, str_make(many, sizeof(many))), FEED_HOLD);
+	where = rest.p;
+	for (size_t left = sizeof(many) - 4; left; left -= 2) {
+		seen.n = 0;
+		seen.hold_at++;
+		IS(feed_rest(&ops, &seen, &rest), FEED_HOLD);
+		IS(buf_len(&rest), left);
+		IS_STR(SEEN(seen), "[a]");
+		if (left > sizeof(many) / 2)
+			YES(rest.p == where);
+		/* nor does it hold memory for what is done */
+		YES(rest.cap <= 8 * left + 64);
+	}
+	buf_free(&rest);
+}
+
 static void nonsense_ends_it_after_what_came_before(void)
 {
 	struct seen seen = { .n = 0 };
@@ -411,14 +437,14 @@ static void a_rate_of_records_is_one_customers_alone(void)
 }
 
 RUN(frames_come_out_whole_wherever_the_stream_is_cut, single_bytes_are_enough,
-    what_follows_a_hold_waits, nonsense_ends_it_after_what_came_before,
-    memory_grows_with_bytes_and_not_with_what_is_announced, missing_memory_is_told,
-    a_filter_is_there_until_it_is_removed, what_the_core_refused_is_taken_back_and_nothing_else,
-    filters_that_have_ended_go_together, what_was_judged_longest_ago_is_stale_first_and_each_once,
-    filters_with_conditions_are_counted, a_thousand_filters_come_and_go_in_any_order,
-    an_emptied_set_holds_no_memory, a_filter_that_finds_no_memory_is_not_there,
-    a_repeated_id_counts_once, beyond_the_limit_nothing_is_taken,
-    answers_nobody_waits_for_change_nothing, an_alias_means_what_it_was_last_set_to,
-    tables_survive_missing_memory, a_client_id_becomes_exactly_one_level,
-    events_stand_in_the_customers_own_tree, every_event_has_its_word,
-    a_rate_of_records_is_one_customers_alone)
+    what_follows_a_hold_waits, what_waits_is_not_copied_frame_by_frame,
+    nonsense_ends_it_after_what_came_before, memory_grows_with_bytes_and_not_with_what_is_announced,
+    missing_memory_is_told, a_filter_is_there_until_it_is_removed,
+    what_the_core_refused_is_taken_back_and_nothing_else, filters_that_have_ended_go_together,
+    what_was_judged_longest_ago_is_stale_first_and_each_once, filters_with_conditions_are_counted,
+    a_thousand_filters_come_and_go_in_any_order, an_emptied_set_holds_no_memory,
+    a_filter_that_finds_no_memory_is_not_there, a_repeated_id_counts_once,
+    beyond_the_limit_nothing_is_taken, answers_nobody_waits_for_change_nothing,
+    an_alias_means_what_it_was_last_set_to, tables_survive_missing_memory,
+    a_client_id_becomes_exactly_one_level, events_stand_in_the_customers_own_tree,
+    every_event_has_its_word, a_rate_of_records_is_one_customers_alone)
