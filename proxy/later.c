@@ -8,18 +8,30 @@
 #include "proxy/worker.h"
 
 enum {
-	/* of one customer: the core holds its deliveries back above, and sends again below */
+	/* of one customer: the core holds its deliveries back above, and sends again below a
+	 * quarter. Of many each has less, so that all together seldom have too much: then the link
+	 * is not read, and customers wait of whom nothing is here */
 	PAUSE_ABOVE = 1 << 20,
-	RESUME_BELOW = 256 << 10,
+	PAUSE_LEAST = 16 << 10,
+	PAUSE_ALL = 4 << 20,
 	/* of all: a customer that is alone needs no reading ahead */
 	MOST_ALONE = 512 << 10,
 	MOST_BESIDE = 16 << 20,
+	/* a link that is not read is read again when so much less is here; others wait for it */
+	LESS = 128 << 10,
 	KEEP = 64 << 10, /* memory that an emptied buffer may keep */
 };
 
 static size_t most(const struct worker *w)
 {
 	return slices_contended(&w->slices) ? MOST_BESIDE : MOST_ALONE;
+}
+
+static size_t pause_above(const struct worker *w)
+{
+	size_t each = PAUSE_ALL / size_max(slices_active(&w->slices), 1);
+
+	return each < PAUSE_LEAST ? PAUSE_LEAST : size_min(each, PAUSE_ABOVE);
 }
 
 bool later_due(const struct uplink *u, struct customer_share *s)
@@ -64,7 +76,8 @@ bool later_keep(struct uplink *u, struct customer_share *s, const struct link_he
 	if (list_empty(&s->later_node))
 		list_add_tail(&w->later, &s->later_node);
 	worker_touch(w);
-	if (buf_len(&s->later) > PAUSE_ABOVE && !s->later_paused && slices_contended(&w->slices)) {
+	if (!s->later_paused && slices_contended(&w->slices) &&
+	    buf_len(&s->later) > pause_above(w)) {
 		w->n.customers_paused++;
 		hold_back(s);
 	}
@@ -98,7 +111,7 @@ static void serve(struct worker *w, struct customer_share *s)
 	while (buf_len(&s->later) && slice_open(&w->slices, &s->deliver) && step(s->link, s)) {
 	}
 	s->pins--;
-	if (s->later_paused && buf_len(&s->later) < RESUME_BELOW)
+	if (s->later_paused && buf_len(&s->later) < pause_above(w) / 4)
 		let_come(s);
 	if (buf_len(&s->later) == 0 && s->later.cap > KEEP)
 		buf_free(&s->later);
@@ -127,7 +140,7 @@ void later_serve(struct worker *w)
 	if (list_empty(&w->later))
 		return;
 	shares_each(w, &w->later, offsetof(struct customer_share, later_node), serve, has_later);
-	if (w->later_bytes < most(w) / 2)
+	if (w->later_bytes < most(w) - LESS)
 		hear(w);
 }
 
@@ -138,6 +151,7 @@ bool later_full(struct uplink *u)
 	if (w->later_bytes < most(w))
 		return false;
 	u->deaf = true;
+	w->n.links_deaf++;
 	loop_rewatch(w->loop, &u->watch, u->writing ? LOOP_WRITE : 0u);
 	return true;
 }

@@ -58,7 +58,7 @@ struct crew {
 	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) C(pauses) \
 	C(wills_dropped) C(said_nothing) C(window_pauses) C(finishes) \
 	C(holds) \
-	C(link_stalls) C(frames_later) C(customers_paused) \
+	C(link_stalls) C(frames_later) C(customers_paused) C(links_deaf) \
 	C(partials_closed) C(control_pauses) \
 	C(events) C(events_dropped) C(revoked) C(regrants) C(reauths) C(subscribes_cut)
 /* clang-format on */

@@ -1,6 +1,7 @@
-"""Attacks I20 to I22 of the attack table: work and memory that nobody was charged for, beside a customer that goes about its business."""
+"""Attacks I20 to I22, and I24, of the attack table: work and memory that nobody was charged for, beside a customer that goes about its business."""
 import os
 import re
+import select
 import signal
 import socket
 import ssl
@@ -257,6 +258,64 @@ def test_I22_a_flood_takes_nothing_from_a_neighbour(fair, version):
         assert counter(fair, "publishes_in") > worked + 10000    # there was a flood
     for f in flood:
         f.close()
+
+
+class Crowd:
+    """Customers of one owner, each with clients that hear all that one of them says, as fast as it can."""
+
+    def __init__(self, stack, customers, clients):
+        self.poll, self.floods = select.epoll(), {}
+        self.all, block = {}, publish("f", b"x" * 10) * 200
+        for _ in range(customers):
+            token = stack.new_customer().token()
+            for i in range(clients):
+                c = open_client(stack.port, token, "c%d" % i)
+                c.subscribe("f")
+                self.add(c, select.EPOLLIN)
+            p = open_client(stack.port, token, "p")
+            self.floods[self.add(p, select.EPOLLOUT)] = [block, block]
+
+    def add(self, c, events):
+        c.sock.setblocking(False)
+        self.all[c.sock.fileno()] = c
+        self.poll.register(c.sock, events)
+        return c.sock.fileno()
+
+    def run(self, stop):
+        while not stop.is_set():
+            for fd, _ in self.poll.poll(0.1):
+                c, flood = self.all[fd], self.floods.get(fd)
+                try:
+                    if flood:
+                        flood[0] = flood[0][c.sock.send(flood[0]):] or flood[1]
+                    else:
+                        c.sock.recv(1 << 18)
+                except BlockingIOError:
+                    pass
+
+
+@pytest.mark.one_door("the link")
+def test_I24_many_customers_of_one_owner_do_not_stop_the_link(fair):
+    """What was kept for all of them, while each was served a little in each turn, was so much that nobody was read for a second."""
+    crowd, stop = Crowd(fair, 30, 30), threading.Event()
+    thread = threading.Thread(target=crowd.run, args=(stop,))
+    with open_client(fair.port, fair.new_customer().token(), "b") as b:
+        b.subscribe("t")
+        deaf, later = counter(fair, "links_deaf"), counter(fair, "frames_later")
+        thread.start()
+        try:
+            end, n = time.monotonic() + 5, 0
+            while time.monotonic() < end:
+                b.publish("t", b"%d" % n)
+                assert b.expect(PUBLISH).payload == b"%d" % n
+                n += 1
+        finally:
+            stop.set()
+            thread.join()
+        assert counter(fair, "frames_later") > later + 1000    # they were too much
+        assert counter(fair, "links_deaf") == deaf
+    for c in crowd.all.values():
+        c.close()
 
 
 def test_I21_an_auth_with_the_same_rights_judges_no_subscription_again(fair):

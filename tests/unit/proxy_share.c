@@ -230,6 +230,35 @@ static void a_link_of_which_too_much_waits_is_not_read_until_less_does(void)
 	close_customers();
 }
 
+/* Frames for a client that wait, of a worker on which so many customers are active. Is it paused?
+ */
+static bool paused_beside(unsigned customers, unsigned frames)
+{
+	struct customer_share *a = client[0].share;
+
+	worker->slices = (struct slices){ .since = loop_now(worker->loop), .busy = customers };
+	slices_next(&worker->slices, loop_now(worker->loop));
+	slice_charge(&worker->slices, &a->deliver, 1u << 30);
+	core_says(&client[0], frames);
+	IS(send(core, buf_data(&say), buf_len(&say), MSG_NOSIGNAL), buf_len(&say));
+	buf_reset(&say);
+	turn();
+	return a->later_paused;
+}
+
+/* Together they would have so much waiting that the link is not read any more, for nobody. */
+static void of_many_customers_each_is_paused_the_sooner(void)
+{
+	open_customers();
+	NO(paused_beside(2, 2000)); /* 26 KB */
+	YES(buf_len(&client[0].share->later) > (20u << 10));
+	later_forget(worker->link[0]);
+	YES(paused_beside(1000, 2000));
+	IS(worker->n.customers_paused, 1);
+	NO(worker->link[0]->deaf);
+	close_customers();
+}
+
 /* Ends by deadlines that one customer's clients get in a turn. */
 static unsigned ends_of(struct conn *c)
 {
@@ -262,4 +291,5 @@ RUN(what_one_customer_says_does_not_stand_before_anothers, the_links_own_frames_
     a_number_is_free_when_its_last_frame_has_left,
     frames_beyond_the_slice_wait_for_the_next_turn_and_others_do_not,
     a_link_of_which_too_much_waits_is_not_read_until_less_does,
+    of_many_customers_each_is_paused_the_sooner,
     deadlines_of_thousands_end_a_few_in_each_turn_and_a_neighbours_none_the_less)
