@@ -191,6 +191,38 @@ static void an_older_proxy_is_not_asked(void)
 	end();
 }
 
+/* Channel 1, generation 2: by another token than its session was opened. */
+static unsigned flags_for_another_token(uint16_t version)
+{
+	unsigned flags;
+
+	minor = version;
+	begin();
+	say_open(1, 1, "x", 60);
+	link_close_write(&to, 1, 1, 0, 0);
+	link_open_write(&to, 1, 2, 0,
+	                &(struct link_open){ .version = MQTT_V5,
+	                                     .receive_maximum = 10,
+	                                     .customer = 7,
+	                                     .token = 6,
+	                                     .session_expiry_s = 60,
+	                                     .client_id = STR("x"),
+	                                     .peer = STR("local") });
+	talk();
+	IS(count, 2);
+	IS(got[1].head.type, LINK_OPENED);
+	flags = got[1].head.flags;
+	end();
+	minor = 0;
+	return flags;
+}
+
+static void a_proxy_that_knows_the_word_is_told_of_another_token(void)
+{
+	IS(flags_for_another_token(LINK_MINOR), LINK_OPENED_PRESENT | LINK_OPENED_OTHER);
+	IS(flags_for_another_token(LINK_MINOR_OTHER - 1), LINK_OPENED_PRESENT);
+}
+
 /* It takes the session over at once. */
 static void who_waits_cannot_pile_up_frames(void)
 {
@@ -222,4 +254,5 @@ RUN(what_the_old_connection_said_comes_before_the_take_over,
     a_newcomer_that_leaves_while_it_waits_changes_nothing,
     a_will_that_is_lost_while_it_waits_is_not_set,
     newcomers_have_the_session_in_the_order_they_came, an_older_proxy_is_not_asked,
-    who_waits_cannot_pile_up_frames, the_end_finds_newcomers_waiting)
+    a_proxy_that_knows_the_word_is_told_of_another_token, who_waits_cannot_pile_up_frames,
+    the_end_finds_newcomers_waiting)

@@ -205,38 +205,6 @@ static void a_resumed_session_is_listed_in_opened(void)
 	end();
 }
 
-/* Channel 1, generation 2: by another token than its session was opened. */
-static unsigned flags_for_another_token(uint16_t version)
-{
-	unsigned flags;
-
-	minor = version;
-	begin();
-	say_open(1, 1, "x", 60);
-	link_close_write(&to, 1, 1, 0, 0);
-	link_open_write(&to, 1, 2, 0,
-	                &(struct link_open){ .version = MQTT_V5,
-	                                     .receive_maximum = 10,
-	                                     .customer = 7,
-	                                     .token = 6,
-	                                     .session_expiry_s = 60,
-	                                     .client_id = STR("x"),
-	                                     .peer = STR("local") });
-	talk();
-	IS(count, 2);
-	IS(got[1].head.type, LINK_OPENED);
-	flags = got[1].head.flags;
-	end();
-	minor = 0;
-	return flags;
-}
-
-static void a_proxy_that_knows_the_word_is_told_of_another_token(void)
-{
-	IS(flags_for_another_token(LINK_MINOR), LINK_OPENED_PRESENT | LINK_OPENED_OTHER);
-	IS(flags_for_another_token(LINK_MINOR_OTHER - 1), LINK_OPENED_PRESENT);
-}
-
 static void a_take_over_frees_the_channel(void)
 {
 	begin();
@@ -685,13 +653,13 @@ RUN(both_sides_say_hello, another_major_version_is_refused, nothing_comes_before
     random_bytes_close_that_link_only, a_frame_that_only_the_core_says_is_nonsense,
     a_name_of_another_customer_closes_the_link, opening_a_channel_twice_is_nonsense,
     damaged_frames_do_no_harm, a_channel_is_opened_and_answers,
-    a_resumed_session_is_listed_in_opened, a_proxy_that_knows_the_word_is_told_of_another_token,
-    a_take_over_frees_the_channel, a_frame_of_an_earlier_generation_is_dropped,
-    one_message_for_many_channels_is_one_frame, order_on_a_channel_is_kept,
-    the_link_itself_publishes_for_any_customer, the_link_itself_hears_what_changed,
-    trusted_names_reach_no_customer, the_link_itself_says_qos_1_at_most,
-    a_full_link_counts_as_paused_until_it_is_drained, wills_of_a_lost_link_wait_for_the_grace,
-    clients_of_a_lost_link_are_lost_in_slices, a_client_that_comes_back_at_once_was_lost_before,
+    a_resumed_session_is_listed_in_opened, a_take_over_frees_the_channel,
+    a_frame_of_an_earlier_generation_is_dropped, one_message_for_many_channels_is_one_frame,
+    order_on_a_channel_is_kept, the_link_itself_publishes_for_any_customer,
+    the_link_itself_hears_what_changed, trusted_names_reach_no_customer,
+    the_link_itself_says_qos_1_at_most, a_full_link_counts_as_paused_until_it_is_drained,
+    wills_of_a_lost_link_wait_for_the_grace, clients_of_a_lost_link_are_lost_in_slices,
+    a_client_that_comes_back_at_once_was_lost_before,
     clients_of_a_lost_link_do_not_outlive_the_home, a_client_let_go_has_the_grace_of_a_lost_link,
     running_out_of_memory_costs_one_client_or_the_link,
     who_makes_us_answer_and_does_not_read_is_cut_off, the_end_tells_every_client,
