@@ -249,6 +249,13 @@ static int read_masks(const struct reading *r, const char *key, bool (*ok)(struc
 	return *out ? 0 : -E_NOMEM;
 }
 
+static int read_client_ids(const struct reading *r, char **out)
+{
+	const json_t *list = json_object_get(r->object, "client_ids");
+
+	return list ? client_ids_read(out, list, r->why, r->why_size) : 0;
+}
+
 /* ---- The object ---- */
 
 static int read_identity(const struct reading *r, struct token_info *t)
@@ -290,6 +297,7 @@ int token_info_read(struct token_info *out, const json_t *object, char *why, siz
 	                      &t.ips)) ||
 	    (err = read_masks(&r, "certs", token_certs_ok, "64 masks such as lamp-*,gateway 7",
 	                      &t.certs)) ||
+	    (err = read_client_ids(&r, &t.client_ids)) ||
 	    (err = acl_compile(&t.acl, json_object_get(object, "access"), why, why_size))) {
 		if (err == -E_NOMEM)
 			(void)complain(&r, "out of memory");
@@ -329,5 +337,6 @@ void token_info_free(struct token_info *t)
 	limits_free(&t->limits);
 	mem_free(t->ips);
 	mem_free(t->certs);
+	mem_free(t->client_ids);
 	*t = (struct token_info){ 0 };
 }

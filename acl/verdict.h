@@ -3,6 +3,7 @@
  * reader, so that both mean the same. Pure. */
 #pragma once
 #include "acl/acl.h"
+#include "acl/client_ids.h"
 #include "acl/limits.h"
 
 enum {
@@ -15,7 +16,7 @@ enum {
 struct token_info {
 	/* id 0: the endpoint did not say; customer is never 0 */
 	uint64_t id, customer;
-	/* the caller judges both, and expire, ips and certs: reading is not allowing */
+	/* the caller judges both, and expire, ips, certs and client_ids: reading is not allowing */
 	bool enabled, customer_blocked;
 	/* unix seconds when it ends by `expire`/`ttl` taken together; 0 = never */
 	int64_t expire;
@@ -27,14 +28,16 @@ struct token_info {
 	char *ips;
 	/* "lamp-*,gateway 7" or NULL = any, and none too; owned */
 	char *certs;
+	/* as client_ids_read() made it, or NULL = any; owned */
+	char *client_ids;
 };
 
 /* object:
- * {"id":..,"cid":..,"enabled":..,"blocked":..,"expire":..,"ttl":..,"accessed":..,"created":..,"access":{..},"ips":"..","certs":"..","limits":{..},"customer_limits":{..},"server_limits":{..},"flespi_extensions":..}.
+ * {"id":..,"cid":..,"enabled":..,"blocked":..,"expire":..,"ttl":..,"accessed":..,"created":..,"access":{..},"ips":"..","certs":"..","client_ids":[..],"limits":{..},"customer_limits":{..},"server_limits":{..},"flespi_extensions":..}.
  * Unknown keys are ignored here (other endpoints add their own), missing ones of the needed (cid,
  * enabled, access) and any wrongly typed one (null is one) are -E_INVALID. blocked: bool, of the
- * customer. flespi_extensions: bool, false if it is not there. ips, certs "" = any. ttl needs
- * accessed or created. The three of limits: acl/limits.h. */
+ * customer. flespi_extensions: bool, false if it is not there. ips, certs "" = any, client_ids [] =
+ * any. ttl needs accessed or created. The three of limits: acl/limits.h. */
 int token_info_read(struct token_info *out, const json_t *object, char *why,
                     size_t why_size) MUST_CHECK;
 /* Whole body of an endpoint: {"result":[{...}]} with exactly one element, no errors beside it, at

@@ -75,6 +75,7 @@ static const char *const steps[] = {
 	"  secret BLOB NOT NULL) STRICT, WITHOUT ROWID;"
 	"INSERT INTO sequence (name, last, secret) VALUES "
 	"  ('customer', 0, randomblob(16)), ('token', 0, randomblob(16));",
+	"ALTER TABLE token ADD COLUMN client_ids TEXT NOT NULL DEFAULT '[]';",
 };
 
 static int say(char *why, size_t why_size, int err, const char *format, ...) PRINTF_LIKE(4, 5);

@@ -76,6 +76,12 @@ static int check_value(const struct field *f, const json_t *value, char *why, si
 			err = -E_INVALID;
 		}
 		break;
+	case FIELD_LIST: /* check says of what */
+		if (!json_is_array(value)) {
+			(void)snprintf(why, why_size, "%s must be a list", f->name);
+			err = -E_INVALID;
+		}
+		break;
 	}
 	return err || !f->check ? err : f->check(value, why, why_size);
 }

@@ -4,15 +4,16 @@
 #pragma once
 #include "base/json.h"
 
-enum field_type { FIELD_INT, FIELD_BOOL, FIELD_TEXT, FIELD_OBJECT };
+enum field_type { FIELD_INT, FIELD_BOOL, FIELD_TEXT, FIELD_OBJECT, FIELD_LIST };
 enum { FIELD_CREATE = 1, FIELD_UPDATE = 2 };
 
 struct field {
 	const char *name;
 	enum field_type type;
-	unsigned writable;  /* FIELD_CREATE | FIELD_UPDATE */
-	int64_t min, max;   /* of a number, of a text's length in bytes */
-	const char *column; /* for `field=value`; NULL = not selectable */
+	unsigned writable; /* FIELD_CREATE | FIELD_UPDATE */
+	int64_t min, max;  /* of a number, of a text's length in bytes */
+	/* For `field=value`; NULL = not selectable. Of a list: what is ?2 if that is in it. */
+	const char *column;
 	int (*check)(const json_t *value, char *why, size_t why_size); /* further rules, or NULL */
 };
 

@@ -38,6 +38,7 @@ static int read_value(struct selector *out, char *why, size_t why_size)
 
 	switch (out->field->type) {
 	case FIELD_TEXT:
+	case FIELD_LIST:
 		return 0;
 	case FIELD_BOOL:
 		out->number = str_eq(out->value, STR("true")) || str_eq(out->value, STR("1"));
@@ -115,7 +116,7 @@ static void make_run_sql(struct run_sql *m)
 {
 	const char *from = m->table->from, *id = m->table->id;
 	const char *column = m->field ? m->field->column : "";
-	const char *and = m->field ? " AND " : "", *is = m->field ? " = ?" : "";
+	const char *and = m->field ? " AND " : "", *is = m->field ? " = ?2" : "";
 	int n = snprintf(m->count, RUN_SQL, "SELECT count(*) %s%s%s%s", from, and, column, is);
 
 	MUST(n < RUN_SQL);
@@ -145,7 +146,8 @@ static const struct run_sql *run_sql(const struct field_table *table, const stru
 static void bind(struct db_q *q, const struct selector *s, uint64_t scope)
 {
 	db_int(q, (int64_t)scope);
-	if (s->kind == SELECT_FIELD && s->field->type == FIELD_TEXT)
+	if (s->kind == SELECT_FIELD &&
+	    (s->field->type == FIELD_TEXT || s->field->type == FIELD_LIST))
 		db_text(q, s->value.n ? s->value : STR(""));
 	else if (s->kind == SELECT_FIELD)
 		db_int(q, s->number);
@@ -239,6 +241,7 @@ static int write_value(struct buf *out, const struct field *f, struct db_q *q, i
 	case FIELD_TEXT:
 		return write_text(out, db_get_text(q, column));
 	case FIELD_OBJECT:
+	case FIELD_LIST:
 		buf_str_add(out, db_get_text(q, column));
 		return 0;
 	}

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 
 struct change {
-	struct buf access, limits, metadata;
+	struct buf client_ids, access, limits, metadata;
 	struct str info, ips, certs;
 	bool enabled;
 	int64_t expire, ttl, ends;
@@ -21,6 +21,7 @@ struct change {
 
 static void change_free(struct change *c)
 {
+	buf_free(&c->client_ids);
 	buf_free(&c->access);
 	buf_free(&c->limits);
 	buf_free(&c->metadata);
@@ -60,7 +61,9 @@ static int change_make(struct change *c, const json_t *fields, const json_t *old
 		(void)json_get_str(old, "ips", &c->ips);
 	if (!json_get_str(fields, "certs", &c->certs))
 		(void)json_get_str(old, "certs", &c->certs);
-	err = write_part(&c->access, pick(fields, old, "access"), "{\"type\":0}");
+	err = write_part(&c->client_ids, pick(fields, old, "client_ids"), "[]");
+	if (!err)
+		err = write_part(&c->access, pick(fields, old, "access"), "{\"type\":0}");
 	if (!err)
 		err = write_part(&c->limits, pick(fields, old, "limits"), "{}");
 	if (!err)
@@ -77,6 +80,7 @@ static void change_bind(struct db_q *q, const struct change *c)
 	db_int(q, c->ends);
 	db_text(q, c->ips);
 	db_text(q, c->certs);
+	db_text(q, buf_str(&c->client_ids));
 	db_text(q, buf_str(&c->access));
 	db_text(q, buf_str(&c->limits));
 	db_text(q, buf_str(&c->metadata));
@@ -106,9 +110,9 @@ static int insert(struct tokens *t, uint64_t cid, const struct change *c, struct
 	if (err)
 		return err;
 	q = db_start(t->db, "INSERT INTO token (info, enabled, expire, ttl, ends, ips, certs, "
-	                    "access, limits, metadata, id, cid, lookup, hash, "
+	                    "client_ids, access, limits, metadata, id, cid, lookup, hash, "
 	                    "short_hash, key_hint, created, accessed) VALUES (?, ?, ?, ?, ?, ?, ?, "
-	                    "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)");
+	                    "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)");
 	change_bind(&q, c);
 	db_int(&q, (int64_t)*id);
 	db_int(&q, (int64_t)cid);
@@ -170,7 +174,7 @@ int tokens_update(struct tokens *t, const struct token_row *old, const json_t *f
 	}
 	if (!err) {
 		q = db_start(t->db, "UPDATE token SET info = ?, enabled = ?, expire = ?, ttl = ?, "
-		                    "ends = ?, ips = ?, certs = ?, access = ?, "
+		                    "ends = ?, ips = ?, certs = ?, client_ids = ?, access = ?, "
 		                    "limits = ?, metadata = ? WHERE id = ?");
 		change_bind(&q, &c);
 		db_int(&q, (int64_t)old->id);

@@ -11,7 +11,7 @@
 #include "proxy/rates.h"
 #include "proxy/worker.h"
 
-const char *admit_place(const struct conn *c, const struct token_info *info)
+static const char *wrong_place(const struct conn *c, const struct token_info *info)
 {
 	char peer[SOCK_TEXT];
 
@@ -22,6 +22,20 @@ const char *admit_place(const struct conn *c, const struct token_info *info)
 		return c->cert ? "certificate not allowed for this token"
 		               : "this token needs a client certificate";
 	return NULL;
+}
+
+static const char *wrong_id(const struct conn *c, const struct token_info *info)
+{
+	return client_ids_allow(info->client_ids, conn_client_id(c))
+	           ? NULL
+	           : "client id not allowed for this token";
+}
+
+const char *admit_still(const struct conn *c, const struct token_info *info)
+{
+	const char *say = wrong_place(c, info);
+
+	return say ? say : wrong_id(c, info);
 }
 
 int admit_cap(struct conn *c, const struct token_info *info, int64_t most, struct cap **out)
@@ -44,8 +58,33 @@ static unsigned by_token(struct conn *c, const struct token_info *info, const ch
 
 static unsigned by_place(struct conn *c, const struct token_info *info, const char **say)
 {
-	*say = admit_place(c, info);
+	*say = wrong_place(c, info);
 	return *say ? RC_NOT_AUTHORIZED : RC_SUCCESS;
+}
+
+/* Before the rate of the client id is asked: who may not have an id takes nothing of what others
+ * may do under it. A client without one gets an id that is judged like any other, and has none
+ * again if that is refused. */
+static unsigned by_client_id(struct conn *c, const struct token_info *info, const char **say)
+{
+	bool named = c->client_id_size;
+
+	if (c->client_id_size > c->badge->quotas.token[LIMIT_CLIENT_ID_SIZE]) {
+		*say = "client id too long";
+		return quota_over(c->worker, LIMIT_CLIENT_ID_SIZE);
+	}
+	if (!info->client_ids)
+		return RC_SUCCESS;
+	if (!greet_name(c))
+		return RC_SERVER_UNAVAILABLE;
+	*say = wrong_id(c, info);
+	if (!*say)
+		return RC_SUCCESS;
+	if (!named) {
+		greet_unname(c);
+		*say = "this token needs a client id";
+	}
+	return RC_CLIENT_IDENTIFIER_NOT_VALID;
 }
 
 static unsigned by_sizes(struct conn *c, const struct token_info *info, const char **say)
@@ -55,10 +94,7 @@ static unsigned by_sizes(struct conn *c, const struct token_info *info, const ch
 	unsigned reason;
 
 	(void)info;
-	if ((int64_t)m->client_id.n > c->badge->quotas.token[LIMIT_CLIENT_ID_SIZE]) {
-		*say = "client id too long";
-		return quota_over(c->worker, LIMIT_CLIENT_ID_SIZE);
-	}
+	(void)say;
 	reason = gate_props(c, &m->props);
 	if (reason || !will->present)
 		return reason;
@@ -81,19 +117,26 @@ static unsigned by_rate(struct conn *c, const struct token_info *info, const cha
 {
 	struct rates *rates = c->worker->crew->rates;
 	const struct quotas *q = &c->badge->quotas;
-	struct str id = conn_client_id(c);
 	int64_t now = loop_now(c->worker->loop);
 	unsigned reason = rated(
 	    c, rates_take_customer(rates, info->customer, q->customer[LIMIT_CONNECTS], now), say);
 
-	if (!reason)
-		reason = rated(c,
-		               rates_take_token(rates, info->customer, info->id,
-		                                q->token[LIMIT_CONNECTS], now),
-		               say);
-	if (reason || !id.n ||
-	    !rates_take_client(rates, info->customer, id, q->token[LIMIT_CLIENT_CONNECTS], now))
-		return reason;
+	return reason ? reason
+	              : rated(c,
+	                      rates_take_token(rates, info->customer, info->id,
+	                                       q->token[LIMIT_CONNECTS], now),
+	                      say);
+}
+
+static unsigned by_client_rate(struct conn *c, const struct token_info *info, const char **say)
+{
+	struct str id = conn_client_id(c);
+
+	if (!id.n || c->greet->assigned ||
+	    !rates_take_client(c->worker->crew->rates, info->customer, id,
+	                       c->badge->quotas.token[LIMIT_CLIENT_CONNECTS],
+	                       loop_now(c->worker->loop)))
+		return RC_SUCCESS;
 	c->worker->n.refused_rate++;
 	*say = "this client connects too often";
 	return quota_over(c->worker, LIMIT_CLIENT_CONNECTS);
@@ -153,7 +196,8 @@ unsigned admit(struct conn *c, const struct token_info *info, const char **say)
 {
 	static unsigned (*const steps[])(struct conn * c, const struct token_info *info,
 	                                 const char **say) = {
-		by_token, by_place, by_rate, by_sizes, by_will, by_count,
+		by_token,       by_place, by_rate, by_client_id,
+		by_client_rate, by_sizes, by_will, by_count,
 	};
 	unsigned reason = RC_SUCCESS;
 

@@ -182,6 +182,7 @@ static bool same_rights(const struct token_info *x, const struct token_info *y)
 {
 	return acl_same(x->acl, y->acl) && str_eq(str_c(x->ips), str_c(y->ips)) &&
 	       str_eq(str_c(x->certs), str_c(y->certs)) &&
+	       str_eq(str_c(x->client_ids), str_c(y->client_ids)) &&
 	       x->flespi_extensions == y->flespi_extensions && limits_same(x->limits, y->limits);
 }
 

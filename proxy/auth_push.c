@@ -126,8 +126,9 @@ static struct verdict *verdict_like(const struct verdict *old, const struct toke
 	v->info.limits = NULL;
 	v->info.ips = info->ips ? str_dup_z(str_c(info->ips)) : NULL;
 	v->info.certs = info->certs ? str_dup_z(str_c(info->certs)) : NULL;
+	v->info.client_ids = info->client_ids ? str_dup_z(str_c(info->client_ids)) : NULL;
 	if (limits_copy(&v->info.limits, info->limits) == 0 && (!info->ips || v->info.ips) &&
-	    (!info->certs || v->info.certs))
+	    (!info->certs || v->info.certs) && (!info->client_ids || v->info.client_ids))
 		return v;
 	verdict_free(v);
 	return NULL;

@@ -87,7 +87,8 @@ void greet_refuse(struct conn *c, unsigned reason, const char *say)
 	if (c->badge)
 		event_refused(c,
 		              reason == RC_NOT_AUTHORIZED || reason == RC_QUOTA_EXCEEDED ||
-		                      reason == RC_CONNECTION_RATE_EXCEEDED
+		                      reason == RC_CONNECTION_RATE_EXCEEDED ||
+		                      reason == RC_CLIENT_IDENTIFIER_NOT_VALID
 		                  ? EVENT_BLOCKED
 		                  : EVENT_REJECTED,
 		              reason, say, c->greet ? c->greet->blamed : STR_NONE);

@@ -28,6 +28,9 @@ void greet_refuse(struct conn *c, unsigned reason, const char *say);
 /* opened.c */
 /* yes: takes over the reference; everything from here to OPEN */
 void opened_verdict(struct conn *c, struct token *token);
+/* parts of it that admit.c needs as well */
+bool greet_name(struct conn *c); /* gives a client id to who has none; false: no memory */
+void greet_unname(struct conn *c);
 /* parts of it that another token, or another word about it, needs as well */
 void opened_rates(struct conn *c);      /* as its token says */
 void opened_tell_token(struct conn *c); /* the core */

@@ -70,7 +70,7 @@ static void agree(struct conn *c)
 }
 
 /* MQTT5 3.1.3.1: we name who does not name himself. */
-static bool assign_client_id(struct conn *c)
+bool greet_name(struct conn *c)
 {
 	static const char hex[] = "0123456789abcdef";
 	uint8_t random[10];
@@ -88,6 +88,14 @@ static bool assign_client_id(struct conn *c)
 	c->client_id_size = c->client_id ? sizeof(id) : 0;
 	c->greet->assigned = true;
 	return c->client_id;
+}
+
+void greet_unname(struct conn *c)
+{
+	mem_free(c->client_id);
+	c->client_id = NULL;
+	c->client_id_size = 0;
+	c->greet->assigned = false;
 }
 
 /* ---- OPEN ---- */
@@ -209,7 +217,7 @@ void opened_verdict(struct conn *c, struct token *token)
 		return;
 	}
 	agree(c);
-	if (!link || !assign_client_id(c) || uplink_attach(link, c)) {
+	if (!link || !greet_name(c) || uplink_attach(link, c)) {
 		greet_refuse(c, RC_SERVER_UNAVAILABLE, link ? NULL : "broker not available");
 		return;
 	}

@@ -36,7 +36,7 @@ static const char *judge(const struct conn *c, const struct verdict *v)
 		return "token is not valid";
 	if (v->info.customer != c->badge->customer)
 		return "token of another account";
-	return admit_place(c, &v->info);
+	return admit_still(c, &v->info);
 }
 
 /* Its place among the connections with that token; that of the old one is given back. */

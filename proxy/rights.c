@@ -137,13 +137,14 @@ static void end_all(struct badge *b, unsigned reason)
 	}
 }
 
-/* Who could not come in any more from where he is, is not left in. b may go with the last one. */
+/* A client that could not come in any more from where it is, or under its id, is not left in. b may
+ * go with the last one. */
 static void end_misplaced(struct badge *b, const struct token_info *info)
 {
 	struct conn *c = list_first(&b->conns, struct conn, badge_node), *next;
 
 	for (bool last = !c; !last; c = next) {
-		const char *say = admit_place(c, info);
+		const char *say = admit_still(c, info);
 
 		last = c->badge_node.next == &b->conns;
 		next = last ? NULL : container_of(c->badge_node.next, struct conn, badge_node);

@@ -6,7 +6,7 @@
 #include "base/json.h"
 
 enum { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2 };
-enum { CTL_GRANTS_MAX = 64, CTL_WORDS_MAX = 8, CTL_ANSWER_MAX = 64 << 20 };
+enum { CTL_GRANTS_MAX = 64, CTL_CLIENT_IDS_MAX = 64, CTL_WORDS_MAX = 8, CTL_ANSWER_MAX = 64 << 20 };
 
 /* What the command line said. All strings borrow argv or the environment. */
 struct ctl_args {
@@ -16,6 +16,8 @@ struct ctl_args {
 	    *extensions;
 	const char *grant[CTL_GRANTS_MAX];
 	int grants;
+	const char *client_id[CTL_CLIENT_IDS_MAX];
+	int client_ids;
 	bool json, help, enable, disable, version;
 };
 

@@ -5,11 +5,17 @@
 #include <stdio.h>
 
 static const struct ctl_column token_columns[] = {
-	{ "ID", "id", CTL_PLAIN },           { "CID", "cid", CTL_PLAIN },
-	{ "INFO", "info", CTL_PLAIN },       { "ACCESS", "access", CTL_ACCESS },
-	{ "ENABLED", "enabled", CTL_PLAIN }, { "TTL", "ttl", CTL_SECONDS },
-	{ "EXPIRE", "expire", CTL_TIME },    { "ACCESSED", "accessed", CTL_TIME },
-	{ "IPS", "ips", CTL_PLAIN },         { "CERTS", "certs", CTL_PLAIN },
+	{ "ID", "id", CTL_PLAIN },
+	{ "CID", "cid", CTL_PLAIN },
+	{ "INFO", "info", CTL_PLAIN },
+	{ "ACCESS", "access", CTL_ACCESS },
+	{ "ENABLED", "enabled", CTL_PLAIN },
+	{ "TTL", "ttl", CTL_SECONDS },
+	{ "EXPIRE", "expire", CTL_TIME },
+	{ "ACCESSED", "accessed", CTL_TIME },
+	{ "IPS", "ips", CTL_PLAIN },
+	{ "CERTS", "certs", CTL_PLAIN },
+	{ "CLIENT_IDS", "client_ids", CTL_PLAIN },
 };
 static const struct ctl_column customer_columns[] = {
 	{ "ID", "id", CTL_PLAIN },
@@ -190,6 +196,24 @@ static int token_access(const struct ctl_args *a, json_t *token)
 	return CTL_OK;
 }
 
+/* One that is empty stands alone: any client id. */
+static int token_client_ids(const struct ctl_args *a, json_t *token)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < a->client_ids; i++) {
+		if (a->client_id[i][0])
+			json_array_append_new(list, json_string(a->client_id[i]));
+	}
+	if (json_array_size(list) != (size_t)a->client_ids &&
+	    (a->client_ids > 1 || a->client_id[0][0])) {
+		json_decref(list);
+		return usage("--client-id", "each is UTF-8, and an empty one stands alone");
+	}
+	json_object_set_new(token, "client_ids", list);
+	return CTL_OK;
+}
+
 static int token_fields(const struct ctl_args *a, json_t *token)
 {
 	int64_t n;
@@ -204,6 +228,8 @@ static int token_fields(const struct ctl_args *a, json_t *token)
 		json_object_set_new(token, "ips", json_string(a->ips));
 	if (a->certs)
 		json_object_set_new(token, "certs", json_string(a->certs));
+	if (a->client_ids && token_client_ids(a, token))
+		return CTL_USAGE;
 	if (a->ttl) {
 		if (!ctl_seconds(a->ttl, &n))
 			return usage("--ttl is a time such as 30d, 12h, 45m, not", a->ttl);
@@ -248,7 +274,7 @@ static int token_update(const struct ctl_args *a)
 
 	if (code == CTL_OK && json_object_size(token) == 0)
 		code = usage("nothing to change: give --acl, --type, --ttl, --expire, --ips, "
-		             "--certs, --info, --enable or",
+		             "--certs, --client-id, --info, --enable or",
 		             "--disable");
 	if (code == CTL_OK && !path_of(path, sizeof(path), "/platform/tokens", a->word[2]))
 		code = usage("the selector is too long", a->word[2]);

@@ -51,6 +51,20 @@ static void access_text(char *out, size_t size, const json_t *access)
 		snprintf(out, size, "%s", type >= 0 && type < 2 ? names[type] : "?");
 }
 
+static void list_text(char *out, size_t size, const json_t *list)
+{
+	size_t index, at = 0;
+	json_t *value;
+
+	snprintf(out, size, "-");
+	json_array_foreach(list, index, value)
+	{
+		if (at < size)
+			at += (size_t)snprintf(out + at, size - at, "%s%s", index ? "," : "",
+			                       json_string_value(value));
+	}
+}
+
 static void cell_text(char *out, size_t size, const json_t *value, int form)
 {
 	if (form == CTL_ACCESS) {
@@ -66,6 +80,8 @@ static void cell_text(char *out, size_t size, const json_t *value, int form)
 			snprintf(out, size, "%" PRId64 "d", s / 86400);
 		else
 			snprintf(out, size, "%" PRId64 "s", s);
+	} else if (json_is_array(value)) {
+		list_text(out, size, value);
 	} else if (json_is_string(value)) {
 		snprintf(out, size, "%s", json_string_value(value));
 	} else if (json_is_integer(value)) {

@@ -19,6 +19,7 @@ static const struct option options[] = {
 	{ "expire", required_argument, NULL, 'e' },
 	{ "ips", required_argument, NULL, 'p' },
 	{ "certs", required_argument, NULL, 'n' },
+	{ "client-id", required_argument, NULL, 'm' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "enable", no_argument, NULL, 'E' },
@@ -58,6 +59,9 @@ static void help(FILE *to)
 	    "(either keeps it alive)\n"
 	    "  --ips 10.0.*,192.168.1.?           only from these addresses\n"
 	    "  --certs lamp-*,gateway             only with a client certificate of such a name\n"
+	    "  --client-id lamp-*                 only under such a client id, may be repeated; '' "
+	    "for "
+	    "any\n"
 	    "  --enable, --disable                switch it on, off\n"
 	    "  --info TEXT                        a name for people\n"
 	    "\nFields of a customer\n"
@@ -101,6 +105,14 @@ static bool parse(struct ctl_args *a, int argc, char **argv)
 			break;
 		case 'n':
 			a->certs = optarg;
+			break;
+		case 'm':
+			if (a->client_ids == CTL_CLIENT_IDS_MAX) {
+				fprintf(stderr, "mbusctl: more than %d --client-id\n",
+				        CTL_CLIENT_IDS_MAX);
+				return false;
+			}
+			a->client_id[a->client_ids++] = optarg;
 			break;
 		case 'j':
 			a->json = true;

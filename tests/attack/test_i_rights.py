@@ -342,3 +342,27 @@ def test_I48_the_same_token_has_its_filters_back_when_it_may_receive_them_again(
     wait_for(lambda: told() == ["b/1"], 10, 0.2)
     customer.change_token(token, access={"type": 2, "acl": [{"uri": "mqtt", "topic": t, "actions": ["subscribe"]} for t in ("a/#", "b/#")]})
     wait_for(lambda: told() == ["a/1", "b/1"], 10, 0.2)
+
+
+# ---- I49: a token that is bound to client ids of its own ----
+
+@V
+def test_I49_a_token_bound_to_other_ids_costs_a_client_nothing(shipped, version):
+    customer = shipped.new_customer()
+    token, bound = customer.token(), customer.token(client_ids=["lamp-*"])
+    no = 0x85 if version == 5 else 2
+    with open_client(shipped.port, token, "boss", 5, properties=KEPT) as boss:
+        boss.subscribe("news")
+        for i in range(30):    # more often than one id may connect
+            with Raw(shipped.port, version) as c:
+                assert c.connect("boss", bound, clean=i % 2 == 0, will=("news", "forged", 1, True)).code == no
+                assert c.closed() == []
+        for near in ("lamp", "boss\u00e9", "Lamp-1", " lamp-1"):
+            with Raw(shipped.port, version) as c:
+                assert c.connect(near, bound).code == no
+        with open_client(shipped.port, bound, "lamp-1", version) as lamp:
+            lamp.publish("news", "its own").sync()
+        assert [p.payload for p in boss.sync() if p.kind == PUBLISH] == [b"its own"]
+    c, told = resumed(shipped, token, "boss")
+    assert told == ["news"]
+    c.close()

@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int err = token_info_read_reply(&t, str_make(data, size), why, sizeof(why));
 
 	if (err) {
-		MUST(why[0] && !t.acl && !t.ips && !t.certs);
+		MUST(why[0] && !t.acl && !t.ips && !t.certs && !t.client_ids);
 		return 0;
 	}
 	MUST(t.customer && t.acl && t.expire >= 0);
@@ -45,6 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(token_certs_ok(str_c(t.certs)) && !token_certs_allow(t.certs, STR_NONE));
 		(void)token_certs_allow(t.certs, STR("l\xc3\xa4mp 7"));
 	}
+	if (t.client_ids)
+		MUST(*t.client_ids &&
+		     (!client_ids_allow(t.client_ids, STR_NONE) || strchr(t.client_ids, '*')));
 	use(t.acl);
 	token_info_free(&t);
 	return 0;

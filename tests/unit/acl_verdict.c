@@ -18,7 +18,7 @@ static int read_info(struct token_info *t, const char *text, char *why, size_t w
 static struct token_info info_of(const char *text)
 {
 	struct token_info t = { 0 };
-	char why[128] = "";
+	char why[200] = "";
 
 	if (read_info(&t, text, why, sizeof(why)))
 		fail_msg("%s: %s", why, text);
@@ -32,7 +32,7 @@ static void a_whole_token_is_read(void)
 	            "\"ttl\":0,\"accessed\":1,\"created\":1,"
 	            "\"access\":{\"type\":2,\"acl\":[{\"uri\":\"mqtt\",\"topic\":\"a/"
 	            "#\",\"actions\":[\"publish\"]}]},\"ips\":\"10.0.*\","
-	            "\"certs\":\"lamp-*,gateway 7\","
+	            "\"certs\":\"lamp-*,gateway 7\",\"client_ids\":[\"lamp-*\"],"
 	            "\"limits\":{\"mqtt_sessions\":4,\"webhooks_count\":\"whatever\"},"
 	            "\"customer_limits\":{\"mqtt_sessions\":40},"
 	            "\"server_limits\":{\"mqtt_sessions\":400},"
@@ -48,11 +48,15 @@ static void a_whole_token_is_read(void)
 	NO(acl_may_publish(t.acl, STR("b")));
 	IS_BYTES(str_c(t.ips), STR("10.0.*"));
 	IS_BYTES(str_c(t.certs), STR("lamp-*,gateway 7"));
+	YES(client_ids_allow(t.client_ids, STR("lamp-7")));
+	NO(client_ids_allow(t.client_ids, STR("gateway 7")));
 	IS(limits_value(t.limits, LIMIT_SESSIONS, LIMIT_BY_TOKEN, 10), 4);
 	IS(limits_value(t.limits, LIMIT_SESSIONS, LIMIT_BY_CUSTOMER, 10), 40);
 	IS(limits_value(t.limits, LIMIT_SESSIONS, LIMIT_BY_SERVER, 10), 400);
 	token_info_free(&t);
-	IS(t.acl == NULL && t.ips == NULL && t.certs == NULL && t.limits == NULL, 1);
+	IS(t.acl == NULL && t.ips == NULL && t.certs == NULL && t.client_ids == NULL &&
+	       t.limits == NULL,
+	   1);
 	token_info_free(&t);
 	token_info_free(NULL);
 }
@@ -65,6 +69,7 @@ static void what_is_not_needed_may_be_missing(void)
 	IS(t.expire, 0);
 	IS(t.ips == NULL, 1);
 	IS(t.certs == NULL, 1);
+	IS(t.client_ids == NULL, 1);
 	IS(t.limits == NULL, 1);
 	token_info_free(&t);
 }
@@ -124,6 +129,12 @@ static const struct bad_row {
 	{ "{" NEEDED ",\"certs\":null}", "certs must be a string" },
 	{ "{" NEEDED ",\"certs\":\"a,,b\"}",
 	  "certs must be at most 64 masks such as lamp-*,gateway 7" },
+	{ "{" NEEDED ",\"client_ids\":\"lamp\"}",
+	  "client_ids must be a list of at most 64 masks such as \"lamp-*\", each of 1 to 255 "
+	  "bytes, all of 4096" },
+	{ "{" NEEDED ",\"client_ids\":null}",
+	  "client_ids must be a list of at most 64 masks such as \"lamp-*\", each of 1 to 255 "
+	  "bytes, all of 4096" },
 	{ "{" NEEDED ",\"certs\":\"a\\nb\"}",
 	  "certs must be at most 64 masks such as lamp-*,gateway 7" },
 };
@@ -132,7 +143,7 @@ static void an_object_that_is_not_understood_is_refused_with_the_reason(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(bad_rows); i++) {
 		struct token_info t = { .id = 77 };
-		char why[128] = "";
+		char why[200] = "";
 
 		if (read_info(&t, bad_rows[i].object, why, sizeof(why)) != -E_INVALID)
 			fail_msg("accepted: %s", bad_rows[i].object);
@@ -181,7 +192,7 @@ static int reply(const char *text, char *why, size_t why_size)
 
 static void a_reply_has_one_result_and_no_errors(void)
 {
-	char why[128];
+	char why[200];
 
 	IS(reply("{\"result\":[{" NEEDED "}]}", why, sizeof(why)), 0);
 	IS(reply(" {\"result\":[{" NEEDED "}],\"errors\":[],\"x\":1}\n", why, sizeof(why)), 0);
@@ -200,7 +211,7 @@ static void a_reply_has_one_result_and_no_errors(void)
 
 static void nonsense_is_refused(void)
 {
-	char why[128];
+	char why[200];
 
 	IS(reply("{\"result\":[{" NEEDED "}]", why, sizeof(why)), -E_INVALID);
 	IS(reply("{\"result\":[{" NEEDED "}]}x", why, sizeof(why)), -E_INVALID);
@@ -217,7 +228,7 @@ static void nonsense_is_refused(void)
 static void a_reply_cut_anywhere_is_refused(void)
 {
 	struct token_info t = { 0 };
-	char why[128];
+	char why[200];
 
 	each_prefix(p, STR("{\"result\":[{\"id\":1," NEEDED ",\"ips\":\"1.2.3.4\"}]}"))
 	    YES(token_info_read_reply(&t, p.first, why, sizeof(why)) < 0);
@@ -227,7 +238,7 @@ static void a_reply_too_long_is_refused(void)
 {
 	struct buf b = { 0 };
 	struct token_info t = { 0 };
-	char why[128];
+	char why[200];
 
 	buf_printf(&b, "{\"result\":[{%s}]}", NEEDED);
 	while (buf_len(&b) < VERDICT_BODY_MAX)
@@ -244,7 +255,7 @@ static void every_failed_allocation_is_an_error_and_nothing_else(void)
 	each_alloc_failure(n)
 	{
 		struct token_info t = { 0 };
-		char why[128] = "";
+		char why[200] = "";
 		int err = token_info_read_reply(
 		    &t, STR("{\"result\":[{" NEEDED ",\"ips\":\"1.2.3.4\"}]}"), why, sizeof(why));
 

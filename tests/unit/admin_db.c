@@ -112,7 +112,7 @@ static void a_database_of_a_newer_version_is_left_alone(void)
 	set_version("PRAGMA user_version = 99");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), -E_VERSION);
 	CONTAINS(why, "newer");
-	set_version("PRAGMA user_version = 5");
+	set_version("PRAGMA user_version = 6");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), 0);
 	db_close(&db);
 }
@@ -127,6 +127,7 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void)
 	world_close(&w);
 	set_version("ALTER TABLE customer DROP COLUMN flespi_extensions;"
 	            "ALTER TABLE token DROP COLUMN certs; DROP TABLE sequence;"
+	            "ALTER TABLE token DROP COLUMN client_ids;"
 	            "PRAGMA user_version = 1");
 	IS(db_open(&db, w.dir, 50, why, sizeof(why)), 0);
 	q = db_start(db, "SELECT flespi_extensions FROM customer WHERE id = 1");
@@ -142,7 +143,7 @@ static void limits_of_0_of_an_old_database_are_not_set(void)
 	tokens_close(&w.rest.tokens);
 	db_close(&w.rest.db);
 	set_version("PRAGMA user_version = 2; ALTER TABLE token DROP COLUMN certs;"
-	            "DROP TABLE sequence;"
+	            "ALTER TABLE token DROP COLUMN client_ids; DROP TABLE sequence;"
 	            "UPDATE token SET limits = '{\"mqtt_sessions\":0,\"mqtt_messages\":5}';"
 	            "UPDATE customer SET limits = '{\"mqtt_sessions\":0}' WHERE id = 1");
 	IS(db_open(&w.rest.db, w.dir, 50, why, sizeof(why)), 0);
@@ -163,7 +164,8 @@ static void ids_of_an_old_database_stay_and_new_ones_lie_apart(void)
 	world_open(&w);
 	tokens_close(&w.rest.tokens);
 	db_close(&w.rest.db);
-	set_version("DROP TABLE sequence; PRAGMA user_version = 4");
+	set_version("ALTER TABLE token DROP COLUMN client_ids;"
+	            "DROP TABLE sequence; PRAGMA user_version = 4");
 	IS(db_open(&w.rest.db, w.dir, 50, why, sizeof(why)), 0);
 	IS(tokens_open(&w.rest.tokens, w.rest.db, w.dir, why, sizeof(why)), 0);
 	(void)snprintf(text, sizeof(text), "%d:%.16s", GAMMA, w.key[GAMMA]);

@@ -428,6 +428,46 @@ static void a_token_for_certificates_is_good_for_auth_info_only(void)
 	world_close(&w);
 }
 
+static void client_ids_are_kept_told_and_selected_by(void)
+{
+	struct token_info info;
+	char key[TOKEN_KEY + 1], why[200];
+
+	world_open(&w);
+	(void)snprintf(key, sizeof(key), "%s",
+	               create("[{\"info\":\"one\",\"client_ids\":[\"lamp-*\",\"a,\\\"b\"],"
+	                      "\"access\":{\"type\":1}}]"));
+	IS(ASK(&w, HTTP_GET, "/platform/customer", key), 200); /* of MQTT only */
+	IS(ASK(&w, HTTP_GET, "/auth/info", key), 200);
+	CONTAINS(w.text, "\"client_ids\":[\"lamp-*\",\"a,\\\"b\"]");
+	IS(token_info_read_reply(&info, str_c(w.text), why, sizeof(why)), 0);
+	IS_STR(str_c(info.client_ids), "lamp-*\na,\"b");
+	token_info_free(&info);
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/client_ids=lamp-*?fields=info,client_ids",
+	       w.key[ALPHA]),
+	   200);
+	IS_STR(str_c(w.text), "{\"result\":[{\"info\":\"one\",\"client_ids\":[\"lamp-*\",\"a,"
+	                      "\\\"b\"]}]}");
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/client_ids=a,\"b?fields=info", w.key[ALPHA]), 200);
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/client_ids=lamp-?fields=info", w.key[ALPHA]), 404);
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/client_ids=,?fields=info", w.key[ALPHA]), 404);
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/client_ids=?fields=info", w.key[ALPHA]), 404);
+	/* others stay as they are, and of those the proxy knows nothing */
+	IS(ASK(&w, HTTP_PUT, "/platform/tokens/info=one?fields=client_ids", w.key[ALPHA],
+	       .body = "{\"enabled\":true}"),
+	   200);
+	CONTAINS(w.text, "lamp-*");
+	IS(ASK(&w, HTTP_PUT, "/platform/tokens/info=one?fields=client_ids", w.key[ALPHA],
+	       .body = "{\"client_ids\":[]}"),
+	   200);
+	IS_STR(str_c(w.text), "{\"result\":[{\"client_ids\":[]}]}");
+	IS(ASK(&w, HTTP_GET, "/auth/info", key), 200);
+	IS(token_info_read_reply(&info, str_c(w.text), why, sizeof(why)), 0);
+	YES(info.client_ids == NULL);
+	token_info_free(&info);
+	world_close(&w);
+}
+
 static void what_auth_info_tells_is_what_the_proxy_reads(void)
 {
 	struct token_info info;
@@ -547,7 +587,7 @@ RUN(a_key_is_found_in_all_its_forms, a_key_with_one_character_changed_is_nobodys
     a_disabled_token_is_403_and_says_so, a_blocked_ancestor_blocks_all_below,
     the_limits_of_auth_info_are_the_lowest_of_token_and_all_above,
     the_ips_of_a_token_count_everywhere_but_in_auth_info,
-    a_token_for_certificates_is_good_for_auth_info_only,
+    a_token_for_certificates_is_good_for_auth_info_only, client_ids_are_kept_told_and_selected_by,
     what_auth_info_tells_is_what_the_proxy_reads, ids_are_never_used_twice,
     ids_do_not_tell_how_many_there_are, a_change_that_is_undone_gives_its_ids_back,
     any_allocation_may_fail_while_a_token_is_made_and_all_or_nothing_is_kept)

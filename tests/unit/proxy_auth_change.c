@@ -72,6 +72,10 @@ static void other_addresses_certificates_or_limits_are_told_too(void)
 	                         "\"limits\":{\"mqtt_sessions\":3}");
 	UNTIL(told_count == 3, 2000);
 	IS_BYTES(str_c(auth_verdict(t)->info.certs), STR("lamp-*"));
+	atomic_store(&ep->extra, ",\"ips\":\"10.0.*\",\"certs\":\"lamp-*\","
+	                         "\"client_ids\":[\"a\"],\"limits\":{\"mqtt_sessions\":3}");
+	UNTIL(told_count == 4, 2000);
+	IS_BYTES(str_c(auth_verdict(t)->info.client_ids), STR("a"));
 	auth_token_put(&t);
 	end();
 }
