@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -18,7 +19,15 @@
 #include "base/thread.h"
 #include "base/timer.h"
 
-enum { LOOP_EVENTS = 256, LONG_TURN_US = 50000, LONG_TURN_EVERY_MS = 1000 };
+enum {
+	LOOP_EVENTS = 256,
+	LONG_TURN_US = 50000,
+	LONG_TURN_EVERY_MS = 1000,
+	/* A loop that is never idle keeps its CPU until the kernel's next tick (4 ms), while other
+	 * loops on the same CPU wait: a message would wait so long for the core, and again for the
+	 * proxy. After so much work the CPU is offered to them. Alone on it, this costs nothing. */
+	YIELD_US = 300,
+};
 
 /* What the turn that is under way does now, and what took longest in it: in ticks, which are
  * compared only. */
@@ -34,6 +43,8 @@ struct loop {
 	int fetched, at;       /* events[at] is being handled, those up to fetched will be */
 	struct watch *handled; /* of events[at], while it is watched */
 	unsigned pause_us;     /* before the next wait */
+	bool deferring;        /* loop_defer() was called */
+	uint64_t ran_us;       /* since the CPU was offered to others */
 	int64_t began_us;      /* this turn */
 	uint64_t turns;
 	struct steps steps;
@@ -98,6 +109,7 @@ static void turn_over(struct loop *l)
 {
 	uint64_t us = (uint64_t)(clock_mono_us() - l->began_us);
 
+	l->ran_us += us;
 	if (likely(us <= l->since.us && us < LONG_TURN_US))
 		return;
 	step_over(&l->steps, "idle");
@@ -341,9 +353,26 @@ void loop_pause(struct loop *l, unsigned us)
 
 static void sleep_us(unsigned us)
 {
-	struct timespec t = { .tv_nsec = (long)us * 1000 };
+	struct timespec t = { .tv_nsec = us ? (long)us * 1000 : 1 };
 
 	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL); /* a signal only makes it shorter */
+}
+
+void loop_defer(struct loop *l)
+{
+	l->deferring = true;
+}
+
+/* sched_yield() alone is not enough for work that never ends: the scheduler owes a loop that often
+ * sleeps some milliseconds, and lets it have them at a stretch, yield or not. Who sleeps is not
+ * run. */
+static void offer_cpu(struct loop *l)
+{
+	if (l->deferring)
+		sleep_us(0);
+	else
+		(void)sched_yield();
+	l->ran_us = 0;
 }
 
 static int wait_events(struct loop *l, int64_t most_ms)
@@ -352,6 +381,9 @@ static int wait_events(struct loop *l, int64_t most_ms)
 
 	/* A reader that sleeps online would stop all freeing in the process. */
 	rcu_sleep();
+	if (l->ran_us >= YIELD_US)
+		offer_cpu(l);
+	l->deferring = false;
 	if (l->pause_us && list_empty(&l->next))
 		sleep_us(l->pause_us);
 	l->pause_us = 0;

@@ -65,6 +65,9 @@ void hook_cancel(struct hook *h);
 /* Before it looks for events again, the loop sleeps so long (less than a second), once: what comes
  * meanwhile gathers, and is served by one waking. */
 void loop_pause(struct loop *l, unsigned us);
+/* For the end of a turn: what this loop has left can wait, and what others on its CPU have may not.
+ * After a fraction of a millisecond of such work it sleeps for the shortest time there is. */
+void loop_defer(struct loop *l);
 
 /* ---- How long turns take ----
  * From the moment events are there until the next look for them. The longest is kept with the step

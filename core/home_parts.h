@@ -112,6 +112,9 @@ struct home {
 	/* whose slice it is: it stays; the same, while what waited is served */
 	struct customer *serving, *serving_ring;
 	struct hook work_hook;
+	/* work.c: the customer that spoke last; when one spoke after, or beside, another */
+	uint64_t spoke;
+	int64_t mixed;
 	struct list replays; /* customers with a replay under way; replay.c */
 	struct list fars;    /* struct far that wait; far.c */
 	/* rights.c: accounts and customers whose retained messages are being removed */

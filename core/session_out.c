@@ -15,7 +15,10 @@
 #include "base/mem.h"
 #include "core/overflow.h"
 
-enum { OUT_UNITS = 3 }; /* to take one away, and to free its message */
+enum {
+	OUT_UNITS = 3,  /* to take one away, and to free its message */
+	SAY_UNITS = 12, /* to write one to its client's link, a fresh page now and then */
+};
 
 /* ---- Entries; the home keeps freed ones for reuse ---- */
 static struct out *out_new(struct subscription *sub, struct msg *m, const struct out_how *how)
@@ -178,6 +181,7 @@ static void say(struct session *s, struct out *o, bool again)
 		h->counters.redelivered++;
 	else
 		h->counters.delivered++;
+	work_spend(h, SAY_UNITS);
 	egress_take(s->customer, o->msg->size);
 	s->port->ops->deliver(s->port, o->msg, &how);
 }
@@ -228,6 +232,7 @@ static bool say_qos0(struct subscription *sub, struct msg *m, const struct out_h
 		return false;
 	}
 	h->counters.delivered++;
+	work_spend(h, SAY_UNITS);
 	egress_take(s->customer, m->size);
 	s->port->ops->deliver(s->port, m, &send);
 	return true;

@@ -18,7 +18,7 @@
 enum {
 	LANE_UNSENT = 16 << 10, /* of a link: above it lanes are used, up to it they are merged */
 	LANE_QUANTUM = 8 << 10, /* of a lane at a time */
-	LANE_SLOW = 256 << 10,
+	LANE_SLOW = 32 << 10,
 	LANE_SLOW_ALONE = 1 << 20,
 	SHARED_ROOM = 16 << 10, /* in the socket of a link that customers share */
 };

@@ -8,6 +8,8 @@
 
 #include "core/session.h"
 
+enum { MIXED_MS = 500 }; /* two customers that spoke within it are active at once */
+
 static void wait_again(struct customer *c)
 {
 	struct home *h = c->home;
@@ -98,6 +100,11 @@ void work_turn_is(struct home *h)
 	h->direct_end = h->spent + h->most.direct;
 }
 
+static bool others_speak(const struct home *h)
+{
+	return h->mixed && home_now(h) - h->mixed < MIXED_MS;
+}
+
 /* Debts are paid back by waiting, turn by turn. */
 void work_renew(struct home *h, struct customer *c)
 {
@@ -105,6 +112,10 @@ void work_renew(struct home *h, struct customer *c)
 	int64_t slice = h->most.slice, most = list_empty(&h->busy) ? h->most.alone : slice;
 
 	c->renewed = h->turn;
+	if (h->spoke != c->id || !list_empty(&h->busy)) {
+		h->spoke = c->id;
+		h->mixed = home_now(h);
+	}
 	if (c->credit < 0 && turns < (uint64_t)(-c->credit / slice))
 		c->credit += (int64_t)turns * slice;
 	else
@@ -176,8 +187,11 @@ static void work_turn(struct hook *k)
 	while (h->spent < end && (c = list_first(&h->busy, struct customer, busy)) &&
 	       c->served != h->work_turn)
 		serve(h, c);
-	if (!list_empty(&h->busy))
-		loop_at_next_end(h->loop, &h->work_hook);
+	if (list_empty(&h->busy))
+		return;
+	loop_at_next_end(h->loop, &h->work_hook);
+	if (others_speak(h))
+		loop_defer(h->loop);
 }
 
 void work_init(struct home *h)
