@@ -104,7 +104,6 @@ void conn_new(struct door *d, int fd, const struct sock_addr *peer, struct cap *
 	list_init(&c->regrant);
 	list_init(&c->partial_node);
 	list_init(&c->badge_node);
-	list_init(&c->stalled);
 	list_init(&c->share_node);
 	share_begin(c);
 	list_add_tail(&w->conns, &c->node);

@@ -111,11 +111,10 @@ enum conn_end conn_end_of(unsigned reason);
 /* ---- Why nothing is read from it now; any bit is enough ---- */
 enum {
 	HOLD_AUTH = 1,
-	HOLD_LINK = 2,
 	HOLD_RATE = 4,
 	HOLD_OUT = 8,
 	HOLD_END = 16,
-	HOLD_SHARE = 32, /* the core has too much of its customer: share.h */
+	HOLD_SHARE = 32, /* it has spoken while its customer is stopped: share.h */
 	/* more QoS 1 than our Receive Maximum: until the core has acknowledged it */
 	HOLD_WINDOW = 64,
 	HOLD_ASKING = 128, /* a SUBSCRIBE is under way: in_subscribe.c */
@@ -205,7 +204,6 @@ struct conn {
 	uint16_t generation;
 	uint32_t channel; /* 0 = none */
 	struct uplink *link;
-	struct list stalled; /* share->stalled while HOLD_LINK */
 	/* what it did: in_*.c */
 	struct alias_table *aliases;     /* made when first used */
 	struct alias_table *aliases_out; /* deliver.c: those we have set; the same */

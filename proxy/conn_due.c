@@ -65,7 +65,7 @@ static int64_t open_due(const struct conn *c)
 		due = earlier(due, c->heard + c->keep_alive_ms);
 	if (c->writing)
 		due = earlier(due, c->progress + config_of(c)->write_deadline);
-	if (c->partial && !c->hold)
+	if (c->partial && !c->hold && !c->behind)
 		due = earlier(due, partial_due(c) > now_of(c) ? partial_due(c)
 		                                              : now_of(c) + PARTIAL_LOOK_MS);
 	if (c->hold & HOLD_RATE)
@@ -102,7 +102,8 @@ static bool too_slow(const struct conn *c)
 {
 	int64_t age = now_of(c) - partial_due(c);
 
-	return c->partial && !c->hold && age > 0 && (int64_t)c->partial * 1000 < age << 10;
+	return c->partial && !c->hold && !c->behind && age > 0 &&
+	       (int64_t)c->partial * 1000 < age << 10;
 }
 
 static void open_fired(struct conn *c)

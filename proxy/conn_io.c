@@ -175,10 +175,6 @@ static void read_some(struct conn *c)
 
 	c->readable = false;
 	share_charge(c, SLICE_READ);
-	if (c->link && uplink_full_for(c)) {
-		uplink_stall(c);
-		return;
-	}
 	err = read_plain(c, &plain);
 	if (err) {
 		read_failed(c, err);
@@ -225,13 +221,23 @@ static void linger(struct conn *c)
 		read_on(c, plain);
 }
 
+/* What waits for the core stops its customer until half of it has left. */
+static bool may_read(struct conn *c)
+{
+	if (unlikely(c->link && uplink_full_for(c)))
+		uplink_stall(c);
+	return share_may_read(c);
+}
+
 /* Who comes while others of its customer wait is behind them. */
 static void read_in_turn(struct conn *c)
 {
 	c->readable = true;
+	if (unlikely(c->share->stopped))
+		conn_hold(c, HOLD_SHARE); /* it is not to be told of again and again */
 	if (!list_empty(&c->unread))
 		return;
-	if (!list_empty(&c->share->unread) || !share_may_read(c))
+	if (!list_empty(&c->share->unread) || !may_read(c))
 		share_wait(c, false);
 	else
 		read_some(c);
@@ -241,6 +247,7 @@ void conn_read_on(struct conn *c)
 {
 	if (c->state == CONN_CLOSING)
 		return;
+	conn_go_on(c, HOLD_SHARE);
 	if (c->asking) {
 		in_subscribe_go_on(c);
 		return;
@@ -251,7 +258,7 @@ void conn_read_on(struct conn *c)
 	}
 	if (!c->readable || c->behind || c->hold || c->state == CONN_CLOSING)
 		return;
-	if (share_may_read(c))
+	if (may_read(c))
 		read_some(c);
 	else
 		share_wait(c, false);
@@ -493,7 +500,6 @@ void conn_io_closing(struct conn *c)
 	partial_drop(c);
 	c->transport.ending = true;
 	c->transport.reason = c->end_reason;
-	list_del(&c->stalled);
 	c->progress = now_of(c);
 	if (c->end == END_GONE || c->end == END_SOCKET)
 		buf_reset(&c->out);

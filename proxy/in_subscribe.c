@@ -295,13 +295,11 @@ void in_subscribe_go_on(struct conn *c)
 	struct asking *a = c->asking;
 	size_t mark;
 
-	while (!a->said && !(c->hold & (HOLD_LINK | HOLD_SHARE))) {
+	while (!a->said) {
+		if (uplink_full_for(c))
+			uplink_stall(c);
 		if (!share_may_read(c)) {
 			share_wait(c, true);
-			return;
-		}
-		if (uplink_full_for(c)) {
-			uplink_stall(c);
 			return;
 		}
 		mark = uplink_mark(c);

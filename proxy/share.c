@@ -41,7 +41,6 @@ static void init(struct customer_share *s, uint64_t customer)
 	list_init(&s->dirty_node);
 	list_init(&s->later_node);
 	list_init(&s->out_node);
-	list_init(&s->stalled);
 }
 
 static struct customer_share *find_or_make(struct worker *w, uint64_t customer)
@@ -63,7 +62,7 @@ static struct customer_share *find_or_make(struct worker *w, uint64_t customer)
 
 void share_tidy(struct worker *w, struct customer_share *s)
 {
-	if (s == &w->strangers || s->pins || s->held || !list_empty(&s->conns) ||
+	if (s == &w->strangers || s->pins || (s->stopped & SHARE_HELD) || !list_empty(&s->conns) ||
 	    buf_len(&s->later) || buf_len(&s->out))
 		return;
 	MUST(list_empty(&s->unread) && list_empty(&s->dirty) && !s->freed_first);
@@ -92,7 +91,7 @@ void shares_free(struct worker *w)
 	map_each(n, &w->shares) {
 		struct customer_share *s = container_of(n, struct customer_share, node);
 
-		s->held = false;
+		s->stopped = 0;
 		share_tidy(w, s);
 	}
 	MUST(w->shares.count == 0);
@@ -125,8 +124,6 @@ int share_enter(struct conn *c, uint64_t customer)
 		share_wait(c, c->behind);
 	if (dirty)
 		share_dirty(c);
-	if (s->held)
-		conn_hold(c, HOLD_SHARE);
 	share_charge(c, SLICE_CONNECT);
 	return 0;
 }
@@ -155,7 +152,7 @@ void share_charge(struct conn *c, uint32_t units)
 
 bool share_may_read(const struct conn *c)
 {
-	return slice_open(&c->worker->slices, &c->share->read);
+	return !c->share->stopped && slice_open(&c->worker->slices, &c->share->read);
 }
 
 bool share_may_end(const struct conn *c)
@@ -179,6 +176,8 @@ void share_wait(struct conn *c, bool behind)
 		list_add_head(&s->unread, &c->unread);
 	else
 		list_add_tail(&s->unread, &c->unread);
+	if (s->stopped)
+		return;
 	if (list_empty(&s->unread_node))
 		list_add_tail(&w->unread, &s->unread_node);
 	worker_touch(w);
@@ -189,7 +188,7 @@ static void read_share(struct worker *w, struct customer_share *s)
 	struct conn *c;
 
 	s->pins++;
-	while (slice_open(&w->slices, &s->read) &&
+	while (!s->stopped && slice_open(&w->slices, &s->read) &&
 	       (c = list_first(&s->unread, struct conn, unread))) {
 		list_del(&c->unread);
 		conn_read_on(c);
@@ -225,7 +224,7 @@ void shares_each(struct worker *w, struct list *shares, size_t node,
 
 static bool has_unread(const struct customer_share *s)
 {
-	return !list_empty(&s->unread);
+	return !s->stopped && !list_empty(&s->unread);
 }
 
 void shares_read(struct worker *w)
@@ -341,35 +340,40 @@ bool shares_done(const struct worker *w)
 	       list_empty(&w->later);
 }
 
-/* ---- Held by the core ---- */
+/* ---- Stopped ---- */
 
-/* What was read of many connections meanwhile is worked on in their turns. */
-static void go_on(struct worker *w, struct customer_share *s)
+void share_stop(struct customer_share *s, unsigned why)
 {
-	struct conn *c;
+	s->stopped |= (uint8_t)why;
+	list_del(&s->unread_node);
+}
 
-	s->held = false;
-	list_each(c, &s->conns, struct conn, share_node)
-		conn_go_on_rest(c, HOLD_SHARE);
-	share_tidy(w, s);
+void share_go_on(struct worker *w, struct customer_share *s, unsigned why)
+{
+	if (!(s->stopped & why))
+		return;
+	s->stopped &= (uint8_t)~why;
+	if (s->stopped || list_empty(&s->unread))
+		return;
+	list_add_tail(&w->unread, &s->unread_node);
+	worker_touch(w);
 }
 
 void share_hold(struct worker *w, uint64_t customer, bool hold)
 {
 	struct customer_share *s = hold ? find_or_make(w, customer) : share_find(w, customer);
-	struct conn *c;
 
-	if (!s || s->held == hold) /* no memory: the core has other means against too much */
+	/* no memory: the core has other means against too much */
+	if (!s || !!(s->stopped & SHARE_HELD) == hold)
 		return;
 	if (!hold) {
-		go_on(w, s);
+		share_go_on(w, s, SHARE_HELD);
+		share_tidy(w, s);
 		return;
 	}
 	LOG_DEBUG("", "held", "cid=%" PRIu64, customer);
 	w->n.holds++;
-	s->held = true;
-	list_each(c, &s->conns, struct conn, share_node)
-		conn_hold(c, HOLD_SHARE);
+	share_stop(s, SHARE_HELD);
 }
 
 void shares_go_on(struct worker *w, unsigned home)
@@ -377,7 +381,9 @@ void shares_go_on(struct worker *w, unsigned home)
 	map_each(n, &w->shares) {
 		struct customer_share *s = container_of(n, struct customer_share, node);
 
-		if (s->held && (w->homes == 0 || link_home_of(s->customer, w->homes) == home))
-			go_on(w, s);
+		if (w->homes && link_home_of(s->customer, w->homes) != home)
+			continue;
+		share_go_on(w, s, SHARE_HELD);
+		share_tidy(w, s);
 	}
 }

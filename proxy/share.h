@@ -30,8 +30,10 @@ struct customer_share {
 	uint64_t customer;    /* 0: strangers */
 	struct list conns;    /* conn.share_node */
 	struct partial_holder partial;
-	/* the core has too much of this customer: none of its connections is read (HOLD_SHARE) */
-	bool held;
+	/* SHARE_HELD, SHARE_FULL: none of its connections is read, nor is what was read of them
+	 * worked on. Those that speak meanwhile wait in `unread`; the silent ones are not touched,
+	 * however many. */
+	uint8_t stopped;
 	/* in use by a caller further up: not freed meanwhile */
 	uint8_t pins;
 	uint32_t window; /* slices_busy */
@@ -51,11 +53,12 @@ struct customer_share {
 	struct uplink *link; /* of both; NULL: nothing was said yet */
 	struct buf out;
 	struct list out_node; /* link->outs, while there are some */
-	/* connections that are not read until `out` has drained: conn.stalled */
-	struct list stalled;
 	/* channels that are free as soon as `out` is empty, chained by next_free; 0: none */
 	uint32_t freed_first, freed_last;
 };
+
+/* the core has too much of it (LINK_HOLD); too much of it waits for the core */
+enum { SHARE_HELD = 1, SHARE_FULL = 2 };
 
 void shares_init(struct worker *w);
 void shares_free(struct worker *w); /* no connection may be left */
@@ -72,7 +75,7 @@ void share_tidy(struct worker *w, struct customer_share *s);
 /* ---- Slices ---- */
 /* Counts work that is not read, such as filters judged; it counts as reading. */
 void share_charge(struct conn *c, uint32_t units);
-/* May more of c's bytes be worked on in this turn? */
+/* May more of c's bytes be worked on in this turn? False while its customer is stopped. */
 bool share_may_read(const struct conn *c);
 /* May more of its customer's connections be ended by their deadlines in this turn? */
 bool share_may_end(const struct conn *c);
@@ -101,8 +104,11 @@ void shares_each(struct worker *w, struct list *shares, size_t node,
                  bool (*more)(const struct customer_share *s));
 bool shares_done(const struct worker *w);
 
-/* uplink_in.c, LINK_HOLD: reads nothing of this customer from now on, or goes on. Connections that
- * come later inherit it. */
+/* Reads nothing of it from now on, or goes on when nothing else stops it. Constant time;
+ * connections that come later are stopped too. */
+void share_stop(struct customer_share *s, unsigned why);
+void share_go_on(struct worker *w, struct customer_share *s, unsigned why);
+/* uplink_in.c, LINK_HOLD: SHARE_HELD of this customer, with or without connections */
 void share_hold(struct worker *w, uint64_t customer, bool hold);
 /* the link to this home is lost, and with it whoever has held something */
 void shares_go_on(struct worker *w, unsigned home);

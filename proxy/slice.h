@@ -18,7 +18,7 @@ enum {
 	SLICE_PACKET = 1,     /* and as much again for each... */
 	SLICE_BYTES = 512,    /* ... of bytes */
 	SLICE_READ = 2,       /* a receive */
-	SLICE_SEND = 8,       /* a send */
+	SLICE_SEND = 12,      /* a send */
 	SLICE_END = 16,       /* the end of a connection: its lines and records */
 	SLICE_COPY = 4096,    /* bytes of a message, per client */
 	SLICE_ENTRY = 1,      /* a delivery to one client */

@@ -22,7 +22,6 @@
 enum {
 	BACKOFF_FIRST_MS = 50,
 	BACKOFF_MOST_MS = 2000,
-	SOCKET_ROOM = 1 << 20,
 	READ_BESIDE = 64 << 10,
 	CHANNELS_FIRST = 64,
 };
@@ -260,8 +259,7 @@ static int dial(struct uplink *u)
 		sock_close(&u->watch.fd);
 		return -E_DENIED;
 	}
-	/* less is only slower */
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SOCKET_ROOM }, sizeof(int));
+	u->room = 0; /* set with the first write */
 	err = loop_watch(u->worker->loop, &u->watch, fd, LOOP_READ, ready);
 	if (err) {
 		u->watch.fd = fd;
@@ -406,7 +404,6 @@ void uplink_detach(struct conn *c)
 		if (!s->freed_last)
 			s->freed_last = c->channel;
 	}
-	list_del(&c->stalled);
 	c->channel = 0;
 	c->link = NULL;
 }

@@ -46,6 +46,7 @@ struct uplink {
 	struct buf *torn;
 	struct customer_share *torn_share;
 	size_t torn_left;
+	int room; /* of the socket, in bytes; 0: not set yet */
 	/* later.c: nothing is read, there is too much already; a frame that waited is worked on;
 	 * of a DELIVER so many entries are done, 0: none or all */
 	bool deaf, late;
@@ -78,7 +79,7 @@ bool uplink_unsaid(struct conn *c, size_t mark);
 /* so much of this customer waits that its clients are not to be read now */
 bool uplink_full(const struct uplink *u, uint64_t customer);
 bool uplink_full_for(const struct conn *c);
-/* holds c until what its customer has said has drained */
+/* stops c's customer (SHARE_FULL) until half of what it has said has drained */
 void uplink_stall(struct conn *c);
 void uplink_touch(struct uplink *u);      /* uplink.c: flushed at the end of this turn */
 void uplink_write(struct uplink *u);      /* uplink.c: one write, or as many as the socket takes */

@@ -19,8 +19,11 @@ enum {
 	OUT_KEEP_OF_MANY = 16 << 10,
 	FEW = 8,
 	/* of one customer until the others have had theirs */
-	CHUNK = 64 << 10,
+	CHUNK = 8 << 10,
 	CHUNKS = 64, /* of one write */
+	/* in the socket: of one customer; as soon as two are active */
+	ROOM_ALONE = 1 << 20,
+	ROOM_BESIDE = 8 << 10,
 	/* however many customers wait, each may have so much waiting */
 	LEAST = 64 << 10,
 };
@@ -105,23 +108,16 @@ bool uplink_full_for(const struct conn *c)
 
 void uplink_stall(struct conn *c)
 {
-	if (list_empty(&c->stalled))
-		list_add_tail(&c->share->stalled, &c->stalled);
-	conn_hold(c, HOLD_LINK);
-	c->worker->n.link_stalls++;
+	c->worker->n.link_stalls += !(c->share->stopped & SHARE_FULL);
+	share_stop(c->share, SHARE_FULL);
 }
 
 static void release_stalled(struct uplink *u, struct customer_share *s)
 {
-	struct conn *c;
-
 	if (over(u, buf_len(&s->out), 2))
 		return;
 	share_release_regrants(u->worker, s);
-	while ((c = list_first(&s->stalled, struct conn, stalled))) {
-		list_del(&c->stalled);
-		conn_go_on(c, HOLD_LINK);
-	}
+	share_go_on(u->worker, s, SHARE_FULL);
 }
 
 /* ---- Writing ---- */
@@ -238,6 +234,11 @@ static void settle(struct uplink *u, struct batch *x, size_t sent)
 			u->torn = NULL;
 		buf_consume(p->buf, n);
 		sent -= n;
+		if (p->share) { /* the next write begins with a customer that had nothing in this
+			           one */
+			list_del(&p->share->out_node);
+			list_add_tail(&u->outs, &p->share->out_node);
+		}
 	}
 }
 
@@ -323,8 +324,22 @@ static bool write_batch(struct uplink *u)
 	return (size_t)n == whole;
 }
 
+/* What lies in the socket stands in front of whatever comes next, and has no turns: as soon as two
+ * customers are active, only little of it is allowed there, and the rest waits in their buffers. */
+static void set_room(struct uplink *u)
+{
+	int room = slices_contended(&u->worker->slices) ? ROOM_BESIDE : ROOM_ALONE;
+
+	if (likely(room == u->room))
+		return;
+	u->room = room;
+	/* less is only slower */
+	(void)setsockopt(u->watch.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+}
+
 void uplink_write(struct uplink *u)
 {
+	set_room(u);
 	if (!all_ok(u)) {
 		uplink_fail(u, "out of memory");
 		return;

@@ -90,17 +90,29 @@ static void more(struct hook *h)
 	worker_touch(container_of(h, struct worker, more));
 }
 
+static void go_on_soon(struct worker *w)
+{
+	loop_at_next_end(w->loop, &w->more);
+	if (slices_contended(&w->slices))
+		loop_defer(w->loop);
+}
+
 /* The link first, so that the core works while we write to clients; what they caused for the link
  * goes after them. */
 static void end_of_turn(struct hook *h)
 {
 	struct worker *w = container_of(h, struct worker, end_of_turn);
 
+	loop_step(w->loop, "deliver");
 	later_serve(w);
+	loop_step(w->loop, "regrant");
 	shares_regrant(w);
+	loop_step(w->loop, "read");
 	shares_read(w);
 	do {
+		loop_step(w->loop, "link-write");
 		flush_links(w);
+		loop_step(w->loop, "flush");
 		shares_flush(w);
 	} while (w->dirty_links);
 	if (list_empty(&w->more.node)) /* once a turn, even if there is more at its end */
@@ -108,7 +120,7 @@ static void end_of_turn(struct hook *h)
 	if (shares_done(w))
 		pause_a_little(w);
 	else
-		loop_at_next_end(w->loop, &w->more);
+		go_on_soon(w);
 	drain_look(w);
 	if (w->stopping && w->conn_count == 0 && (links_empty(w) || !timer_is_set(&w->stop_timer)))
 		loop_stop(w->loop);

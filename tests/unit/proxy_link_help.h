@@ -144,7 +144,6 @@ static void open_link(void)
 static void bare_conn(struct conn *c)
 {
 	*c = (struct conn){ .worker = worker, .state = CONN_OPENING };
-	list_init(&c->stalled);
 	list_init(&c->todo);
 	list_init(&c->unread);
 	list_init(&c->regrant);

@@ -107,6 +107,55 @@ static void only_who_fills_the_link_is_not_read(void)
 	close_customers();
 }
 
+/* As many as it has may be silent: holding them, and letting them go on, takes no longer. */
+static void a_stopped_customers_readable_clients_wait_and_are_read_when_it_goes_on(void)
+{
+	struct customer_share *s;
+
+	open_customers();
+	s = client[0].share;
+	share_hold(worker, 7, true);
+	share_stop(s, SHARE_FULL);
+	share_wait(&client[0], false);
+	share_wait(&client[1], false);
+	NO(shares_done(worker)); /* 8 is read in this turn ... */
+	list_del(&client[1].unread);
+	list_del(&client[1].share->unread_node);
+	YES(shares_done(worker)); /* ... and for 7 nothing keeps the worker awake */
+	share_hold(worker, 7, false);
+	YES(shares_done(worker)); /* too much of it waits for the core, still */
+	share_go_on(worker, s, SHARE_FULL);
+	NO(shares_done(worker));
+	list_del(&client[0].unread);
+	list_del(&s->unread_node);
+	close_customers();
+}
+
+/* Of two active customers the socket takes little, often less than one of them may send at a time:
+ * the other one comes first in the next write. */
+static void a_customer_that_fills_the_socket_alone_does_not_starve_its_neighbour(void)
+{
+	struct link_head h;
+	struct str body;
+	size_t before = 0;
+
+	open_customers();
+	for (unsigned i = 0; i < 2; i++)
+		slices_busy(&worker->slices, &client[i].share->window);
+	slices_next(&worker->slices, loop_now(worker->loop));
+	YES(slices_contended(&worker->slices));
+	fill_socket(&client[0]);
+	say_message(&client[1], 2, 10);
+	do {
+		YES(next_frame(&h, &body));
+		before += h.length;
+	} while (h.channel != client[1].channel && before < (1u << 20));
+	IS(h.channel, client[1].channel);
+	YES(before < (128u << 10)); /* the socket held no more */
+	YES(buf_len(&client[0].share->out) > (4u << 20));
+	close_customers();
+}
+
 /* However the socket cuts it, the core reads whole frames, and each customer's in their order. */
 static void frames_of_many_are_never_mixed_up(void)
 {
@@ -287,8 +336,10 @@ static void deadlines_of_thousands_end_a_few_in_each_turn_and_a_neighbours_none_
 }
 
 RUN(what_one_customer_says_does_not_stand_before_anothers, the_links_own_frames_leave_first,
-    only_who_fills_the_link_is_not_read, frames_of_many_are_never_mixed_up,
-    a_number_is_free_when_its_last_frame_has_left,
+    only_who_fills_the_link_is_not_read,
+    a_stopped_customers_readable_clients_wait_and_are_read_when_it_goes_on,
+    a_customer_that_fills_the_socket_alone_does_not_starve_its_neighbour,
+    frames_of_many_are_never_mixed_up, a_number_is_free_when_its_last_frame_has_left,
     frames_beyond_the_slice_wait_for_the_next_turn_and_others_do_not,
     a_link_of_which_too_much_waits_is_not_read_until_less_does,
     of_many_customers_each_is_paused_the_sooner,
