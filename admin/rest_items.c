@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 enum { WHY = 300 };
 
@@ -122,8 +123,10 @@ static bool check_object(struct call *c, const struct item_kind *kind, unsigned 
 	bool unknown = false;
 	int err = fields_check(kind->fields, writing, object, &unknown, why, sizeof(why));
 
+	thread_give_way();
 	if (!err)
 		err = items_settle(c, object, why, sizeof(why));
+	thread_give_way();
 	if (!err)
 		return true;
 	if (at >= 0)
@@ -142,6 +145,7 @@ static bool check_object(struct call *c, const struct item_kind *kind, unsigned 
 static bool settle(struct call *c, const struct item_kind *kind, uint64_t id, int err,
                    json_t *shown, const char *why)
 {
+	thread_give_way();
 	if (err)
 		json_decref(shown);
 	switch (err) {

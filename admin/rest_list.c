@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 enum { SLICE_BYTES = 32768, SLICE_ITEMS = 64 };
 
@@ -45,8 +46,10 @@ static int show_slice(struct listing *l, struct buf *out)
 	int err = 0;
 
 	for (unsigned n = 0; !err && n < SLICE_ITEMS && l->at < l->count && buf_len(out) < until;
-	     n++)
+	     n++) {
 		err = show_one(l, l->ids[l->at++], out);
+		thread_give_way();
+	}
 	return err;
 }
 

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "acl/verdict.h"
+#include "base/thread.h"
 
 #define TOKENS      "platform/tokens"
 #define SUBACCOUNTS "platform/subaccounts"
@@ -215,6 +216,7 @@ static bool read_body(struct call *c)
 		return true;
 	err = json_read(&c->body, c->req->body, (size_t)c->rest->config->body_max, JSON_DEPTH, why,
 	                sizeof(why));
+	thread_give_way();
 	if (!err)
 		return true;
 	call_fail(c, err == -E_NOMEM ? REST_INTERNAL : REST_BAD_REQUEST, 0,

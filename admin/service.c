@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "admin/auth_door.h"
 #include "admin/bus.h"
@@ -197,11 +198,16 @@ const char *service_auth_socket(const struct service *s)
 	return auth_door_path(s->auth);
 }
 
+enum { SERVICE_NICE = 5 };
+
 static void *service_main(void *arg)
 {
 	struct service *s = arg;
 
 	(void)pthread_setname_np(pthread_self(), "service");
+	/* This thread alone (Linux): clients of MQTT wait for the others. Without it all works,
+	 * they only wait longer where CPUs are short. */
+	(void)setpriority(PRIO_PROCESS, 0, SERVICE_NICE);
 	http_run(s->http);
 	return NULL;
 }

@@ -77,6 +77,21 @@ void thread_turn(int64_t now_us)
 		look(now_us);
 }
 
+void thread_give_way(void)
+{
+	enum { PIECE_US = 300 };
+	static _Thread_local int64_t since_us;
+	struct timespec t;
+	int64_t now;
+
+	MUST(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+	now = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	if (now - since_us < PIECE_US)
+		return;
+	(void)sched_yield();
+	since_us = now;
+}
+
 static void *thread_main(void *arg)
 {
 	struct thread *t = arg;

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "base/opts.h"
 #include "proxy/auth.h"
 #include "proxy/config.h"
@@ -159,6 +160,7 @@ static const char *judge(struct call *c, CURLcode result, long status, struct au
 		return "content type is not application/json";
 	if (token_info_read_reply(&out->info, buf_str(&c->body), why, why_size))
 		return why;
+	thread_give_way(); /* a long access list takes a millisecond */
 	out->said = SAID_TOKEN;
 	return NULL;
 }

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "wire/mqtt.h"
 
 enum { SAME_PUSH_MS = 5000, SAME_PUSH_LOOK = 64, CONFIRM_MS = 500, TOPIC_MAX = 256 };
@@ -344,6 +345,7 @@ static void push_run(struct inbox_item *item)
 		               sizeof(why)) == 0 &&
 		     apply(a, &p, object, why, sizeof(why)) == 0;
 		json_decref(object);
+		thread_give_way(); /* the next one may be as long */
 	}
 	if (!ok) {
 		LOG_ERROR("auth", "strange_push", "topic=%s why=%s", log_esc(i->topic),
