@@ -14,6 +14,7 @@
 #include "admin/http_parts.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 enum { TICK_US = 1000000, REASONS = 256 };
 
@@ -124,7 +125,7 @@ static const struct {
 	[LWS_CALLBACK_CHANGE_MODE_POLL_FD] = { nothing, ANSWERED },
 };
 
-static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+static int dispatch(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t n)
 {
 	struct http *h = lws_context_user(lws_get_context(wsi));
@@ -135,13 +136,23 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	if (!rows[reason].answered) {
 		if (!c)
 			return -1;
-		if (c->live && c->answered) {
-			/* the answer goes out with the connection, as far as the socket takes it */
+		if (c->live && (c->answered || !list_empty(&c->job))) {
+			/* the answer goes out with the connection, as far as the socket takes it;
+			 * one that is not made yet is not */
 			(void)conn_writable(h, c, wsi, NULL, 0);
 			return -1;
 		}
 	}
 	return rows[reason].run(h, c, wsi, in, n);
+}
+
+static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t n)
+{
+	int err = dispatch(wsi, reason, user, in, n);
+
+	thread_give_way();
+	return err;
 }
 
 /* ---- The server ---- */
@@ -208,6 +219,7 @@ int http_open(struct http **out, const struct http_config *config,
 	h->config = *config;
 	h->handler = *handler;
 	list_init(&h->sending);
+	list_init(&h->payers_waiting);
 	err = hold_open(h);
 	if (!err)
 		err = http_listen(h, &cause);
@@ -230,8 +242,10 @@ fail:
 void http_run(struct http *h)
 {
 	while (!atomic_load(&h->stopping)) {
-		if (lws_service(h->context, 0) < 0)
+		/* below 0: without waiting */
+		if (lws_service(h->context, share_waits(h) ? -1 : 0) < 0)
 			break;
+		share_turn(h);
 		conn_look_at_sending(h);
 	}
 }
@@ -259,6 +273,7 @@ void http_close(struct http **slot)
 		sock_close(&h->listener);
 	if (h->context)
 		lws_context_destroy(h->context);
+	share_close(h);
 	hold_close(h);
 	mem_free(h);
 }

@@ -128,6 +128,12 @@ static bool write_last_chunk(struct conn *c)
 	return !c->chunked || lws_write(c->wsi, p, 5, LWS_WRITE_HTTP) >= 0;
 }
 
+static void cut(struct conn *c)
+{
+	c->cut = true;
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
 /* What of the answer is not made yet. False: the connection ends here, so that it shows. */
 static bool next_slice(struct conn *c)
 {
@@ -143,6 +149,14 @@ static bool next_slice(struct conn *c)
 		c->last_slice = true;
 	}
 	return true;
+}
+
+void conn_make_slice(struct conn *c)
+{
+	if (next_slice(c))
+		lws_callback_on_writable(c->wsi);
+	else
+		cut(c);
 }
 
 static bool begin_answer(struct conn *c)
@@ -172,31 +186,39 @@ static int written(struct conn *c)
 	if (c->resp.stream)
 		return c->ending ? -1 : 0;
 	if (c->resp.slices)
-		return go_on(c);
+		return share_wait(c);
 	if (c->last_slice && !write_last_chunk(c))
 		return -1;
 	return answer_done(c);
 }
 
-int conn_writable(struct http *h, struct conn *c, struct lws *wsi, void *in, size_t n)
+static int write_some(struct conn *c)
 {
-	(void)h;
-	(void)wsi;
-	(void)in;
-	(void)n;
-	if (!c->live || !c->answered)
-		return 0;
 	if (c->cut || (!c->head_sent && !begin_answer(c)))
 		return -1;
 	if (!c->resp.stream)
 		hold_progress(c->place); /* it reads: its wait begins anew */
 	if (c->req.method == HTTP_HEAD && !c->resp.stream)
 		return answer_done(c);
-	if (buf_len(&c->resp.body) == 0 && c->resp.slices && !next_slice(c))
-		return -1;
 	if (buf_len(&c->resp.body) && !write_piece(c, size_min(buf_len(&c->resp.body), HTTP_PIECE)))
 		return -1;
 	return buf_len(&c->resp.body) ? go_on(c) : written(c);
+}
+
+int conn_writable(struct http *h, struct conn *c, struct lws *wsi, void *in, size_t n)
+{
+	int64_t begin = share_clock();
+	struct payer_key payer = c->payer;
+	int err;
+
+	(void)wsi;
+	(void)in;
+	(void)n;
+	if (!c->live || !c->answered || !list_empty(&c->job))
+		return 0;
+	err = write_some(c);
+	share_charge(h, &payer, begin);
+	return err;
 }
 
 /* ---- Streams ---- */
@@ -235,12 +257,6 @@ void http_stream_end(struct http_stream *s)
 }
 
 /* ---- Clients that speak while they are answered ---- */
-static void cut(struct conn *c)
-{
-	c->cut = true;
-	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
-}
-
 static void look_at(struct conn *c)
 {
 	char bytes[4096];

@@ -34,7 +34,9 @@ static void pause_accepting(struct http *h)
 /* Takes fd. */
 static void take(struct http *h, int fd, const struct sock_addr *peer)
 {
+	int64_t begin = share_clock();
 	struct place *p = hold_admit(h, peer);
+	struct payer_key payer;
 	lws_adopt_desc_t adopt = { .vh = h->vhost,
 		                   .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
 		                   .fd.sockfd = fd,
@@ -45,6 +47,7 @@ static void take(struct http *h, int fd, const struct sock_addr *peer)
 		sock_close(&fd);
 		return;
 	}
+	payer = share_address(p);
 	h->adopting = p;
 	wsi = lws_adopt_descriptor_vhost_via_info(&adopt); /* closes fd if it fails */
 	if (wsi)
@@ -52,6 +55,7 @@ static void take(struct http *h, int fd, const struct sock_addr *peer)
 	else if (h->adopting) /* it failed before the place was known to it */
 		hold_leave(p);
 	h->adopting = NULL;
+	share_charge(h, &payer, begin);
 }
 
 void http_accept(struct http *h)

@@ -1,6 +1,7 @@
 /* http_parts.h - between http.c (the server, the library's callback), http_listen.c (the listening
- * socket), http_request.c (requests), http_answer.c (answers, slices, streams) and http_hold.c (how
- * many connections an address has) only. All of it belongs to the service thread but the atomics.
+ * socket), http_request.c (requests), http_answer.c (answers, slices, streams), http_hold.c (how
+ * many connections an address has) and http_share.c (whose turn it is) only. All of it belongs to
+ * the service thread but the atomics.
  */
 #pragma once
 #include <libwebsockets.h>
@@ -14,6 +15,16 @@
 /* HTTP_PIECE: of one connection per turn; HTTP_CHUNK: before and behind it when it is a chunk */
 enum { HTTP_PIECE = 16384, HTTP_CHUNK = 32 };
 #define HTTP_LISTENER "listener" /* the protocol of the listening socket */
+
+/* Who pays for a request (http_share.c): an address, or a customer in `a`. */
+struct payer_key {
+	uint64_t a, b;
+	bool customer;
+};
+enum { SHARE_HINTS = 1024 };
+struct share_hint {
+	uint64_t hash, cid; /* of an Authorization; whose it was */
+};
 
 struct http {
 	struct lws_context *context;
@@ -33,6 +44,10 @@ struct http {
 	size_t most_waiting;     /* no list above it has a member */
 	struct place *adopting;  /* while the library takes it; NULL: it is gone again */
 	uint64_t refused, evicted;
+	/* requests that wait for their turn: http_share.c */
+	struct map payers;
+	struct list payers_waiting;
+	struct share_hint hints[SHARE_HINTS];
 	unsigned char piece[LWS_PRE + HTTP_PIECE + HTTP_CHUNK];
 	struct lws_protocols protocols[3];
 };
@@ -73,6 +88,8 @@ struct conn {
 	bool http10, chunked, last_slice;
 	bool held;        /* flow-controlled for a moment (http_answer.c) */
 	struct list node; /* in h->sending */
+	struct payer_key payer;
+	struct list job; /* it waits for its turn: to be handled, or a slice to be made */
 };
 
 /* What the library's callback calls (http.c): 0 go on, -1 close. */
@@ -83,10 +100,12 @@ http_event conn_on_request, conn_on_body, conn_on_body_end;
 void conn_end(struct conn *c); /* the request is over; harmless when it is already */
 void conn_set_deadline(struct conn *c);
 bool conn_overdue(const struct conn *c);
+int conn_run(struct conn *c); /* the request is whole, and its turn has come */
 
 /* http_answer.c */
 http_event conn_writable;
 int conn_answer(struct conn *c);           /* resp is complete; as http_event */
+void conn_make_slice(struct conn *c);      /* its turn has come */
 void conn_look_at_sending(struct http *h); /* after each turn of the library */
 
 /* http_listen.c */
@@ -104,3 +123,15 @@ void hold_progress(struct place *p); /* the peer's turn begins anew */
 void hold_busy(struct place *p);     /* it is ours, and stays so: a stream */
 /* ends connections that have had idle_deadline for their next head */
 void hold_look(struct http *h);
+
+/* http_share.c */
+struct payer_key share_payer(struct conn *c); /* once its head is here */
+struct payer_key share_address(const struct place *p);
+int share_wait(struct conn *c)
+    MUST_CHECK; /* until its turn: conn_run, or conn_make_slice; -1: no memory */
+bool share_waits(const struct http *h);
+void share_turn(struct http *h);  /* after each turn of the library */
+void share_close(struct http *h); /* all connections are gone */
+int64_t share_clock(void);        /* us */
+/* What is done for somebody outside its turn is paid back in it. */
+void share_charge(struct http *h, const struct payer_key *key, int64_t since);

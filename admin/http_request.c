@@ -31,6 +31,7 @@ static void conn_start(struct http *h, struct conn *c, struct lws *wsi)
 	c->place = lws_get_opaque_user_data(wsi);
 	c->place->asked = true;
 	list_init(&c->node);
+	list_init(&c->job);
 }
 
 void conn_end(struct conn *c)
@@ -44,6 +45,7 @@ void conn_end(struct conn *c)
 	if (c->place)
 		c->place->asked = false;
 	list_del(&c->node);
+	list_del(&c->job);
 	s = c->resp.stream;
 	more = c->resp.slices;
 	c->resp.stream = NULL;
@@ -72,7 +74,7 @@ static int refuse(struct conn *c, unsigned status, unsigned code, const char *re
 	return conn_answer(c);
 }
 
-static int run_handler(struct conn *c)
+int conn_run(struct conn *c)
 {
 	c->req.body = buf_str(&c->body);
 	c->h->handler.handle(c->h->handler.arg, &c->req, &c->resp);
@@ -204,6 +206,7 @@ static int on_head(struct conn *c, const char *path, size_t path_size)
 	if (!take_head(c, path, path_size))
 		return -1;
 	c->http10 = is_http10(c);
+	c->payer = share_payer(c);
 	conn_set_deadline(c);
 	carries =
 	    c->req.method == HTTP_POST || c->req.method == HTTP_PUT || c->req.method == HTTP_PATCH;
@@ -219,8 +222,10 @@ static int on_head(struct conn *c, const char *path, size_t path_size)
 		return refuse(c, 411, 13, "Content-Length is missing");
 	if (length > c->h->config.body_max)
 		return refuse(c, 413, 7, "the body is larger than body_max");
-	if (length <= 0)
-		return run_handler(c);
+	if (!carries)
+		return share_wait(c);
+	if (length == 0)
+		return 0; /* conn_on_body_end comes for this, too */
 	if (!c->h->handler.admits(c->h->handler.arg, &c->req, &c->resp)) {
 		c->resp.close = true;
 		return conn_answer(c);
@@ -231,8 +236,13 @@ static int on_head(struct conn *c, const char *path, size_t path_size)
 
 int conn_on_request(struct http *h, struct conn *c, struct lws *wsi, void *in, size_t n)
 {
+	int64_t begin = share_clock();
+	int err;
+
 	conn_start(h, c, wsi);
-	return on_head(c, in, n);
+	err = on_head(c, in, n);
+	share_charge(h, &c->payer, begin);
+	return err;
 }
 
 int conn_on_body(struct http *h, struct conn *c, struct lws *wsi, void *in, size_t n)
@@ -253,5 +263,5 @@ int conn_on_body_end(struct http *h, struct conn *c, struct lws *wsi, void *in, 
 	(void)n;
 	if (!c->live || buf_len(&c->body) != c->body_size)
 		return -1;
-	return run_handler(c);
+	return share_wait(c);
 }

@@ -1,6 +1,8 @@
 """The REST API's own server: what one client sends or holds open stops no other."""
 import importlib.util
+import json
 import os
+import selectors
 import socket
 import threading
 import time
@@ -127,3 +129,45 @@ def test_M35_a_thousand_requests_a_second_of_one_address_keep_nobody_out(admin):
             t.join()
     assert asked[0] / (time.monotonic() - begin) > 100
     assert sorted(times)[98] < 0.5 * SLOW, sorted(times)[-5:]
+
+
+def test_M37_requests_of_one_address_with_a_long_access_list_wait_behind_those_of_others(admin):
+    grants = [{"uri": "mqtt", "topic": "%04d" % i, "actions": ["subscribe"]} for i in range(1100)]
+    body = json.dumps([{"access": {"type": 2, "acl": grants}}]).encode()
+    with dial(admin, "127.0.0.3") as s:
+        s.sendall(b"POST /platform/tokens?fields=key HTTP/1.1\r\nHost: x\r\nAuthorization: FlespiToken %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" %
+                  (admin.token.encode(), len(body)) + body)
+        key = json.loads(s.recv(65536).split(b"\r\n\r\n")[1])["result"][0]["key"].encode()
+    ask = b"GET /platform/customer HTTP/1.1\r\nHost: x\r\nAuthorization: FlespiToken %s\r\n\r\n" % key    # is refused by the list
+    stop, done = threading.Event(), [0]
+
+    def loop():
+        """40 connections, each of which asks again as soon as it has its answer."""
+        chosen, ends = selectors.DefaultSelector(), {}
+        for _ in range(40):
+            s = dial(admin, "127.0.0.3")
+            s.sendall(ask)
+            chosen.register(s, selectors.EVENT_READ)
+        while not stop.is_set():
+            for at, _ in chosen.select(0.1):
+                data = ends.get(at.fileobj, b"")[-4:] + at.fileobj.recv(1 << 18)
+                ends[at.fileobj] = data
+                if data.endswith(b"]}"):
+                    at.fileobj.sendall(ask)
+                    done[0] += 1
+        for at in list(chosen.get_map().values()):
+            at.fileobj.close()
+
+    t = threading.Thread(target=loop)
+    t.start()
+    try:
+        wait_for(lambda: done[0] > 80, 20)
+        begin, before = time.monotonic(), done[0]
+        times = [answered(admin, "127.0.0.2") for _ in range(60)]
+        rate = (done[0] - before) / (time.monotonic() - begin)
+    finally:
+        stop.set()
+        t.join()
+    print("answered in %.4f s, beside %d requests a second" % (sorted(times)[30], rate))
+    assert sorted(times)[30] < 0.05 * SLOW, sorted(times)[30:]
+    assert sorted(times)[58] < 0.5 * SLOW, sorted(times)[-5:]
