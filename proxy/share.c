@@ -253,10 +253,12 @@ void share_regrant(struct conn *c)
 	share_regrant_rest(c);
 }
 
-/* For the link: share_release_regrants() comes when it has drained. */
+/* For the link, or for the core: of what it has to keep for one customer, no more than a limit may
+ * wait there, or it reads nothing of this link any more. share_release_regrants() comes then. */
 static bool must_wait(const struct conn *c)
 {
-	return c->state == CONN_OPEN && c->channel && uplink_full_for(c);
+	return c->state == CONN_OPEN && c->channel &&
+	       (c->share->stopped & SHARE_HELD || uplink_full_for(c));
 }
 
 void share_release_regrants(struct worker *w, struct customer_share *s)
@@ -353,6 +355,8 @@ void share_go_on(struct worker *w, struct customer_share *s, unsigned why)
 	if (!(s->stopped & why))
 		return;
 	s->stopped &= (uint8_t)~why;
+	if (why & SHARE_HELD)
+		share_release_regrants(w, s);
 	if (s->stopped || list_empty(&s->unread))
 		return;
 	list_add_tail(&w->unread, &s->unread_node);

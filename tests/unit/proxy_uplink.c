@@ -296,6 +296,29 @@ static void a_held_customer_is_not_read_and_its_neighbour_is(void)
 	tear_down();
 }
 
+/* REGRANT of many clients is much for the core, which would have to keep it. */
+static void rights_of_a_held_customer_are_told_when_it_is_held_no_more(void)
+{
+	struct conn c;
+
+	open_link();
+	one_of(&c, 7);
+	IS(uplink_attach(worker->link[0], &c), 0);
+	c.state = CONN_OPEN;
+	share_hold(worker, 7, true);
+	share_regrant(&c);
+	turn();
+	turn();
+	NO(list_empty(&c.regrant));
+	share_hold(worker, 7, false);
+	turn();
+	YES(list_empty(&c.regrant));
+	uplink_detach(&c);
+	c.state = CONN_CLOSING;
+	share_leave(&c);
+	tear_down();
+}
+
 static void a_customer_stays_held_without_connections_until_its_link_is_lost(void)
 {
 	struct conn c, later;
@@ -322,6 +345,7 @@ RUN(the_worker_says_hello_and_asks_for_pushes, a_worker_is_ready_when_pushes_are
     another_version_is_not_spoken_to, frames_cut_anywhere_are_put_together,
     a_number_means_another_client_in_its_next_life, frames_for_an_earlier_life_are_only_late,
     many_channels_are_distinct, a_held_customer_is_not_read_and_its_neighbour_is,
+    rights_of_a_held_customer_are_told_when_it_is_held_no_more,
     a_customer_stays_held_without_connections_until_its_link_is_lost,
     a_delivery_outside_every_customer_ends_the_link, a_turn_writes_once_however_much_was_said,
     a_link_nobody_empties_is_full_and_drains_again)
