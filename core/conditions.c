@@ -40,7 +40,10 @@ bool conditions_left(const struct home *h, const struct msg *m, uint32_t *steps)
 
 void conditions_go_on(struct home *h, struct msg *m, uint32_t steps)
 {
-	facts_of(h, m)->steps = steps;
+	struct expr_facts *f = facts_of(h, m);
+
+	f->steps = steps;
+	f->exhausted = steps == 0; /* as conditions_left() said: it was counted and logged then */
 }
 
 bool condition_passes(const struct subscription *sub, struct msg *m, bool *unsure)

@@ -348,6 +348,13 @@ void route_answer(struct customer *c, struct port *p, enum mqtt_type type, uint1
 	j->packet_id = packet_id;
 }
 
+/* What local services and other homes publish, and what a link says by itself, has no slice of its
+ * customer: it gets one, or a customer with many subscriptions would hold the home with it. */
+static uint64_t slice_end(const struct home *h)
+{
+	return h->slice_end == UINT64_MAX ? h->spent + h->most.slice : h->slice_end;
+}
+
 /* True: it goes on as a job. Out of memory for one, it is done at once. */
 static bool walk(struct walked *w, struct customer *c, uint8_t reason)
 {
@@ -357,7 +364,7 @@ static bool walk(struct walked *w, struct customer *c, uint8_t reason)
 
 	match_begin(match);
 	tree_walk_begin(&walk, c->tree, msg_name(match->m));
-	if (!tree_walk_on(&walk, hit_noted, w, &h->spent, h->slice_end))
+	if (!tree_walk_on(&walk, hit_noted, w, &h->spent, slice_end(h)))
 		return false;
 	if (job_from(c, w, &walk, reason))
 		return true;

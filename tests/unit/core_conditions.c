@@ -241,11 +241,13 @@ static void ten_thousand_conditions_read_a_payload_once_and_end_with_the_budget(
 		SUBBED(&a, filter, EXTENDED, .inner = { "s/#" });
 	}
 	PUB(&p, "s/1", "{\"t\":77}", 0, 0);
+	turn(); /* it is cut into slices */
 	SAID(&a, "s/1={\"t\":77} q0");
 	IS(home->counters.filtered, 9999);
 	IS(home->counters.conditions_exhausted, 0); /* 5 steps each */
 	config.condition_steps = 1000;
 	PUB(&p, "s/1", "{\"t\":-1}", 0, 0);
+	turn();
 	IS(home->counters.conditions_exhausted, 1);
 	SAID(&a, "");
 	end();
