@@ -70,6 +70,8 @@ static const struct opt table[] = {
 	  false },
 	{ "customer_queue_bytes", OPT_SIZE, AT(customer_queue_bytes), "1g", KB(1), INT64_C(1) << 50,
 	  NULL, "messages waiting for all sessions of one customer", false },
+	{ "customer_will_bytes", OPT_SIZE, AT(customer_will_bytes), "256m", KB(1), INT64_C(1) << 50,
+	  NULL, "Wills of all sessions of one customer", false },
 	{ "customer_input", OPT_SIZE, AT(customer_input), "1m", KB(16), MB(1024), NULL,
 	  "what clients of one customer said and waits for its turn, before they are not read any "
 	  "more",

@@ -19,8 +19,8 @@ struct core_config {
 	int64_t copies_max, inbound_expiry, takeover_interval;
 	/* one customer */
 	int64_t customer_sessions, customer_subscriptions, customer_subscription_bytes,
-	    customer_queue_bytes, customer_input, customer_egress, retained_messages,
-	    retained_bytes;
+	    customer_queue_bytes, customer_will_bytes, customer_input, customer_egress,
+	    retained_messages, retained_bytes;
 	/* $filter/: bytes of a payload that are looked into, steps per message */
 	int64_t condition_payload, condition_steps;
 	int64_t will_rate;       /* Wills sent per second, 0 = any number */

@@ -51,7 +51,7 @@ const char *home_name(const struct home *h); /* "home=0", for logs */
 	C(dropped_full) C(dropped_expired) C(dropped_rights) C(dropped_memory) \
 	C(dropped_ended) C(dropped_egress) C(dropped_handed) C(dropped_copies) \
 	C(subscribed) C(unsubscribed) C(filtered) C(conditions_exhausted) \
-	C(refused_subscriptions) C(refused_subscription_bytes) C(regranted) C(moved_in_group) C(retained_set) \
+	C(refused_subscriptions) C(refused_subscription_bytes) C(refused_will_bytes) C(regranted) C(moved_in_group) C(retained_set) \
 	C(retained_cleared) C(retained_refused) C(retained_sent) C(retained_purged) \
 	C(rights_over) \
 	C(wills_fired) C(wills_cancelled) C(wills_dropped) C(wills_over_rate) C(inbound_expired) \

@@ -49,7 +49,7 @@ struct customer {
 	bool egress_over;
 	struct timer egress_timer;
 	struct work egress_work; /* who waits for it goes on */
-	size_t subscriptions, queue_bytes;
+	size_t subscriptions, queue_bytes, will_bytes;
 	struct map sets; /* struct shared_set, by content; set.c */
 	/* of all sets, subscriptions and groups */
 	size_t filter_bytes;

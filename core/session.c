@@ -147,9 +147,7 @@ void session_free_all(struct customer *c)
 		struct session *s = container_of(n, struct session, node);
 
 		MUST(!s->port); /* doors and links are closed before */
-		if (s->account)
-			s->account->wills -= s->will != NULL;
-		msg_put(&s->will);
+		will_release(s);
 		session_empty(s);
 		session_free(s);
 	}

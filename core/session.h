@@ -357,8 +357,11 @@ void far_came(struct home *h, struct msg *m, struct str name, size_t id_len);
 void fars_free(struct home *h);
 
 /* ---- will.c ---- */
-struct msg *will_new(struct home *h, const struct link_open *o);      /* NULL: out of memory */
+struct msg *will_new(struct home *h, const struct link_open *o); /* NULL: out of memory */
+/* has the customer room for it, in place of that of s (or NULL)? */
+bool will_fits(const struct customer *c, const struct session *s, const struct msg *will);
 void will_set(struct session *s, struct msg *will, uint32_t delay_s); /* takes will */
+void will_release(struct session *s); /* it, and its room; harmless without */
 /* publishes and forgets it; NULL is fine */
 void will_fire(struct session *s);
 void will_forget(struct session *s);

@@ -184,6 +184,10 @@ static uint8_t open_as(struct customer *c, struct port *p, uint8_t flags, const 
 		return RC_CONNECTION_RATE_EXCEEDED;
 	if ((flags & LINK_OPEN_WILL) && !(will = will_new(c->home, o)))
 		return RC_SERVER_BUSY;
+	if (will && !will_fits(c, s, will)) {
+		msg_put(&will);
+		return RC_QUOTA_EXCEEDED;
+	}
 	if (victim)
 		evict(victim);
 	if (fresh)

@@ -14,11 +14,33 @@ struct msg *will_new(struct home *h, const struct link_open *o)
 	return msg_new(&o->will, o->will_qos, o->will_retain, o->token, NULL, home_wall(h));
 }
 
+/* Attack R19: a Will has up to 64 KiB, and waits as long as its session. */
+bool will_fits(const struct customer *c, const struct session *s, const struct msg *will)
+{
+	size_t before = s && s->will ? s->will->size : 0;
+
+	if (c->will_bytes - before + will->size <= (size_t)c->home->config->customer_will_bytes)
+		return true;
+	c->home->counters.refused_will_bytes++;
+	return false;
+}
+
+void will_release(struct session *s)
+{
+	if (!s->will)
+		return;
+	s->customer->will_bytes -= s->will->size;
+	if (s->account)
+		s->account->wills--;
+	msg_put(&s->will);
+}
+
 void will_set(struct session *s, struct msg *will, uint32_t delay_s)
 {
 	MUST(!s->will); /* that of a session's last connection was sent or forgotten */
 	s->will = will;
 	s->will_delay_s = delay_s;
+	s->customer->will_bytes += will->size;
 	if (s->account)
 		s->account->wills++;
 	if (s->durable)
@@ -32,9 +54,7 @@ void will_forget(struct session *s)
 		return;
 	if (s->durable)
 		store_will_del(session_home(s)->store, s->customer->id, session_id(s));
-	if (s->account)
-		s->account->wills--;
-	msg_put(&s->will);
+	will_release(s);
 }
 
 /* Attack R19: connecting with a Will and breaking off again is a way to publish, too. */
@@ -115,7 +135,7 @@ void will_change_token(struct session *s)
 		will_forget(s);
 		return;
 	}
-	msg_put(&s->will);
+	will_release(s);
 	will_set(s, m, s->will_delay_s);
 }
 

@@ -3,9 +3,9 @@ import socket
 import time
 
 import pytest
-from rawmqtt import PUBACK, PUBLISH, SUBACK, Closed, ack, open_client, publish, subscribe
+from rawmqtt import PUBACK, PUBLISH, SUBACK, Closed, Raw, ack, open_client, publish, subscribe
 from resources import MIB, alive, ends, memory, reset
-from stack import SLOW, Stopwatch
+from stack import SLOW, Stack, Stopwatch
 
 V = pytest.mark.parametrize("version", [4, 5])
 
@@ -94,6 +94,32 @@ def test_R18_who_goes_on_above_its_rate_is_closed(small, version):
         assert time.monotonic() - begin > 1.8
         got = [p.payload for p in w.sync()]
         assert got == [b"%d" % i for i in range(len(got))] and 130 < len(got) < 100 + 20 * 4 * SLOW
+
+
+@V
+def test_R19_wills_have_room_for_so_many_bytes(tmp_path, version):
+    """A client of MQTT 5 comes with another id each time, a long Will with a delay, and a session that stays: one socket would fill the core."""
+    s = Stack(tmp_path, config="[proxy]\nworkers = 1\n[core]\ncustomer_will_bytes = 1m\n")
+    s.start()
+    try:
+        customer, codes, kept = s.new_customer(), [], []
+        token, will = customer.token(), ("w", "x" * 60000, 0, False, ((0x18, 3600),))
+        for i in range(24):
+            c = Raw(s.port, version)
+            codes.append(c.connect("c%d" % i, token, clean=False, will=will, properties=((0x11, 3600),)).code)
+            if version == 5:
+                reset(c)
+            else:    # has no delay: it is there as long as its client
+                kept.append(c)
+        assert codes == [0] * 17 + [0x97 if version == 5 else 3] * 7    # of 1,048,576 bytes
+        with open_client(s.port, token, "c0", version, clean=False, will=will) as c:    # it has room in place of its own
+            c.sync()
+        alive(s, customer)
+        alive(s, s.new_customer())
+        for c in kept:
+            c.close()
+    finally:
+        s.stop()
 
 
 @V

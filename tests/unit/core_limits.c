@@ -179,6 +179,34 @@ static void a_customer_that_has_nothing_else_left_is_not_forgotten_with_its_buck
 	end();
 }
 
+/* A Will has up to 64 KiB, and waits without its client: one socket is enough for thousands. */
+static void wills_of_a_customer_have_room_for_so_many_bytes(void)
+{
+	struct customer *c;
+
+	begin();
+	session_close(&p.port, LINK_CLOSE_EXPIRY, 0);
+	OPEN(&a, .id = "1", .will = "long", .token = 8);
+	c = customer_find(home, 7);
+	YES(c->will_bytes > 0);
+	config.customer_will_bytes = (int64_t)c->will_bytes * 2;
+	OPEN(&b, .id = "2", .will = "long", .token = 9);
+	p.n = 0;
+	YES(open_with(&p, (struct terms){ .id = "3", .will = "long" }));
+	SAID(&p, "opened p0 97");
+	IS(home->counters.refused_will_bytes, 1);
+	/* in the place of its own, and without one */
+	OPEN(&p, .id = "2", .will = "last", .token = 8);
+	OPEN(&b, .id = "3");
+	session_close(&b.port, LINK_CLOSE_EXPIRY, 0);
+	session_close(&a.port, 0, 0); /* it takes its Will back */
+	OPEN(&a, .id = "3", .will = "long");
+	session_close(&a.port, LINK_CLOSE_WILL | LINK_CLOSE_EXPIRY, 0);
+	IS(home->counters.refused_will_bytes, 1);
+	IS(c->will_bytes, config.customer_will_bytes / 2);
+	end();
+}
+
 static void a_customer_has_a_rate_of_wills_of_its_own(void)
 {
 	struct link_limit one = { LIMIT_BY_CUSTOMER, LIMIT_WILLS, 1 };
@@ -515,7 +543,7 @@ RUN(a_take_over_war_ends_after_ten_and_the_one_inside_stays, later_one_take_over
     ids_without_a_release_make_room_after_their_time, an_old_id_is_known_as_long_as_there_is_room,
     wills_over_their_rate_are_dropped_and_counted,
     a_customer_that_has_nothing_else_left_is_not_forgotten_with_its_bucket,
-    a_customer_has_a_rate_of_wills_of_its_own,
+    wills_of_a_customer_have_room_for_so_many_bytes, a_customer_has_a_rate_of_wills_of_its_own,
     the_session_that_was_left_first_and_is_owed_nothing_makes_room,
     who_is_here_or_owed_something_never_makes_room,
     the_last_session_of_a_customer_makes_room_for_the_next,
