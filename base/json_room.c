@@ -7,6 +7,12 @@
 
 enum { TEXT_LEAST = 4096, ROOM = 2 << 20, KEPT = 1 << 20, ALIGN = 16 };
 
+#ifdef __SANITIZE_ADDRESS__ /* which is to see the end of each by itself */
+enum { IN_USE = false };
+#else
+enum { IN_USE = true };
+#endif
+
 static _Thread_local struct {
 	uint8_t *p; /* NULL: no long text was read here yet */
 	size_t used, live;
@@ -45,15 +51,11 @@ static void open_room(void)
 /* ---- Its use ---- */
 void json_room_enter(size_t text)
 {
-#ifndef __SANITIZE_ADDRESS__ /* which is to see each end by itself */
-	if (text < TEXT_LEAST)
+	if (!IN_USE || text < TEXT_LEAST)
 		return;
 	if (!room.p)
 		open_room();
 	room.filling = room.p != NULL;
-#else
-	(void)text;
-#endif
 }
 
 void json_room_leave(void)
