@@ -11,6 +11,9 @@
 #include "proxy/rates.h"
 #include "proxy/worker.h"
 
+/* Bytes of a client id that cost a unit (slice.h) to hold against as many masks as there can be. */
+enum { ID_BYTES = 16 };
+
 static const char *wrong_place(const struct conn *c, const struct token_info *info)
 {
 	char peer[SOCK_TEXT];
@@ -77,6 +80,7 @@ static unsigned by_client_id(struct conn *c, const struct token_info *info, cons
 		return RC_SUCCESS;
 	if (!greet_name(c))
 		return RC_SERVER_UNAVAILABLE;
+	share_charge(c, c->client_id_size / ID_BYTES);
 	*say = wrong_id(c, info);
 	if (!*say)
 		return RC_SUCCESS;

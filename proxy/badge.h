@@ -19,6 +19,7 @@ struct badge {
 	struct acl *acl;      /* one reference; rights as of now */
 	struct space space;
 	uint64_t customer, id;
+	uint64_t place;       /* hash of ips, certs and client_ids that its connections fit */
 	int64_t expire;       /* unix seconds, 0 = never */
 	struct limits *told;  /* owned; what quotas were worked out from */
 	struct quotas quotas; /* in force now */
@@ -44,6 +45,8 @@ void badge_drop(struct conn *c); /* harmless without one */
 
 /* c has other rights than before: its Will, its subscriptions */
 void rights_changed(struct conn *c);
+/* share.c: ends c if its token does not admit it any more from where it is, or under its id */
+void rights_judge(struct conn *c);
 
 /* the core has asked what c's token may publish (LINK_OPENED_RIGHTS) */
 void rights_tell_again(struct conn *c);

@@ -155,6 +155,8 @@ struct conn {
 	/* FIN sent, waits for the peer's; nothing left to do: to be freed */
 	bool lingering, done;
 	bool finishing; /* another connection waits for what this one has said (finish.c) */
+	bool judge_due; /* it is in share->regrants, to be judged whether it may stay (share_judge)
+	                 */
 	struct watch watch;
 	struct transport transport;
 	/* in: a packet that has not wholly come; out: not yet sent. Memory only while needed */

@@ -137,20 +137,42 @@ static void end_all(struct badge *b, unsigned reason)
 	}
 }
 
-/* A client that could not come in any more from where it is, or under its id, is not left in. b may
- * go with the last one. */
-static void end_misplaced(struct badge *b, const struct token_info *info)
+/* ---- A client that could not come in any more from where it is, or under its id, is not left in.
+ * That is judged in its customer's turns: there may be many, and each mask costs time. ---- */
+
+static uint64_t place_of(const struct token_info *info)
 {
-	struct conn *c = list_first(&b->conns, struct conn, badge_node), *next;
+	const struct str words[] = { str_c(info->ips), str_c(info->certs),
+		                     str_c(info->client_ids) };
+	uint64_t hash = 0;
 
-	for (bool last = !c; !last; c = next) {
-		const char *say = admit_still(c, info);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		hash = hash_mix(hash, hash_bytes(words[i].n ? words[i].p : "", words[i].n));
+	return hash;
+}
 
-		last = c->badge_node.next == &b->conns;
-		next = last ? NULL : container_of(c->badge_node.next, struct conn, badge_node);
-		if (say)
-			end_one(c, END_REVOKED, RC_NOT_AUTHORIZED, say);
-	}
+static void place_changed(struct badge *b, const struct token_info *info)
+{
+	uint64_t place = place_of(info);
+	struct conn *c;
+
+	if (b->place == place)
+		return;
+	b->place = place;
+	list_each(c, &b->conns, struct conn, badge_node)
+		share_judge(c);
+}
+
+void rights_judge(struct conn *c)
+{
+	const struct verdict *v = c->badge ? auth_verdict(c->badge->token) : NULL;
+	const char *say;
+
+	if (!v || v->reason || c->state == CONN_CLOSING)
+		return; /* all of them end then */
+	say = admit_still(c, &v->info);
+	if (say)
+		end_one(c, END_REVOKED, RC_NOT_AUTHORIZED, say);
 }
 
 /* ---- Badges ---- */
@@ -167,6 +189,7 @@ static struct badge *make(struct worker *w, struct token *token, const struct ve
 		return NULL;
 	}
 	b->token = token;
+	b->place = place_of(&v->info);
 	b->acl = acl_get(v->info.acl);
 	b->customer = v->info.customer;
 	b->id = v->info.id;
@@ -206,6 +229,7 @@ int badge_take(struct worker *w, struct conn *c, struct token *token, const stru
 		if (b->acl != v->info.acl || b->extended != extended(w, &v->info))
 			/* its notice is still on the way */
 			change(b, v->info.acl, extended(w, &v->info));
+		place_changed(b, &v->info);
 	} else {
 		b = make(w, token, v);
 		if (!b) {
@@ -338,7 +362,7 @@ void rights_notice(struct auth_notice *n)
 		b->expire = now->info.expire;
 		if (!limits_same(b->told, now->info.limits))
 			quotas_changed(w, b, now->info.limits);
-		end_misplaced(b, &now->info);
+		place_changed(b, &now->info);
 	}
 	if (w->index == 0)
 		tell_core(w, n, acl);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/badge.h"
 #include "proxy/conn.h"
 #include "proxy/grants.h"
 #include "proxy/uplink.h"
@@ -235,16 +236,21 @@ void shares_read(struct worker *w)
 
 /* ---- Rights ---- */
 
-void share_regrant_rest(struct conn *c)
+static void grants_wait(struct conn *c)
 {
 	struct customer_share *s = c->share;
 
-	if (!list_empty(&c->regrant))
-		return;
-	list_add_tail(&s->regrants, &c->regrant);
 	if (list_empty(&s->regrant_node))
 		list_add_tail(&c->worker->regrants, &s->regrant_node);
 	worker_touch(c->worker);
+}
+
+void share_regrant_rest(struct conn *c)
+{
+	if (!list_empty(&c->regrant))
+		return;
+	list_add_tail(&c->share->regrants, &c->regrant);
+	grants_wait(c);
 }
 
 void share_regrant(struct conn *c)
@@ -253,11 +259,35 @@ void share_regrant(struct conn *c)
 	share_regrant_rest(c);
 }
 
+void share_judge(struct conn *c)
+{
+	if (c->judge_due)
+		return;
+	c->judge_due = true;
+	list_del(&c->regrant);
+	list_add_head(&c->share->regrants, &c->regrant);
+	grants_wait(c);
+}
+
+/* Its subscriptions come behind all who are to be judged. What masks cost is best told by the
+ * clock. */
+static void judge(struct worker *w, struct conn *c)
+{
+	int64_t since = clock_mono_us();
+
+	c->judge_due = false;
+	list_del(&c->regrant);
+	list_add_tail(&c->share->regrants, &c->regrant);
+	rights_judge(c);
+	slices_busy(&w->slices, &c->share->window);
+	slice_charge(&w->slices, &c->share->grants, (uint32_t)(clock_mono_us() - since) + 1);
+}
+
 /* For the link, or for the core: of what it has to keep for one customer, no more than a limit may
  * wait there, or it reads nothing of this link any more. share_release_regrants() comes then. */
 static bool must_wait(const struct conn *c)
 {
-	return c->state == CONN_OPEN && c->channel &&
+	return !c->judge_due && c->state == CONN_OPEN && c->channel &&
 	       (c->share->stopped & SHARE_HELD || uplink_full_for(c));
 }
 
@@ -275,6 +305,10 @@ static void regrant_share(struct worker *w, struct customer_share *s)
 
 	while (slice_open(&w->slices, &s->grants) &&
 	       (c = list_first(&s->regrants, struct conn, regrant))) {
+		if (c->judge_due) {
+			judge(w, c);
+			continue;
+		}
 		if (must_wait(c))
 			return;
 		if (c->state == CONN_OPEN && c->channel && uplink_up(c->link) && !grants_renew(c))

@@ -10,7 +10,8 @@
  *   read     its connections' bytes          -> unread: readable connections, oldest first
  *   deliver  frames of the core for it       -> later: the frames, as they came
  *   flush    what was written to its clients -> dirty: connections to flush or to end
- *   grants   subscriptions after a change of rights -> regrants: whose are to be judged again
+ *   grants   subscriptions after a change of rights -> regrants: whose are to be judged again,
+ *            before them who may perhaps not be here any more
  *
  * What is left is the next turn's, which begins at once. In between the worker looks at its links,
  * its timers, its doors and everybody else. */
@@ -38,7 +39,7 @@ struct customer_share {
 	uint8_t pins;
 	uint32_t window; /* slices_busy */
 	struct slice read, deliver, flush, ends, grants;
-	struct list regrants;     /* conn.regrant: whose subscriptions are to be judged again */
+	struct list regrants;     /* conn.regrant: who is to be judged again; first judge_due */
 	struct list regrant_node; /* worker->regrants, while there is one */
 	struct list unread;       /* conn.unread */
 	struct list unread_node;  /* worker->unread, while there is one */
@@ -90,6 +91,9 @@ void share_dirty(struct conn *c);
  * asked for until then. Both gates judge under the new rights already. */
 void share_regrant(struct conn *c);
 void share_regrant_rest(struct conn *c); /* those that are stale */
+/* rights.c: may c still be here? The same, but before all that is only about subscriptions, and
+ * however full its link is. */
+void share_judge(struct conn *c);
 /* uplink_out.c: there is room on its link again */
 void share_release_regrants(struct worker *w, struct customer_share *s);
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from clients import Paho
-from rawmqtt import AUTH, CONNACK, DISCONNECT, PUBLISH, Raw, connect, open_client, packet, props
+from rawmqtt import AUTH, CONNACK, DISCONNECT, PUBLISH, SUBACK, Raw, connect, open_client, packet, props, subscribe
 from stack import SLOW, wait_for
 from test_ctl import ctl
 
@@ -109,6 +109,30 @@ def test_a_client_whose_id_is_no_longer_covered_is_sent_away(stack, customer, ve
         lamp.close()
         assert [p.payload for p in [watch.expect(PUBLISH)]] == [b"lamp"]    # as of any client that is revoked, the other's is not sent
         assert watch.sync() == []
+
+
+def test_of_many_clients_just_those_go_that_are_not_covered_and_the_others_have_their_new_rights(stack, customer):
+    """More than are judged in one turn, and both at once: who may stay, and what they may receive."""
+    def access(topic):
+        return {"type": 2, "acl": [{"uri": "mqtt", "topic": t, "actions": ["publish", "subscribe"]} for t in (topic, "both")]}
+
+    token = customer.token(access=access("old"))
+    worst = ["*aaaaaaaaab%d" % i for i in range(60)]
+    stay, go = ([open_client(stack.port, token, kind + "a" * 100 + str(i)) for i in range(100)] for kind in ("s", "g"))
+    for c in stay + go:
+        c.send(subscribe("old", "new", "both"))
+    for c in stay + go:
+        assert c.expect(SUBACK).codes == [0, 0x80, 0]
+    customer.change_token(token, client_ids=worst + ["s*"], access=access("new"))
+    for c in go:
+        assert ends(c) == []
+    with open_client(stack.port, customer.token(), "p") as p:
+        for topic in ("old", "both"):
+            p.publish(topic, "x")
+        p.sync()
+        for c in stay:
+            assert [q.topic for q in c.sync()] == ["both"]
+            c.close()
 
 
 def test_another_token_for_a_live_connection_must_cover_its_id(stack, customer):
