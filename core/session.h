@@ -73,6 +73,8 @@ struct session {
 	uint32_t sweeps;
 	uint32_t replays; /* retained messages of so many are under way */
 	struct list queue, flight;
+	/* in flight: none before it is AGAIN; NULL: not known */
+	struct list *again_from;
 	struct flight_index *index; /* NULL: the flight is short */
 	size_t queue_bytes, flight_bytes;
 	uint64_t out_number;

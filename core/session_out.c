@@ -107,6 +107,8 @@ static void leave(struct session *s, struct out *o)
 		store_queue_del(session_home(s)->store, s->customer->id, session_id(s), o->number);
 	if (o->msg)
 		discharge(s, o, o->state != OUT_QUEUED);
+	if (s->again_from == &o->node)
+		s->again_from = o->node.next;
 	list_del(&o->node);
 	list_del(&o->peer);
 	if (o->state != OUT_QUEUED)
@@ -271,9 +273,11 @@ bool out_add(struct subscription *sub, struct msg *m, const struct out_how *how)
 }
 
 /* What was sent before comes first, in order; a PUBREL that is due again needs no place in the
- * window. */
+ * window. With each acknowledgement it goes on where it stood: the flight may be much longer than
+ * the window of the client that came back. */
 static void pump_again(struct session *s)
 {
+	struct list *at;
 	struct out *o;
 
 	if (s->redeliver) {
@@ -287,12 +291,15 @@ static void pump_again(struct session *s)
 		}
 		return;
 	}
-	list_each(o, &s->flight, struct out, node) {
-		if (s->again == 0 || s->live >= s->window || !session_flowing(s))
-			return;
+	at = s->again_from ? s->again_from : s->flight.next;
+	while (at != &s->flight && s->again && s->live < s->window && session_flowing(s)) {
+		o = list_entry(at, struct out, node);
+		at = at->next;
+		work_spend(session_home(s), 1);
 		if (o->state == OUT_AGAIN)
 			say(s, o, true);
 	}
+	s->again_from = at;
 }
 
 static void pump_queue(struct session *s)
@@ -332,6 +339,7 @@ void out_connected(struct session *s)
 	struct out *o;
 
 	s->redeliver = !list_empty(&s->flight);
+	s->again_from = NULL;
 	list_each(o, &s->flight, struct out, node) {
 		work_spend(session_home(s), 1);
 		if (o->state == OUT_SENT)
