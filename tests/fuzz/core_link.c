@@ -21,8 +21,8 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "core/home_parts.h"
-#include "core/uplink.h"
+#include "core/uplink_parts.h"
+#include "core/work.h"
 #include "tests/kit/link_copy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -59,6 +59,7 @@ void clock_shift(int64_t mono_ms, int64_t wall_ms)
 struct life {              /* of a channel, as the proxy made it */
 	uint64_t customer; /* 0: never opened */
 	uint16_t generation;
+	bool opened; /* OPENED was there */
 };
 
 struct proxy {
@@ -140,6 +141,8 @@ static void set_up(void)
 	once();
 	hash_start_with(1, 2);
 	now = 1000000;
+	config.link_high = 8 << 20;
+	config.customer_input = 1 << 20;
 	filter_count = 0;
 	anything = false;
 	MUST(home_new(&home, &config, 0, &why) == 0);
@@ -158,6 +161,18 @@ static const struct life *life_of(const struct proxy *p, uint32_t channel, uint1
 
 	MUST(anything || (channel < CHANNELS && l->customer && generation <= l->generation));
 	return l->customer && l->generation == generation ? l : NULL;
+}
+
+static void open_life(struct proxy *p, const struct link_head *h)
+{
+	if (life_of(p, h->channel, h->generation))
+		p->life[h->channel % CHANNELS].opened = true;
+}
+
+/* To a proxy it is nonsense that comes before OPENED. */
+static bool is_open(const struct life *l)
+{
+	return anything || !l || l->opened;
 }
 
 static void check_name(const struct life *l, struct str inner)
@@ -188,6 +203,7 @@ static void check_deliver(struct proxy *p, struct str body)
 			MUST((e.flags & LINK_QOS) == 0);
 			continue;
 		}
+		MUST(is_open(life_of(p, e.channel, e.generation)));
 		check_name(life_of(p, e.channel, e.generation), d.msg.topic);
 		MUST(!(e.flags & LINK_QOS) == !e.packet_id);
 		if (e.packet_id && buf_len(&p->owes) < 4096)
@@ -209,11 +225,14 @@ static void check_frame(struct proxy *p, const struct link_head *h, struct str f
 	case LINK_HELLO:
 	case LINK_PING:
 	case LINK_PONG:
+	case LINK_HOLD:
 		break;
 	case LINK_DELIVER:
 		check_deliver(p, body);
 		break;
 	case LINK_OPENED:
+		open_life(p, h);
+		break;
 	case LINK_CLOSED:
 	case LINK_ACK:
 	case LINK_SUBACK:
@@ -225,7 +244,7 @@ static void check_frame(struct proxy *p, const struct link_head *h, struct str f
 			               (uint16_t)((uint8_t)body.p[0] | (uint8_t)body.p[1] << 8), 0);
 		break;
 	case LINK_FINISH: /* the answer comes late, or never */
-		(void)life_of(p, h->channel, h->generation);
+		MUST(is_open(life_of(p, h->channel, h->generation)));
 		link_bare_write(&p->owes, LINK_FINISHED, h->channel, h->generation);
 		break;
 	default:
@@ -321,7 +340,8 @@ static void step_open(struct take *t)
 	l = &p->life[channel];
 	if (l->customer)
 		link_close_write(&p->out, channel, l->generation, 0, 0);
-	*l = (struct life){ how & 8 ? 8 : 7, (uint16_t)(l->generation + 1) };
+	*l = (struct life){ .customer = how & 8 ? 8 : 7,
+		            .generation = (uint16_t)(l->generation + 1) };
 	o = (struct link_open){ .version = MQTT_V5,
 		                .receive_maximum = how & 128 ? 2 : 20,
 		                .customer = l->customer,
@@ -508,6 +528,27 @@ static void step_cut(struct take *t)
 	turn();
 }
 
+/* u8: what a customer may do in a turn, in units (0: as always), and how soon output waits in
+ * lanes: frames are parked, operations are cut, customers are held, slow and full */
+static void step_budget(struct take *t)
+{
+	uint8_t n;
+	uint32_t slice;
+
+	if (!take_u8(t, &n))
+		return;
+	slice = 1 + (n & 7u) * 25;
+	home->most = (struct work_most){ slice, slice, 2 * slice, 2 * slice };
+	if (n == 0)
+		home->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT };
+	if (n & 16)
+		uplink->marks = (struct lane_marks){ 1, 50, 200, 400 };
+	if (n & 32)
+		config.link_high = 300;
+	if (n & 64)
+		config.customer_input = 300;
+}
+
 static void step_turn(struct take *t)
 {
 	(void)t;
@@ -516,13 +557,14 @@ static void step_turn(struct take *t)
 
 static void (*const steps[])(struct take *t) = {
 	step_open, step_subscribe, step_publish, step_acknowledge, step_flow,  step_unsubscribe,
-	step_turn, step_time,      step_cut,     step_frame,       step_bytes,
+	step_turn, step_time,      step_cut,     step_frame,       step_bytes, step_budget,
 };
 
 /* ---- The end ---- */
 
 static void tear_down(void)
 {
+	home->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT };
 	for (unsigned i = 0; i < LINKS; i++)
 		pull_out(&proxy[i]);
 	for (unsigned i = 0; i < 12; i++) {

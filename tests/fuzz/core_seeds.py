@@ -4,7 +4,7 @@ import os
 
 from mqtt_seeds import HERE, write
 
-OPEN, SUB, PUB, ACK, FLOW, UNSUB, TURN, TIME, CUT, FRAME, BYTES = range(11)
+OPEN, SUB, PUB, ACK, FLOW, UNSUB, TURN, TIME, CUT, FRAME, BYTES, BUDGET = range(12)
 CLEAN, WILL, RESUME, EIGHT, EXPIRY, SMALL = 1, 2, 4, 8, 64, 128
 TURNS = bytes([TURN])
 
@@ -19,6 +19,7 @@ def ack(link): return bytes([ACK, at(link, 0)])
 def flow(link, channel, kind): return bytes([FLOW, at(link, channel), kind])
 def wait(n): return bytes([TIME, n])
 def cut(link): return bytes([CUT, link])
+def budget(n): return bytes([BUDGET, n])
 def frame(link, kind, flags, channel, body=b""): return bytes([FRAME, at(link, 0), kind, flags, channel]) + text(body)
 
 
@@ -47,6 +48,16 @@ STEPS = {
     "nonsense": A + B + sub(1, 2, 1, "t") + bytes([BYTES, 0]) + text(b"\xff" * 12) + TURNS + pub(1, 2, 1, "t") + TURNS + cut(0) + A,
     "foreign": A + frame(0, 20, 0, 1, b"\0\0\xff\xff\xff\xff\x0c\0\0\0\0\0\0\0\0\0\0\0customer/8/x") + TURNS,
     "dead": A + wait(80) + TURNS,
+}
+
+LITTLE, LANES, FULL, HELD = 1, 16, 32, 64
+STEPS |= {"budget%d_%s" % (n, name): budget(n) + STEPS[name] for n in (LITTLE, LITTLE | LANES | FULL, 3 | LANES | FULL | HELD)
+          for name in ("qos1", "qos2", "away", "retained", "will", "takeover", "shared", "two_customers", "paused", "window", "unsubscribe", "token", "overlap", "foreign")}
+STEPS |= {
+    "newcomers": A + TURNS + opened(1, 1, RESUME | EXPIRY) + opened(0, 2, RESUME | EXPIRY) + opened(1, 3, RESUME | EXPIRY) + sub(1, 3, 1, "x") + TURNS * 3 + ack(0) + ack(1) + TURNS,
+    "newcomers_parked": budget(LITTLE | LANES) + B + A + sub(0, 1, 1, "#") + pub(1, 2, 1, "t") * 5 + opened(1, 1, RESUME | EXPIRY) + opened(0, 2, RESUME | EXPIRY) + flow(0, 2, CLOSE)
+    + TURNS * 9 + ack(0) + ack(1) + cut(1) + TURNS * 9,
+    "cut_parked": budget(LITTLE) + A + B + sub(0, 1, 1, "#") + pub(1, 2, 1, "t") * 9 + unsub(0, 1, "#") + flow(1, 2, CLOSE) + TURNS + cut(0) + cut(1) + TURNS * 9,
 }
 
 if __name__ == "__main__":
