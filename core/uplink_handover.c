@@ -6,12 +6,14 @@
  *
  * Newcomers for one session wait in the order in which they came: the first one gets the session,
  * the others wait for the first one's channel then. What a proxy says about a newcomer that waits
- * is kept behind its OPEN. */
+ * is kept behind its OPEN. It is let in when its customer's turn comes, as if its OPEN had come
+ * now: thousands may come back at once, each to a session of which much has to be freed. */
 #include "base/base.h"
 #include "core/uplink_parts.h"
 
 #include "base/mem.h"
 #include "core/session.h"
+#include "core/work.h"
 
 enum { FINISH_MS = 1000, SAID_MOST = 16 };
 
@@ -28,14 +30,17 @@ struct handover {
 	struct home *home;
 	struct list newcomers;
 	struct timer timer;
+	struct work work; /* the old one has finished: the first newcomer is let in */
+	bool over;        /* nobody waits any more */
 };
 
 static void handover_free(struct handover *h)
 {
-	MUST(list_empty(&h->newcomers));
+	MUST(list_empty(&h->newcomers)); /* callers ask */
 	if (h->old)
 		h->old->handover = NULL;
 	timer_stop(&h->timer);
+	list_del(&h->work.node);
 	mem_free(h);
 }
 
@@ -49,7 +54,13 @@ static void newcomer_free(struct newcomer *n)
 
 static bool keep(struct newcomer *n, const struct link_head *head, struct str body)
 {
-	buf_str_add(&n->said, str_make(body.p - LINK_HEAD, head->length));
+	/* not the bytes before body: a parked frame has its head in a struct */
+	buf_le32(&n->said, head->length);
+	buf_u8(&n->said, head->type);
+	buf_u8(&n->said, head->flags);
+	buf_le16(&n->said, head->generation);
+	buf_le32(&n->said, head->channel);
+	buf_str_add(&n->said, body);
 	n->count++;
 	return buf_ok(&n->said);
 }
@@ -100,18 +111,17 @@ static struct channel *let_in(struct channel *c)
 /* Whose channel has the session now is the one that the others wait for. */
 static void others_wait_for(struct handover *h, struct channel *c)
 {
-	if (list_empty(&h->newcomers)) {
-		handover_free(h);
+	h->over = list_empty(&h->newcomers);
+	if (h->over)
 		return;
-	}
 	h->old = c;
 	c->handover = h;
 	ask(h);
 }
 
-static void go_on(struct timer *t)
+static bool step(struct work *w)
 {
-	struct handover *h = container_of(t, struct handover, timer);
+	struct handover *h = container_of(w, struct handover, work);
 	struct newcomer *n;
 
 	home_changed(h->home);
@@ -120,14 +130,43 @@ static void go_on(struct timer *t)
 	h->old = NULL;
 	while ((n = list_first(&h->newcomers, struct newcomer, node))) {
 		struct link *l = n->channel->link;
-		struct channel *c = let_in(n->channel);
+		struct channel *c;
 
+		if (work_over(h->home))
+			return true;
+		work_spend(h->home, WORK_FRAME);
+		c = let_in(n->channel);
 		if (c && handover_knows(l)) {
 			others_wait_for(h, c);
-			return;
+			return false;
 		}
 	}
-	handover_free(h);
+	h->over = true;
+	return false;
+}
+
+static void drop(struct work *w)
+{
+	struct handover *h = container_of(w, struct handover, work);
+
+	if (h->over) /* else it waits again, or the home ends */
+		handover_free(h);
+}
+
+static void go_on(struct timer *t)
+{
+	struct handover *h = container_of(t, struct handover, timer);
+	struct newcomer *n = list_first(&h->newcomers, struct newcomer, node);
+	struct customer *c = n ? customer_find(h->home, n->channel->lane->customer) : NULL;
+
+	if (!list_empty(&h->work.node))
+		return;
+	if (c) {
+		work_park(c, &h->work); /* behind what the old connection has said */
+		return;
+	}
+	(void)step(&h->work); /* its customer has nothing here any more */
+	drop(&h->work);
 }
 
 void handover_over(struct channel *c)
@@ -166,6 +205,9 @@ static struct handover *handover_new(struct channel *old)
 	h->old = old;
 	h->home = old->link->home;
 	list_init(&h->newcomers);
+	list_init(&h->work.node);
+	h->work.step = step;
+	h->work.drop = drop;
 	timer_init(&h->timer, go_on);
 	old->handover = h;
 	ask(h);

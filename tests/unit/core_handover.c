@@ -248,7 +248,59 @@ static void the_end_finds_newcomers_waiting(void)
 	end();
 }
 
-RUN(what_the_old_connection_said_comes_before_the_take_over,
+/* Each session that is taken over ends, and has much that ends with it. */
+static void thousands_that_come_back_at_once_take_turns(void)
+{
+	enum { CLIENTS = 60, SUBS = 300 };
+	uint64_t most = 0;
+	char id[16];
+
+	begin_able();
+	for (unsigned i = 1; i <= CLIENTS; i++) {
+		struct room room;
+		size_t frame, item;
+
+		(void)snprintf(id, sizeof(id), "x%u", i);
+		say_open(10 + i, 1, id, 0);
+		frame = link_subscribe_begin(&to, LINK_SUBSCRIBE, 10 + i, 1, 7, 0);
+		for (unsigned k = 0; k < SUBS; k++) {
+			char filter[32];
+
+			(void)snprintf(filter, sizeof(filter), "s/%u/%u", i, k);
+			item = link_item_begin(&to, frame, 0, 0, str_c(filter));
+			link_item_inner(&to, item, inner(&room, filter), true);
+		}
+		MUST(link_end(&to, frame));
+		talk();
+	}
+	for (unsigned i = 1; i <= CLIENTS; i++) {
+		(void)snprintf(id, sizeof(id), "x%u", i);
+		say_open(100 + i, 1, id, 0);
+	}
+	talk();
+	IS(home->counters.handovers, CLIENTS);
+	IS(customer_find(home, 7)->subscriptions, CLIENTS * SUBS + 1);
+	for (unsigned i = 1; i <= CLIENTS; i++)
+		link_bare_write(&to, LINK_FINISHED, 10 + i, 1);
+	IS(send(fd, buf_data(&to), buf_len(&to), MSG_NOSIGNAL), buf_len(&to));
+	buf_reset(&to);
+	for (unsigned i = 0; i < 100; i++) {
+		uint64_t before = home->spent;
+
+		shifted += 2;
+		clock_shift(shifted, shifted);
+		loop_turn(home->loop, 0);
+		if (home->spent - before > most)
+			most = home->spent - before;
+	}
+	IS(customer_find(home, 7)->subscriptions, 1);
+	IS(home->counters.taken_over, CLIENTS);
+	YES(most < WORK_ALONE + WORK_TURN);
+	end();
+}
+
+RUN(thousands_that_come_back_at_once_take_turns,
+    what_the_old_connection_said_comes_before_the_take_over,
     who_said_goodbye_is_not_taken_over_and_has_no_will,
     a_proxy_that_does_not_finish_is_waited_for_a_second, a_link_that_breaks_has_finished,
     a_newcomer_that_leaves_while_it_waits_changes_nothing,
