@@ -9,7 +9,10 @@
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
 
-enum { ROOM_PART = 16 }; /* a full pool is emptied by this part of it: few searches */
+enum {
+	ROOM_PART = 16, /* a full pool is emptied by this part of it: few searches */
+	LOOK = 64,      /* holders of about the same size that are compared */
+};
 
 struct stranger { /* an address without a token */
 	struct map_node node;
@@ -19,7 +22,8 @@ struct stranger { /* an address without a token */
 
 static void pool_init(struct partial_pool *p, int64_t most)
 {
-	list_init(&p->holders);
+	for (unsigned i = 0; i < PARTIAL_LEVELS; i++)
+		list_init(&p->holders[i]);
 	p->most = (size_t)most;
 }
 
@@ -104,14 +108,28 @@ static void emptied(struct partial_pool *p, struct partial_holder *h, bool stran
 	}
 }
 
+static void count(struct partial_pool *p, struct partial_holder *h, size_t more, size_t less)
+{
+	unsigned level;
+
+	p->bytes += more - less;
+	h->bytes += more - less;
+	level = h->bytes ? 63u - (unsigned)__builtin_clzll(h->bytes) : 0;
+	MUST(level < PARTIAL_LEVELS);
+	if (!list_empty(&h->node) && h->level == level)
+		return;
+	h->level = (uint8_t)level;
+	list_del(&h->node);
+	list_add_tail(&p->holders[level], &h->node);
+}
+
 static void leave(struct conn *c)
 {
 	struct partial_pool *p = pool_of(c->worker, c->partial_stranger);
 	struct partial_holder *h = c->partial_holder;
 
 	list_del(&c->partial_node);
-	p->bytes -= c->partial;
-	h->bytes -= c->partial;
+	count(p, h, 0, c->partial);
 	c->partial = 0;
 	c->partial_holder = NULL;
 	if (list_empty(&h->conns))
@@ -123,20 +141,26 @@ static void join(struct conn *c, struct partial_holder *h)
 	c->partial_holder = h;
 	c->partial_stranger = is_stranger(c);
 	list_add_tail(&h->conns, &c->partial_node);
-	if (list_empty(&h->node))
-		list_add_tail(&pool_of(c->worker, c->partial_stranger)->holders, &h->node);
 }
 
 /* ---- Room ---- */
 
-static struct partial_holder *largest(const struct partial_pool *p)
+/* Of thousands that hold about the same (within a factor of two) it need not be the very largest:
+ * who has a whole /48 of IPv6 would have us compare 65,536 for each connection that goes. */
+static struct partial_holder *largest(struct partial_pool *p)
 {
 	struct partial_holder *most = NULL, *h;
+	unsigned level = PARTIAL_LEVELS - 1, looked = 0;
 
-	list_each(h, &p->holders, struct partial_holder, node) {
+	while (level && list_empty(&p->holders[level]))
+		level--;
+	list_each(h, &p->holders[level], struct partial_holder, node) {
 		if (!most || h->bytes > most->bytes)
 			most = h;
+		if (++looked == LOOK)
+			break;
 	}
+	p->looked += looked;
 	return most;
 }
 
@@ -170,8 +194,7 @@ int partial_set(struct conn *c, size_t bytes)
 			return -E_NOMEM;
 		join(c, h);
 	}
-	p->bytes += bytes - c->partial;
-	c->partial_holder->bytes += bytes - c->partial;
+	count(p, c->partial_holder, bytes, c->partial);
 	c->partial = bytes;
 	if (bytes > before && p->bytes > p->most)
 		make_room(p);

@@ -2,8 +2,8 @@
  * them holds memory: so their sum has a limit, one for customers and one for connections that have
  * shown no token yet. In each pool the bytes belong to holders: a customer, or an address (IPv6:
  * its /64). When a pool is full, the holder of most loses its oldest connections with a packet
- * begun, until there is room: who holds less than an equal part never loses one. Worker's thread
- * only. */
+ * begun, until there is room: who holds less than half of an equal part never loses one (of fewer
+ * than 64 holders: less than an equal part). Worker's thread only. */
 #pragma once
 #include "base/hash.h"
 #include "base/list.h"
@@ -12,14 +12,19 @@ struct conn;
 struct worker;
 
 struct partial_holder {
-	struct list node;  /* pool->holders, while it holds something */
+	struct list node;  /* pool->holders[level], while it holds something */
 	struct list conns; /* conn.partial_node, the oldest first */
 	size_t bytes;
+	uint8_t level; /* of bytes: their highest bit */
 };
 
+enum { PARTIAL_LEVELS = 40 };
+
 struct partial_pool {
-	struct list holders;
+	/* by level: the largest is found however many there are */
+	struct list holders[PARTIAL_LEVELS];
 	size_t bytes, most;
+	uint64_t looked;      /* holders that were compared, ever */
 	struct map addresses; /* holders of the strangers' pool */
 };
 

@@ -4,7 +4,10 @@
 
 #include "tests/unit/proxy_link_help.h"
 
+#include "proxy/door.h"
 #include "proxy/later.h"
+#include "proxy/listen.h"
+#include "proxy/partial.h"
 #include "proxy/share.h"
 
 enum { CUSTOMERS = 3 };
@@ -308,6 +311,59 @@ static void of_many_customers_each_is_paused_the_sooner(void)
 	close_customers();
 }
 
+/* ---- Half-received packets of very many addresses ---- */
+
+static struct door door;
+static struct listener settings;
+
+/* A stranger of an address of its own, who has said so many bytes of something. */
+static struct conn *stranger(unsigned nth, int fd, size_t bytes)
+{
+	struct sock_addr peer = { .bytes = { 0x20, 0x01, (uint8_t)(nth >> 8), (uint8_t)nth } };
+	struct conn *c;
+
+	conn_new(&door, dup(fd), &peer, NULL);
+	c = container_of(worker->conns.prev, struct conn, node);
+	IS(partial_set(c, bytes), 0);
+	return c;
+}
+
+static void the_largest_of_many_addresses_is_found_at_once(void)
+{
+	enum { ADDRESSES = 500, EACH = 300 };
+	struct partial_pool *p;
+	struct conn *great;
+	int pair[2];
+
+	open_customers();
+	config.connect_deadline = 60000;
+	settings = (struct listener){ .config = &config, .tls = -1 };
+	door_init(&door, worker, &door_kinds[0], &settings, -1);
+	IS(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	p = &worker->partial_strangers;
+	p->most = ADDRESSES * EACH + 10 * EACH;
+	great = stranger(0, pair[0], 9 * EACH);
+	for (unsigned i = 1; i <= ADDRESSES; i++)
+		(void)stranger(i, pair[0], EACH);
+	IS(p->looked, 0);
+	(void)stranger(ADDRESSES + 1, pair[0], 2 * EACH); /* too much */
+	IS(great->state, CONN_CLOSING);                   /* first of all */
+	IS(worker->n.partials_closed, 24);                /* then a sixteenth */
+	YES(p->looked <= 24 * 64);
+	YES(p->bytes <= p->most - p->most / 16);
+	for (struct list *n = worker->conns.next, *next; n != &worker->conns; n = next) {
+		next = n->next;
+		conn_close(container_of(n, struct conn, node), END_GONE);
+	}
+	for (unsigned i = 0; i < 200 && worker->conn_count; i++)
+		turn();
+	IS(worker->conn_count, 0);
+	IS(p->bytes, 0);
+	close(pair[0]);
+	close(pair[1]);
+	close_customers();
+}
+
 /* Ends by deadlines that one customer's clients get in a turn. */
 static unsigned ends_of(struct conn *c)
 {
@@ -342,5 +398,5 @@ RUN(what_one_customer_says_does_not_stand_before_anothers, the_links_own_frames_
     frames_of_many_are_never_mixed_up, a_number_is_free_when_its_last_frame_has_left,
     frames_beyond_the_slice_wait_for_the_next_turn_and_others_do_not,
     a_link_of_which_too_much_waits_is_not_read_until_less_does,
-    of_many_customers_each_is_paused_the_sooner,
+    of_many_customers_each_is_paused_the_sooner, the_largest_of_many_addresses_is_found_at_once,
     deadlines_of_thousands_end_a_few_in_each_turn_and_a_neighbours_none_the_less)
