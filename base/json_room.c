@@ -65,10 +65,11 @@ void json_room_leave(void)
 
 void *json_room_alloc(size_t n)
 {
-	uint8_t *p = room.p + room.used;
+	uint8_t *p;
 
 	if (likely(!room.filling) || n > ROOM - ALIGN - room.used)
 		return NULL;
+	p = room.p + room.used;
 	room.used += (n + ALIGN - 1) / ALIGN * ALIGN;
 	room.live++;
 	return p;
