@@ -6,6 +6,9 @@
  * POST, PUT and PATCH without a length (411), a body with another method (400), a length over the
  * limit (413). Closed without an answer: any Upgrade, heads over header_max, what is no HTTP/1.1.
  *
+ * A whole request waits for the turn of its customer, or of its address while its token was not
+ * seen before; so does each slice of an answer (http_share.c).
+ *
  * Connections have a most in all and per address (of IPv6: per /64). When one more comes, the one
  * of that address, or of the address with most of them, ends that has been waited for the longest:
  * it is idle, its request is not whole yet, or it does not read its answer. */
