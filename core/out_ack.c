@@ -1,9 +1,8 @@
 /* out_ack.c - what a client acknowledges: the flight by packet id, and what an answer changes.
  *
- * The client says the id, and how many messages are in flight is its choice too: so from a certain
- * length on there is a table, whose places depend on a key that nobody outside knows. It is half
- * empty at least, and goes with the flight: a session with few messages in flight pays nothing for
- * it. */
+ * The client says the id, and how many messages are in flight is its choice too: so for a client
+ * that does not acknowledge in order there is a table, whose places depend on a key that nobody
+ * outside knows. It is half empty at least, and goes with the flight. */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -61,11 +60,10 @@ void flight_enter(struct session *s, struct out *o)
 {
 	struct flight_index *x = s->index;
 
-	if (x)
-		index_put(x, o);
-	if (!x && s->live + s->again >= FLIGHT_FEW)
-		index_make(s, BITS_FIRST);
-	else if (x && x->count > (uint32_t)1 << (x->bits - 1) && x->bits < BITS_MOST)
+	if (likely(!x))
+		return;
+	index_put(x, o);
+	if (x->count > (uint32_t)1 << (x->bits - 1) && x->bits < BITS_MOST)
 		index_make(s, x->bits + 1);
 }
 
@@ -87,18 +85,46 @@ void flight_leave(struct session *s, struct out *o)
 		index_make(s, x->bits - 1);
 }
 
-static struct out *flight_find(struct session *s, uint16_t packet_id)
+static unsigned bits_for(size_t count)
+{
+	unsigned bits = BITS_FIRST;
+
+	while (bits < BITS_MOST && count > (size_t)1 << (bits - 1))
+		bits++;
+	return bits;
+}
+
+static struct out *find_listed(struct session *s, uint16_t packet_id)
 {
 	struct out *o;
 
-	if (s->index) {
-		for (o = *slot_of(s->index, packet_id); o; o = o->next) {
-			if (o->packet_id == packet_id)
-				return o;
-		}
-		return NULL;
-	}
 	list_each(o, &s->flight, struct out, node) {
+		if (o->packet_id == packet_id)
+			return o;
+	}
+	return NULL;
+}
+
+/* A client acknowledges in order [MQTT-4.6.0-2]: it is among the first, and no table is needed. One
+ * that does not gets a table, which stays while its flight is long. */
+static struct out *flight_find(struct session *s, uint16_t packet_id)
+{
+	unsigned looked = 0;
+	struct out *o;
+
+	list_each(o, &s->flight, struct out, node) {
+		if (o->packet_id == packet_id)
+			return o;
+		if (++looked == FLIGHT_FEW)
+			break;
+	}
+	if (looked < FLIGHT_FEW)
+		return NULL;
+	if (!s->index)
+		index_make(s, bits_for((size_t)s->live + s->again));
+	if (!s->index)
+		return find_listed(s, packet_id);
+	for (o = *slot_of(s->index, packet_id); o; o = o->next) {
 		if (o->packet_id == packet_id)
 			return o;
 	}

@@ -322,11 +322,41 @@ static void what_a_member_leaves_goes_to_those_who_may_have_it_and_to_nobody_els
 }
 
 /* ---- Answers ---- */
+static void a_client_that_acknowledges_in_order_needs_no_table(void)
+{
+	enum { MANY = 100 };
+	unsigned left = 0;
+
+	world_begins();
+	a.n = p.n = 0;
+	OPEN(&p, .id = "p");
+	OPEN(&a, .id = "a", .expiry = 60, .window = MANY, .queue_messages = MANY);
+	SUBBED(&a, "#", .opts = 1);
+	for (unsigned i = 0; i < 20 * MANY; i++) {
+		struct session *s = a.port.session;
+
+		if (left < MANY && (left == 0 || any_below(3))) {
+			PUB(&p, "t", "x", 1, 1);
+			a.n = p.n = 0;
+			left++;
+		} else {
+			ACK(&a, PUBACK, list_first(&s->flight, struct out, node)->packet_id);
+			left--;
+		}
+		NO(s->index);
+		IS(s->live, left);
+	}
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
+	session_close(&p.port, LINK_CLOSE_EXPIRY, 0);
+	world_ends();
+}
+
 static void answers_find_their_message_in_any_order(void)
 {
 	enum { MANY = 1000 };
 	uint16_t ids[MANY];
 	unsigned left = 0;
+	bool table = false;
 
 	world_begins();
 	a.n = p.n = 0;
@@ -354,8 +384,9 @@ static void answers_find_their_message_in_any_order(void)
 			ids[at] = ids[--left];
 		}
 		IS(s->live, left);
-		YES(s->index || left < 16);
+		table |= s->index != NULL;
 	}
+	YES(table);
 	while (left)
 		ACK(&a, PUBACK, ids[--left]);
 	YES(!a.port.session->index && list_empty(&a.port.session->flight));
@@ -415,5 +446,5 @@ static void pubrec_of_an_unknown_id_is_answered(void)
 
 RUN(what_waits_survives_as_a_slow_model_says,
     what_a_member_leaves_goes_to_those_who_may_have_it_and_to_nobody_else,
-    answers_find_their_message_in_any_order, ids_of_qos_2_are_kept_until_their_release_in_any_order,
-    pubrec_of_an_unknown_id_is_answered)
+    answers_find_their_message_in_any_order, a_client_that_acknowledges_in_order_needs_no_table,
+    ids_of_qos_2_are_kept_until_their_release_in_any_order, pubrec_of_an_unknown_id_is_answered)
