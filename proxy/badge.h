@@ -8,6 +8,7 @@
 #include "proxy/auth.h"
 #include "proxy/events.h"
 #include "proxy/quotas.h"
+#include "wire/mqtt.h"
 #include "wire/space.h"
 
 struct conn;
@@ -26,6 +27,9 @@ struct badge {
 	/* acl_stamp of the rights that the core was told again, and when */
 	uint64_t rights_told;
 	int64_t rights_told_at;
+	/* the reason why its connections end, one after the other: none of them may publish or
+	 * receive anything. It is not in worker->badges any more. 0: it is worth something */
+	uint8_t ended;
 	/* filters of its clients are read with flespi's extensions */
 	bool extended;
 	struct list conns; /* conn.badge_node */
@@ -42,6 +46,14 @@ struct badge {
 int badge_take(struct worker *w, struct conn *c, struct token *token,
                const struct verdict *v) MUST_CHECK;
 void badge_drop(struct conn *c); /* harmless without one */
+
+/* share.c: c ends if its token has ended. True: it has */
+bool badge_end(struct conn *c);
+/* It was revoked (NULL: no): what its clients may not say, their Wills may not either. */
+static inline bool badge_revoked(const struct badge *b)
+{
+	return b && b->ended && b->ended != RC_SERVER_UNAVAILABLE;
+}
 
 /* c has other rights than before: its Will, its subscriptions */
 void rights_changed(struct conn *c);

@@ -202,7 +202,7 @@ static void tell_core(struct conn *c, enum conn_state was, unsigned flags)
 	if (!c->channel)
 		return;
 	if (!(flags & END_SILENT) && uplink_up(c->link)) {
-		if ((flags & END_WILL) &&
+		if ((flags & END_WILL) && !badge_revoked(c->badge) &&
 		    was == CONN_OPEN) /* before CONNACK nothing of the client's has an effect */
 			how |= LINK_CLOSE_WILL;
 		if (flags & END_GRACE)

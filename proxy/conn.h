@@ -137,7 +137,7 @@ struct conn {
 	struct list node;        /* worker->conns */
 	struct list todo;        /* share->dirty, or in no list */
 	struct list unread;      /* share->unread, or in no list */
-	struct list regrant;     /* share->regrants, or in no list */
+	struct list regrant;     /* share->regrants, share->endings, or in no list */
 	struct timer timer;      /* conn_io.c: the nearest of all deadlines */
 	struct cap *peer_cap, *token_cap, *customer_cap;
 	uint64_t serial; /* of this worker, for logs */

@@ -197,7 +197,8 @@ static bool may(struct worker *w, const struct acl *a, struct str topic, uint64_
 
 unsigned gate_publish(struct worker *w, const struct badge *b, struct str topic)
 {
-	return may(w, b->acl, topic, PUBLISH, acl_may_publish) ? RC_SUCCESS : RC_NOT_AUTHORIZED;
+	return !b->ended && may(w, b->acl, topic, PUBLISH, acl_may_publish) ? RC_SUCCESS
+	                                                                    : RC_NOT_AUTHORIZED;
 }
 
 /* Many clients with one token get the same message: the token's rights are asked once. */
@@ -207,5 +208,5 @@ bool gate_deliver(struct worker *w, struct badge *b, struct str name)
 		b->memo_serial = w->deliver_serial;
 		b->memo = may(w, b->acl, name, RECEIVE, acl_may_receive);
 	}
-	return b->memo;
+	return b->memo && !b->ended;
 }

@@ -78,7 +78,7 @@ static void collect(void *arg, struct filter f)
 
 static void grant_plain(const struct conn *c, struct granting *g, struct str plain)
 {
-	int n = acl_intersect(c->badge->acl, plain, collect, g);
+	int n = c->badge->ended ? -E_DENIED : acl_intersect(c->badge->acl, plain, collect, g);
 
 	g->count = n < 0 ? n : g->count + n;
 	if (g->count > ACL_RESULT_MAX)

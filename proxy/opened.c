@@ -253,6 +253,8 @@ void opened_answer(struct conn *c, uint8_t flags, const struct link_opened *o)
 		greet_refuse(c, o->reason, NULL);
 		return;
 	}
+	if (c->badge->ended && badge_end(c)) /* meanwhile */
+		return;
 	if (!resume_filters(c, *o)) {
 		greet_refuse(c, RC_SERVER_UNAVAILABLE, NULL);
 		return;

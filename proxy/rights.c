@@ -124,17 +124,31 @@ static void end_one(struct conn *c, enum conn_end end, unsigned reason, const ch
 
 /* An endpoint that was silent for too long is no proof against the token, but fails closed too; the
  * client may try again later. */
-static void end_all(struct badge *b, unsigned reason)
+static void end_revoked(struct conn *c)
+{
+	unsigned reason = c->badge->ended;
+
+	end_one(c, reason == RC_SERVER_UNAVAILABLE ? END_UNSURE : END_REVOKED, reason, NULL);
+}
+
+bool badge_end(struct conn *c)
+{
+	if (!c->badge || !c->badge->ended)
+		return false;
+	end_revoked(c);
+	return true;
+}
+
+/* From now on both gates let nothing pass; the connections end in slices, for they may be many. A
+ * client that comes with this token later, when it is worth something again, gets another badge. */
+static void end_all(struct badge *b, struct worker *w, unsigned reason)
 {
 	struct conn *c;
-	bool last = list_empty(&b->conns);
 
-	while (!last) {
-		c = list_first(&b->conns, struct conn, badge_node);
-		last = c->badge_node.next == &b->conns; /* then b goes with it */
-		end_one(c, reason == RC_SERVER_UNAVAILABLE ? END_UNSURE : END_REVOKED,
-		        reason ? reason : RC_NOT_AUTHORIZED, NULL);
-	}
+	b->ended = (uint8_t)(reason ? reason : RC_NOT_AUTHORIZED);
+	map_del(&w->badges, &b->node);
+	list_each(c, &b->conns, struct conn, badge_node)
+		share_end(c);
 }
 
 /* ---- A client that could not come in any more from where it is, or under its id, is not left in.
@@ -258,7 +272,8 @@ void badge_drop(struct conn *c)
 	if (!b || !list_empty(&b->conns))
 		return;
 	events_keep(c->worker, b);
-	map_del(&c->worker->badges, &b->node);
+	if (!b->ended)
+		map_del(&c->worker->badges, &b->node);
 	acl_put(&b->acl);
 	limits_free(&b->told);
 	auth_token_put(&b->token);
@@ -357,7 +372,7 @@ void rights_notice(struct auth_notice *n)
 	if (b && acl)
 		change(b, acl, newest ? extended(w, &now->info) : b->extended);
 	else if (b)
-		end_all(b, n->reason);
+		end_all(b, w, n->reason);
 	if (b && acl && now->reason == RC_SUCCESS) {
 		b->expire = now->info.expire;
 		if (!limits_same(b->told, now->info.limits))

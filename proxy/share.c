@@ -37,6 +37,8 @@ static void init(struct customer_share *s, uint64_t customer)
 	list_init(&s->unread);
 	list_init(&s->regrants);
 	list_init(&s->regrant_node);
+	list_init(&s->endings);
+	list_init(&s->endings_node);
 	list_init(&s->unread_node);
 	list_init(&s->dirty);
 	list_init(&s->dirty_node);
@@ -69,6 +71,7 @@ void share_tidy(struct worker *w, struct customer_share *s)
 	MUST(list_empty(&s->unread) && list_empty(&s->dirty) && !s->freed_first);
 	list_del(&s->unread_node);
 	list_del(&s->regrant_node);
+	list_del(&s->endings_node);
 	list_del(&s->dirty_node);
 	list_del(&s->later_node);
 	list_del(&s->out_node);
@@ -83,6 +86,7 @@ void shares_init(struct worker *w)
 	init(&w->strangers, 0);
 	list_init(&w->unread);
 	list_init(&w->regrants);
+	list_init(&w->endings);
 	list_init(&w->dirty);
 	list_init(&w->later);
 }
@@ -331,6 +335,42 @@ void shares_regrant(struct worker *w)
 	            has_regrants);
 }
 
+/* ---- Those whose token has ended ---- */
+
+void share_end(struct conn *c)
+{
+	struct customer_share *s = c->share;
+
+	list_del(&c->regrant);
+	list_add_tail(&s->endings, &c->regrant);
+	if (list_empty(&s->endings_node))
+		list_add_tail(&c->worker->endings, &s->endings_node);
+	worker_touch(c->worker);
+}
+
+static void end_share(struct worker *w, struct customer_share *s)
+{
+	struct conn *c;
+
+	while (slice_open(&w->slices, &s->ends) &&
+	       (c = list_first(&s->endings, struct conn, regrant))) {
+		list_del(&c->regrant);
+		if (!badge_end(c) && c->state == CONN_OPEN)
+			share_regrant_rest(c); /* it has another token now, by AUTH */
+	}
+}
+
+static bool has_endings(const struct customer_share *s)
+{
+	return !list_empty(&s->endings);
+}
+
+void shares_end(struct worker *w)
+{
+	shares_each(w, &w->endings, offsetof(struct customer_share, endings_node), end_share,
+	            has_endings);
+}
+
 /* ---- Flushing ---- */
 
 void share_dirty(struct conn *c)
@@ -372,8 +412,8 @@ void shares_flush(struct worker *w)
 
 bool shares_done(const struct worker *w)
 {
-	return list_empty(&w->regrants) && list_empty(&w->unread) && list_empty(&w->dirty) &&
-	       list_empty(&w->later);
+	return list_empty(&w->endings) && list_empty(&w->regrants) && list_empty(&w->unread) &&
+	       list_empty(&w->dirty) && list_empty(&w->later);
 }
 
 /* ---- Stopped ---- */

@@ -41,6 +41,8 @@ struct customer_share {
 	struct slice read, deliver, flush, ends, grants;
 	struct list regrants;     /* conn.regrant: who is to be judged again; first judge_due */
 	struct list regrant_node; /* worker->regrants, while there is one */
+	struct list endings;      /* conn.regrant: whose token has ended */
+	struct list endings_node; /* worker->endings, while there is one */
 	struct list unread;       /* conn.unread */
 	struct list unread_node;  /* worker->unread, while there is one */
 	struct list dirty;        /* conn.todo */
@@ -94,10 +96,13 @@ void share_regrant_rest(struct conn *c); /* those that are stale */
 /* rights.c: may c still be here? The same, but before all that is only about subscriptions, and
  * however full its link is. */
 void share_judge(struct conn *c);
+/* rights.c: c's token has ended: it ends (badge_end) in its customer's turn. */
+void share_end(struct conn *c);
 /* uplink_out.c: there is room on its link again */
 void share_release_regrants(struct worker *w, struct customer_share *s);
 
 /* worker.c, at the end of each turn. Reads who has waited; judges; flushes. */
+void shares_end(struct worker *w);
 void shares_regrant(struct worker *w);
 void shares_read(struct worker *w);
 void shares_flush(struct worker *w);

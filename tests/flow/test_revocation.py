@@ -1,11 +1,12 @@
 """Revoking, disabling, narrowing or expiring a token reaches live sessions within 5 s, also while messages flow."""
+import select
 import threading
 import time
 
 import pytest
 from clients import MosquittoSub, Paho
-from rawmqtt import CONNACK, DISCONNECT, PUBLISH, Closed, Raw, connect, open_client
-from stack import SLOW, wait_for
+from rawmqtt import CONNACK, DISCONNECT, PINGREQ, PINGRESP, PUBLISH, Closed, Raw, connect, open_client, packet
+from stack import SLOW, Stack, wait_for
 
 LIMIT = 5.0
 
@@ -137,6 +138,66 @@ def test_revocation_lands_in_under_five_seconds_while_a_thousand_messages_a_seco
     finally:
         stop.set()
         thread.join()
+
+
+def readable(clients):
+    """How many have something to read, their end for instance."""
+    poll = select.poll()
+    for c in clients:
+        poll.register(c.sock, select.POLLIN)
+    return len(poll.poll(10))
+
+
+def keeps_changing(customer, token, stop, count):
+    """PUTs of its rights, a hundred a second, to and fro."""
+    grants = [[{"uri": "mqtt", "topic": "g%d/%s" % (i, rest), "actions": ["subscribe"]} for i in range(100)] for rest in ("#", "+")]
+    start = time.monotonic()
+    while not stop.is_set():
+        time.sleep(max(0, start + count[0] / 50 - time.monotonic()))    # two of us
+        customer.change_token(token, access={"type": 2, "acl": grants[count[0] % 2]})
+        count[0] += 1
+
+
+@pytest.mark.one_door("the doors have no part in it")
+def test_a_token_with_3000_sessions_is_revoked_within_five_seconds_while_another_one_changes_all_the_time(tmp_path):
+    stack = Stack(tmp_path, workers=1)
+    stack.start()
+    customer = stack.new_customer()
+    victim, busy, neighbour = customer.token(), customer.acl(("g1/#", "subscribe")), stack.new_customer().token()
+    stop, counts = threading.Event(), ([0], [0])
+    clients = [open_client(stack.port, victim, "v%d" % i, 4) for i in range(3000)]
+    others = [open_client(stack.port, busy, "b%d" % i, 5) for i in range(100)]
+    for c in others:
+        c.subscribe(*["+/f%d" % i for i in range(20)])
+    threads = [threading.Thread(target=keeps_changing, args=(customer, busy, stop, n)) for n in counts]
+    try:
+        for t in threads:
+            t.start()
+        time.sleep(1)
+        with open_client(stack.port, neighbour, "n", 5) as n:
+            time.sleep(0.1)
+            n.send(packet(PINGREQ)).expect(PINGRESP)    # the customer is not alone any more
+            stack.longest_turn("proxy")
+            start, slowest = time.monotonic(), 0
+            customer.delete_token(victim)
+            while left := len(clients) - readable(clients):    # nothing is ever sent to them
+                asked = time.monotonic()
+                n.send(packet(PINGREQ)).expect(PINGRESP)
+                slowest = max(slowest, time.monotonic() - asked)
+                assert time.monotonic() - start < LIMIT * SLOW, "%d are still there" % left
+        took = time.monotonic() - start
+        turn, step = stack.longest_turn("proxy")
+        print("all gone after %.2f s, %d changes, a neighbour waited %.0f ms, longest turn %d us (%s)" %
+              (took, counts[0][0] + counts[1][0], slowest * 1000, turn, step))
+        assert turn < 8000 * SLOW, step
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+        for c in clients + others:
+            c.close()
+        stack.check_alive()
+        stack.stop()
 
 
 def test_paho_is_told_why_it_was_disconnected(stack, customer):

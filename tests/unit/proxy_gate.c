@@ -152,6 +152,25 @@ static void the_answer_for_one_message_is_remembered_and_no_longer(void)
 	acl_put(&b.acl);
 }
 
+/* Its connections end a little later; meanwhile nothing passes. */
+static void a_token_that_has_ended_opens_no_gate(void)
+{
+	struct badge b = { .acl = acl_of("{\"type\":1}") };
+	struct worker w = { .rights.value = sizeof(uint64_t), .deliver_serial = 1 };
+
+	for (unsigned ended = 0; ended < 2; ended++, w.deliver_serial++) {
+		b.ended = ended ? RC_NOT_AUTHORIZED : 0;
+		IS(gate_publish(&w, &b, STR("a/b")), b.ended);
+		IS(gate_deliver(&w, &b, STR("a/b")), !ended);
+		if (!ended) { /* nor what was remembered */
+			b.ended = RC_NOT_AUTHORIZED;
+			NO(gate_deliver(&w, &b, STR("a/b")));
+		}
+	}
+	acl_put(&b.acl);
+	memo_free(&w.rights);
+}
+
 static void nobody_publishes_to_reserved_names(void)
 {
 	struct badge b = { .acl = acl_of("{\"type\":1}") };
@@ -187,5 +206,5 @@ RUN(greeting_takes_connect_and_nothing_else, nothing_is_legal_before_the_verdict
     packets_of_servers_are_protocol_errors, reserved_types_are_malformed,
     what_is_legal_somewhere_has_a_handler_and_a_name, a_topic_may_have_so_many_bytes_and_levels,
     user_properties_are_bounded_in_number_and_bytes,
-    the_answer_for_one_message_is_remembered_and_no_longer, nobody_publishes_to_reserved_names,
-    what_is_remembered_of_an_acl_is_not_taken_for_anothers)
+    the_answer_for_one_message_is_remembered_and_no_longer, a_token_that_has_ended_opens_no_gate,
+    nobody_publishes_to_reserved_names, what_is_remembered_of_an_acl_is_not_taken_for_anothers)
