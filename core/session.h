@@ -71,7 +71,8 @@ struct session {
 	uint32_t queue_count;
 	/* subscriptions with a sweep: rights have changed, nothing that waits is sent meanwhile */
 	uint32_t sweeps;
-	uint32_t replays; /* retained messages of so many are under way */
+	uint32_t filters_bytes; /* of its subscriptions: OPENED lists them in one frame */
+	uint32_t replays;       /* retained messages of so many are under way */
 	struct list queue, flight;
 	/* in flight: none before it is AGAIN; NULL: not known */
 	struct list *again_from;

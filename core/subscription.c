@@ -11,7 +11,15 @@
 enum {
 	SUB_BESIDE = 32, /* bytes: its places in tables, what malloc adds */
 	SUB_UNITS = 10,  /* to free one */
+	/* OPENED lists the filters of a session in one frame of the link, and they fit twice */
+	FILTERS_MOST = LINK_FRAME_MAX / 2,
+	LISTED = 8, /* bytes of one beside its text, at most */
 };
+
+static uint32_t listed(size_t filter_len)
+{
+	return (uint32_t)filter_len + LISTED;
+}
 
 bool sub_wants(const struct subscription *sub, struct msg *m)
 {
@@ -65,6 +73,7 @@ static void sub_free(struct subscription *sub, bool in_session)
 	s->customer->filter_bytes -= sub->charge;
 	if (in_session) {
 		map_del(&s->subs, &sub->node);
+		s->filters_bytes -= listed(sub->filter_len);
 		s->customer->subscriptions--;
 		if (s->durable)
 			store_sub_del(session_home(s)->store, s->customer->id, session_id(s),
@@ -95,11 +104,12 @@ void subs_clear(struct session *s)
 }
 
 /* ---- SUBSCRIBE ---- */
-static bool over_limits(const struct session *s)
+static bool over_limits(const struct session *s, size_t filter_len)
 {
 	const struct customer *c = s->customer;
 
 	return s->subs.count >= s->subscriptions_max ||
+	       s->filters_bytes + listed(filter_len) > FILTERS_MOST ||
 	       c->subscriptions >= (size_t)session_home(s)->config->customer_subscriptions;
 }
 
@@ -159,6 +169,7 @@ static int sub_new(struct subscription **out, struct session *s, const struct li
 			goto fail;
 		}
 	}
+	s->filters_bytes += listed(sub->filter_len);
 	*out = sub;
 	return 0;
 fail:
@@ -194,7 +205,7 @@ bool sub_subscribe(struct session *s, uint32_t id, const struct link_item *item,
 		return true;
 	}
 	*code = RC_QUOTA_EXCEEDED;
-	if (item->count > INNER_MAX || (fresh && over_limits(s)))
+	if (item->count > INNER_MAX || (fresh && over_limits(s, item->filter.n)))
 		return true;
 	err = fresh ? sub_new(&sub, s, item, &share, bytes) : sub_again(sub, item, bytes);
 	if (err == -E_INVALID)

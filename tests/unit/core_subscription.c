@@ -150,6 +150,41 @@ static void subscriptions_of_a_session_are_limited(void)
 	end();
 }
 
+/* OPENED lists them in one frame: an operator may allow a million, and the client makes them long.
+ */
+static void filters_of_a_session_fit_into_one_frame_of_the_link(void)
+{
+	enum { LONG = 60000, FIT = 136 * 1024 * 1024 / LONG };
+	static char filter[LONG + 1];
+	unsigned refused;
+
+	begin();
+	config.subscriptions = 1000000;
+	config.customer_subscription_bytes = (int64_t)1 << 40;
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
+	OPEN(&a, .id = "a", .expiry = 60);
+	memset(filter, 'f', LONG);
+	for (unsigned i = 0; i < FIT - 2; i++) {
+		memcpy(filter,
+		       (char[]){ (char)('a' + i / 676), (char)('a' + i / 26 % 26),
+		                 (char)('a' + i % 26) },
+		       3);
+		SUBBED(&a, filter);
+	}
+	SUB(&a, "short");
+	turn();
+	SAID(&a, "suback#7 00");
+	for (refused = 0; refused < 4; refused++) {
+		filter[4] = (char)('0' + refused);
+		SUBBED(&a, filter);
+	}
+	SUB(&a, filter);
+	turn();
+	SAID(&a, "suback#7 97");
+	YES(session_sub_count(a.port.session) < FIT + 2);
+	end();
+}
+
 static void subscriptions_of_a_customer_are_limited(void)
 {
 	begin();
@@ -387,10 +422,10 @@ RUN(a_subscription_is_granted_what_it_asked_for, what_the_proxy_refused_is_repea
     a_message_comes_once_per_subscription, subscribing_again_replaces,
     no_local_keeps_ones_own_messages_away, the_retain_flag_is_kept_only_if_asked_for,
     unsubscribing_ends_it, a_name_said_before_finds_who_is_there_now,
-    subscriptions_of_a_session_are_limited, subscriptions_of_a_customer_are_limited,
-    a_resumed_session_lists_its_subscriptions, a_regrant_changes_what_matches,
-    a_regrant_sends_no_retained_messages, a_regrant_to_nothing_leaves_nothing,
-    a_regrant_with_a_refusal_ends_the_subscription,
+    subscriptions_of_a_session_are_limited, filters_of_a_session_fit_into_one_frame_of_the_link,
+    subscriptions_of_a_customer_are_limited, a_resumed_session_lists_its_subscriptions,
+    a_regrant_changes_what_matches, a_regrant_sends_no_retained_messages,
+    a_regrant_to_nothing_leaves_nothing, a_regrant_with_a_refusal_ends_the_subscription,
     queued_messages_that_are_no_longer_allowed_are_dropped,
     messages_under_way_that_are_no_longer_allowed_free_their_place,
     a_qos_2_message_that_was_sent_ends_with_pubrel_whatever_became_of_the_right,
