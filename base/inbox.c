@@ -60,7 +60,9 @@ static void woken(struct watch *w, unsigned events)
 	/* Before the splice: who pushes after it finds the queue empty and writes again. */
 	if (read(w->fd, &count, sizeof(count)) < 0)
 		MUST(errno == EAGAIN || errno == EINTR);
+	loop_step(in->loop, "inbox");
 	(void)drain(in);
+	loop_step(in->loop, "event");
 }
 
 void inbox_push(struct inbox *in, struct inbox_item *item)

@@ -273,7 +273,9 @@ static void guest_ready(struct watch *w, unsigned events)
 		guest_close(g, LINK_CLOSE_WILL, 0, n == 0 ? "hangup" : "reset");
 		return;
 	}
+	loop_step(home_loop(d->home), "door");
 	guest_take(g, str_make(d->scratch, (size_t)n));
+	loop_step(home_loop(d->home), "event");
 }
 
 /* CONNECT did not come in time, or nothing came for one and a half keep-alives [MQTT-3.1.2-22].

@@ -311,6 +311,7 @@ static void link_ready(struct watch *w, unsigned events)
 		link_write(l);
 	if ((events & LOOP_READ) && !l->broken)
 		link_read(l);
+	loop_step(l->home->loop, "event");
 }
 
 static void heartbeat(struct timer *t)

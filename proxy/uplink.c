@@ -168,6 +168,7 @@ static void ready(struct watch *w, unsigned events)
 		uplink_touch(u);
 	if (events & (LOOP_READ | LOOP_HANGUP))
 		read_in(u);
+	loop_step(u->worker->loop, "event");
 }
 
 /* ---- Up and down ---- */
