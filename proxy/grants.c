@@ -195,7 +195,7 @@ static void charge(struct conn *c, int64_t *since)
 	int64_t now = clock_mono_us();
 
 	slices_busy(&c->worker->slices, &c->share->window);
-	slice_charge(&c->worker->slices, &c->share->grants, (uint32_t)(now - *since) + 1);
+	slice_charge(&c->worker->slices, &c->share->grants, slice_of_us(now - *since) + 1);
 	*since = now;
 }
 
@@ -208,6 +208,7 @@ static bool say_some(struct conn *c)
 	size_t frame = link_subscribe_begin(out, LINK_REGRANT, c->channel, c->generation, 0, 0);
 	int64_t since = clock_mono_us();
 	struct map_node *filter;
+	unsigned said = 0;
 
 	do {
 		filter = filters_stale(&c->filters);
@@ -216,7 +217,7 @@ static bool say_some(struct conn *c)
 		regrant_one(c, out, frame, filter);
 		charge(c, &since);
 	} while (buf_len(out) - start < GRANTS_FRAME &&
-	         slice_open(&c->worker->slices, &c->share->grants));
+	         (++said < GRANTS_TOGETHER || slice_open(&c->worker->slices, &c->share->grants)));
 	if (!link_end(out, frame))
 		return false;
 	filters_drop_ended(&c->filters, has_ended, c);

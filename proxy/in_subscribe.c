@@ -28,10 +28,6 @@ enum {
 	 * With a packet of the greatest size it still fits into LINK_FRAME_MAX. */
 	GRANTED_BYTES = 8 << 20,
 	REFUSED_COST = 64, /* so many filters beyond the quota are as much work as one within */
-	/* So many are said together even at the end of a slice: of an ordinary SUBSCRIBE the SUBACK
-	 * comes before the messages, as clients expect it, although MQTT5 3.8.4 allows otherwise.
-	 */
-	TOGETHER = 16,
 };
 
 /* The core repeats the code and does nothing; an empty filter has no place in a frame, so a text
@@ -226,7 +222,7 @@ static void charge(struct conn *c, const struct subscribing *s, int64_t *since)
 {
 	int64_t now = clock_mono_us();
 
-	share_charge(c, (uint32_t)(now - *since) + (s->over ? 0 : SLICE_FILTER));
+	share_charge(c, slice_of_us(now - *since) + (s->over ? 0 : SLICE_FILTER));
 	*since = now;
 }
 
@@ -253,7 +249,7 @@ static bool say_some(struct conn *c, struct subscribing *s)
 		s->nth++;
 		charge(c, s, &since);
 	} while (buf_len(s->out) - start < GRANTS_FRAME &&
-	         (s->place < TOGETHER || share_may_read(c)));
+	         (s->place < GRANTS_TOGETHER || share_may_read(c)));
 	if (!link_end(s->out, s->frame))
 		return false;
 	c->filters.asked++;

@@ -284,7 +284,7 @@ static void judge(struct worker *w, struct conn *c)
 	list_add_tail(&c->share->regrants, &c->regrant);
 	rights_judge(c);
 	slices_busy(&w->slices, &c->share->window);
-	slice_charge(&w->slices, &c->share->grants, (uint32_t)(clock_mono_us() - since) + 1);
+	slice_charge(&w->slices, &c->share->grants, slice_of_us(clock_mono_us() - since) + 1);
 }
 
 /* For the link, or for the core: of what it has to keep for one customer, no more than a limit may

@@ -1,6 +1,7 @@
 """Attack I23: filters that meet hundreds of grants each, a thousand in one packet: 0.1 s of work for a worker, which is done in slices of its turns."""
 import os
 import re
+import select
 import signal
 
 import pytest
@@ -46,14 +47,11 @@ class Neighbour:
 
 
 def came(c):
-    """Has anything come for c?"""
-    c.sock.setblocking(False)
-    try:
-        return len(c.sock.recv(1, 2)) == 1    # MSG_PEEK
-    except BlockingIOError:
-        return False
-    finally:
-        c.sock.setblocking(True)
+    """Has anything come for c, through whichever door?"""
+    s = c.sock
+    while hasattr(s, "sock"):
+        s = s.sock
+    return bool(select.select([s], [], [], 0)[0])
 
 
 @V
