@@ -148,7 +148,7 @@ static int read_plain(struct conn *c, struct str *plain)
 
 	/* handshakes; and thousands of records or frames may bring a byte each (attack W22) */
 	if (!bare(c))
-		share_charge(c, slice_of_us(clock_mono_us() - since));
+		share_charge(c, (uint32_t)(clock_mono_us() - since));
 	if (unlikely(t->held))
 		conn_touch(c);
 	if (unlikely(settled != t->settled)) {

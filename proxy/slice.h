@@ -45,7 +45,7 @@ struct slice { /* one customer's, of one kind of work; zeroed is fine */
 	uint32_t turn, spent;
 };
 
-/* Units of work that was measured by the clock. */
+/* Units of our own work that was measured by the clock; OpenSSL is not built with sanitizers. */
 static inline uint32_t slice_of_us(int64_t us)
 {
 	return (uint32_t)(us / SLICE_US);
