@@ -189,6 +189,7 @@ static void read_some(struct conn *c)
 	}
 	before = c->heard;
 	c->heard = now_of(c);
+	w->burst = 0;
 	if (c->bytes_in == 0)
 		conn_timer_arm(c); /* the first byte doubles the time for CONNECT */
 	c->bytes_in += plain.n;
@@ -203,6 +204,7 @@ void conn_resume_rest(struct conn *c)
 {
 	uint64_t frames = c->frames_in;
 
+	c->worker->burst = 0;
 	if (buf_len(&c->in) && !(c->hold & HOLD_PACKETS))
 		fed(c, feed_rest(&gate_ops, c, &c->in), frames);
 	finish_look(c);

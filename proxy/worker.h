@@ -99,6 +99,9 @@ struct worker {
 	struct map badges; /* struct badge by token */
 	struct map shares; /* struct customer_share by customer; those of no customer: */
 	struct customer_share strangers;
+	/* small packets of the read that is worked on, which were done beyond their slice: gate.c
+	 */
+	unsigned burst;
 	struct slices slices; /* the clock of turns */
 	/* shares with work left: conns to read, conns to flush, frames of the core,
 	 * conns whose subscriptions are to be judged again */
