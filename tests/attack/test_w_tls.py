@@ -603,7 +603,7 @@ def test_W22_records_of_a_byte_are_charged_to_whose_they_are(tmp_path):
             for i in range(50):
                 b.publish("t", b"%d" % i)
                 assert b.expect(PUBLISH).payload == b"%d" % i
-            assert SLOW > 1 or longest_turn_us(one) < 45000    # it was 100000, or 134000 beside others
+            assert longest_turn_us(one) < 30000 * SLOW    # it was 100000
         for r in clients:    # none of it is lost
             r.write(big[2600:], 16384)
             r.flush()
