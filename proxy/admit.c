@@ -65,9 +65,9 @@ static unsigned by_place(struct conn *c, const struct token_info *info, const ch
 	return *say ? RC_NOT_AUTHORIZED : RC_SUCCESS;
 }
 
-/* Before the rate of the client id is asked: who may not have an id takes nothing of what others
- * may do under it. A client without one gets an id that is judged like any other, and has none
- * again if that is refused. */
+/* Before the rate of the client id is asked: a token that may not use an id takes nothing of what
+ * others may do under it. A client without one gets an id that is judged like any other, and has
+ * none again if that is refused. */
 static unsigned by_client_id(struct conn *c, const struct token_info *info, const char **say)
 {
 	bool named = c->client_id_size;

@@ -39,7 +39,7 @@ struct customer_share {
 	uint8_t pins;
 	uint32_t window; /* slices_busy */
 	struct slice read, deliver, flush, ends, grants;
-	struct list regrants;     /* conn.regrant: who is to be judged again; first judge_due */
+	struct list regrants; /* conn.regrant: connections to be judged again; first judge_due */
 	struct list regrant_node; /* worker->regrants, while there is one */
 	struct list endings;      /* conn.regrant: whose token has ended */
 	struct list endings_node; /* worker->endings, while there is one */

@@ -316,7 +316,7 @@ static void of_many_customers_each_is_paused_the_sooner(void)
 static struct door door;
 static struct listener settings;
 
-/* A stranger of an address of its own, who has said so many bytes of something. */
+/* A connection without a token, from an address of its own, that holds so many bytes. */
 static struct conn *stranger(unsigned nth, int fd, size_t bytes)
 {
 	struct sock_addr peer = { .bytes = { 0x20, 0x01, (uint8_t)(nth >> 8), (uint8_t)nth } };
