@@ -224,8 +224,10 @@ static int on_head(struct conn *c, const char *path, size_t path_size)
 		return refuse(c, 413, 7, "the body is larger than body_max");
 	if (!carries)
 		return share_wait(c);
+	/* At once: waiting for the end of no body, the library spins when the client sends more.
+	 * Its end, which comes behind the answer, closes the connection. */
 	if (length == 0)
-		return 0; /* conn_on_body_end comes for this, too */
+		return conn_run(c);
 	if (!c->h->handler.admits(c->h->handler.arg, &c->req, &c->resp)) {
 		c->resp.close = true;
 		return conn_answer(c);
