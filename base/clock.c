@@ -20,6 +20,11 @@ int64_t clock_mono_us(void)
 	return read_us(CLOCK_MONOTONIC) + __atomic_load_n(&shift_mono, __ATOMIC_RELAXED) * 1000;
 }
 
+int64_t clock_thread_us(void)
+{
+	return read_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
 int64_t clock_mono_ms(void)
 {
 	return clock_mono_us() / 1000;

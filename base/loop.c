@@ -5,6 +5,7 @@
 #include "base/loop.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -12,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -45,6 +47,7 @@ struct loop {
 	unsigned pause_us;     /* before the next wait */
 	bool deferring;        /* loop_defer() was called */
 	uint64_t ran_us;       /* since the CPU was offered to others */
+	uint64_t cpu_us;       /* of the thread, when it was looked at last */
 	int64_t began_us;      /* this turn */
 	uint64_t turns;
 	struct steps steps;
@@ -105,21 +108,52 @@ static void long_turn(struct loop *l, uint64_t us)
 	l->long_turns = 0;
 }
 
+/* To read the thread's CPU time takes a system call, too much for every turn: it is read whenever
+ * the CPU is offered to others, and after a turn that may have used the most. */
+static uint64_t cpu_since(struct loop *l)
+{
+	uint64_t before = l->cpu_us;
+
+	l->cpu_us = (uint64_t)clock_thread_us();
+	return l->cpu_us - before;
+}
+
+void loop_longest_add(struct loop_longest *to, const struct loop_longest *of)
+{
+	if (of->us > to->us || !to->step) {
+		to->us = of->us;
+		to->step = of->step;
+	}
+	if (of->cpu_us > to->cpu_us || !to->cpu_step) {
+		to->cpu_us = of->cpu_us;
+		to->cpu_step = of->cpu_step;
+	}
+}
+
+void loop_longest_text(const struct loop_longest *longest, struct buf *line)
+{
+	buf_printf(line, " longest_turn_us=%" PRIu64 " longest_turn_step=%s", longest->us,
+	           longest->step ? longest->step : "none");
+	buf_printf(line, " longest_turn_cpu_us=%" PRIu64 " longest_turn_cpu_step=%s",
+	           longest->cpu_us, longest->cpu_step ? longest->cpu_step : "none");
+}
+
 static void turn_over(struct loop *l)
 {
 	uint64_t us = (uint64_t)(clock_mono_us() - l->began_us);
+	struct loop_longest this;
 
 	l->ran_us += us;
-	if (likely(us <= l->since.us && us < LONG_TURN_US))
+	if (likely(us <= l->since.cpu_us && us < LONG_TURN_US))
 		return;
 	step_over(&l->steps, "idle");
 	if (us >= LONG_TURN_US)
 		long_turn(l, us);
-	if (us <= l->since.us)
-		return;
-	l->since = (struct loop_longest){ us, l->steps.longest };
-	if (us > l->ever.us)
-		l->ever = l->since;
+	this = (struct loop_longest){ us, l->steps.longest, cpu_since(l), l->steps.longest };
+	if (this.cpu_us > us)
+		this.cpu_us = us;
+	loop_longest_add(&l->since, &this);
+	loop_longest_add(&l->ever, &this);
 }
 
 struct loop_longest loop_longest(const struct loop *l)
@@ -131,7 +165,7 @@ struct loop_longest loop_longest_since(struct loop *l)
 {
 	struct loop_longest longest = l->since;
 
-	l->since = (struct loop_longest){ 0, "none" };
+	l->since = (struct loop_longest){ .step = NULL };
 	return longest;
 }
 
@@ -373,6 +407,7 @@ static void offer_cpu(struct loop *l)
 	else
 		(void)sched_yield();
 	l->ran_us = 0;
+	(void)cpu_since(l);
 }
 
 static int wait_events(struct loop *l, int64_t most_ms)
@@ -416,6 +451,7 @@ void loop_turn(struct loop *l, int64_t most_ms)
 
 void loop_run(struct loop *l)
 {
+	(void)cpu_since(l); /* it may have been opened by another thread */
 	while (!__atomic_load_n(&l->stop, __ATOMIC_ACQUIRE))
 		loop_turn(l, -1);
 	__atomic_store_n(&l->stop, 0, __ATOMIC_RELAXED);
@@ -452,8 +488,8 @@ int loop_open(struct loop **out)
 		return err;
 	list_init(&l->hooks);
 	list_init(&l->next);
-	l->ever = l->since = (struct loop_longest){ 0, "none" };
 	read_clocks(l);
+	(void)cpu_since(l);
 	wheel_init(&l->wheel, l->now);
 	l->wake = -1;
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);

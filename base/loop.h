@@ -8,6 +8,7 @@
 #include "base/list.h"
 
 struct loop;
+struct buf;
 
 /* ---- File descriptors ---- */
 /* HANGUP is always reported, with READ set too.
@@ -78,10 +79,19 @@ void loop_step(struct loop *l, const char *step);
 struct loop_longest {
 	uint64_t us;
 	const char *step;
+	/* The most CPU time of a turn, and the step that took longest in it. On a CPU that others
+	 * use too, us is also their time, and often another turn. Up to a millisecond too high,
+	 * never more than that turn's us. */
+	uint64_t cpu_us;
+	const char *cpu_step;
 };
 struct loop_longest loop_longest(const struct loop *l); /* ever */
 struct loop_longest loop_longest_since(struct loop *l); /* since this was asked the last time */
-void loop_name(struct loop *l, const char *name);       /* for its log lines; borrowed */
+void loop_longest_add(struct loop_longest *to,
+                      const struct loop_longest *of); /* of several loops */
+/* " longest_turn_us=... longest_turn_step=..." and the rest, for a line of counters */
+void loop_longest_text(const struct loop_longest *longest, struct buf *line);
+void loop_name(struct loop *l, const char *name); /* for its log lines; borrowed */
 
 /* ---- Life ---- */
 int loop_open(struct loop **out) MUST_CHECK;

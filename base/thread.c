@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rcu.h"
 
@@ -39,14 +40,6 @@ static _Thread_local struct {
 	unsigned turns;
 } me;
 
-static int64_t cpu_us(void)
-{
-	struct timespec t;
-
-	MUST(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 bool thread_busy(bool was, int64_t window_us, int64_t used_us, unsigned turns)
 {
 	int64_t part = was ? 2 * BUSY_PART : BUSY_PART;
@@ -58,7 +51,7 @@ bool thread_busy(bool was, int64_t window_us, int64_t used_us, unsigned turns)
 static void look(int64_t now_us)
 {
 	struct sched_param none = { 0 };
-	int64_t used = cpu_us();
+	int64_t used = clock_thread_us();
 	bool busy = thread_busy(me.patient, now_us - me.since_us, used - me.cpu_us, me.turns);
 
 	if (busy != me.patient)

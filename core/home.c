@@ -244,8 +244,7 @@ static void counters_text(const struct home *h, struct loop_longest longest, str
 		buf_printf(line, " " #name "=%" PRIu64, h->counters.name);
 	HOME_COUNTERS(C)
 #undef C
-	buf_printf(line, " longest_turn_us=%" PRIu64 " longest_turn_step=%s", longest.us,
-	           longest.step);
+	loop_longest_text(&longest, line);
 }
 
 static void log_counters(const struct home *h)

@@ -45,8 +45,7 @@ static void tell(const struct sum *s, bool end)
 	buf_printf(&text, "%s" #name "=%" PRIu64, buf_len(&text) ? " " : "", s->counters.name);
 	WORKER_COUNTERS(C)
 #undef C
-	buf_printf(&text, " longest_turn_us=%" PRIu64 " longest_turn_step=%s", s->longest.us,
-	           s->longest.step);
+	loop_longest_text(&s->longest, &text);
 	/* two places: lines of a place are counted, and who asked often must not cost the last one
 	 */
 	if (end)
@@ -56,21 +55,19 @@ static void tell(const struct sum *s, bool end)
 	buf_free(&text);
 }
 
-static void add_longest(struct sum *s, struct loop_longest longest)
-{
-	if (!s->longest.step || longest.us > s->longest.us)
-		s->longest = longest;
-}
-
 void numbers_end(struct worker *const *worker, unsigned count, int64_t certificate_s)
 {
-	struct sum s = { .certificate_s = certificate_s, .longest = { 0, "none" } };
+	struct sum s = {
+		.certificate_s = certificate_s,
+	};
+	struct loop_longest longest;
 
 	for (unsigned i = 0; i < count; i++) {
 		if (!worker[i])
 			continue;
 		worker_add_counters(worker[i], &s.counters, s.over);
-		add_longest(&s, loop_longest(worker[i]->loop));
+		longest = loop_longest(worker[i]->loop);
+		loop_longest_add(&s.longest, &longest);
 	}
 	tell(&s, true);
 }
@@ -78,13 +75,15 @@ void numbers_end(struct worker *const *worker, unsigned count, int64_t certifica
 static void add_mine(struct inbox_item *item) /* worker's thread */
 {
 	struct sum *s = container_of(item, struct sum, item);
+	struct loop_longest longest;
 
 	if (!s->now->thread) { /* it is over meanwhile: ev=end says all */
 		mem_free(s);
 		return;
 	}
 	worker_add_counters(s->now, &s->counters, s->over);
-	add_longest(s, loop_longest_since(s->now->loop));
+	longest = loop_longest_since(s->now->loop);
+	loop_longest_add(&s->longest, &longest);
 	if (++s->at < s->count) {
 		s->now = s->worker[s->at];
 		inbox_push(s->now->inbox, item);

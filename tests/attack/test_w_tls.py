@@ -577,7 +577,7 @@ def longest_turn_us(stack):
     before = stack.log("proxy").count("ev=numbers")
     os.kill(stack.ready["pids"]["proxy"], signal.SIGUSR2)
     wait_for(lambda: stack.log("proxy").count("ev=numbers") > before, 10)
-    return int(re.findall(r"longest_turn_us=(\d+)", stack.log("proxy"))[-1])
+    return int(re.findall(r"longest_turn_cpu_us=(\d+)", stack.log("proxy"))[-1])
 
 
 def test_W22_records_of_a_byte_are_charged_to_whose_they_are(tmp_path):

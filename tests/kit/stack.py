@@ -124,14 +124,14 @@ class Stack:
         return "".join("---- %s\n%s\n" % (n, self.log(n)[-3000:]) for n in ("core", "admin", "proxy"))
 
     def longest_turn(self, program):
-        """Microseconds of the longest turn of its loops since this was asked last, and the step that took it (docs/operations.md)."""
+        """Microseconds of CPU of the turn of its loops that used the most since this was asked last, and the step that took it (docs/operations.md)."""
         def said():
             return [x for x in self.log(program).splitlines() if " ev=numbers " in x]
         before = len(said())
         os.kill(self.ready["pids"][program], signal.SIGUSR2)
         wait_for(lambda: len(said()) > before, 10)
         words = dict(w.split("=") for w in said()[before].split(" ev=numbers ")[1].split())
-        return int(words["longest_turn_us"]), words["longest_turn_step"]
+        return int(words["longest_turn_cpu_us"]), words["longest_turn_cpu_step"]
 
     def stop(self):
         if self.process and self.process.poll() is None:

@@ -56,6 +56,32 @@ static void the_longest_turn_is_known_with_the_step_that_took_longest(void)
 	close_loop();
 }
 
+static void sleep_only(struct hook *h)
+{
+	(void)h;
+	loop_step(loop, "asleep");
+	usleep(40000);
+}
+
+static void a_turn_in_which_others_had_the_cpu_is_told_apart_from_one_that_used_it(void)
+{
+	struct hook asleep, busy;
+
+	open_loop();
+	hook_init(&asleep, sleep_only);
+	hook_init(&busy, waste_in_two_steps);
+	loop_at_end(loop, &asleep);
+	loop_turn(loop, 0);
+	YES(loop_longest(loop).us >= 40000);
+	YES(loop_longest(loop).cpu_us < 20000);
+	loop_at_end(loop, &busy);
+	loop_turn(loop, 0);
+	IS_STR(str_c(loop_longest(loop).cpu_step), "lengthy");
+	YES(loop_longest(loop).cpu_us > 5000);
+	YES(loop_longest(loop).cpu_us <= loop_longest(loop).us);
+	close_loop();
+}
+
 static void waste_sixty(struct timer *t)
 {
 	(void)t;
@@ -101,4 +127,5 @@ static void a_turn_over_fifty_ms_is_a_log_line_but_not_each_of_many(void)
 }
 
 RUN(the_longest_turn_is_known_with_the_step_that_took_longest,
+    a_turn_in_which_others_had_the_cpu_is_told_apart_from_one_that_used_it,
     a_turn_over_fifty_ms_is_a_log_line_but_not_each_of_many)
