@@ -12,6 +12,11 @@
 
 #include "base/mem.h"
 
+enum {
+	GIVE_UNITS = 5,
+	KEY_BYTES = 16, /* of a name, or of a client id, hashed for one unit of work */
+};
+
 static struct group *group_find(const struct customer *c, struct str key, uint64_t hash)
 {
 	for (struct map_node *n = map_first(&c->groups, hash); n; n = map_next(n)) {
@@ -44,7 +49,6 @@ static struct group *group_new(struct customer *c, struct str key, uint64_t hash
 	list_init(&g->move.node);
 	g->move.step = move_step;
 	g->move.drop = move_drop;
-	list_init(&g->hits);
 	list_init(&g->hit);
 	g->key_len = (uint16_t)key.n;
 	memcpy(g->key, key.p, key.n);
@@ -85,7 +89,6 @@ int group_join(struct subscription *sub, struct str key)
 	m->group = g;
 	m->sub = sub;
 	m->chosen = ++c->home->chosen; /* a newcomer's turn comes after those who wait */
-	list_init(&m->hit);
 	list_add_tail(&g->members, &m->node);
 	sub->member = m;
 	return 0;
@@ -117,12 +120,12 @@ static struct choice choice_begin(const struct group *g, const struct msg *m)
 {
 	struct choice choice = { .rank = RANK_NONE };
 
-	if (unlikely(g->sticky.count))
+	if (unlikely(g->sticky.count)) {
+		work_spend(g->customer->home, m->m.topic.n / KEY_BYTES);
 		choice.key = sticky_key(g->sticky, g->customer->id ? msg_name(m) : m->m.topic);
+	}
 	return choice;
 }
-
-enum { STICKY_BYTES = 16 }; /* of a client id, hashed for one unit of work */
 
 /* Its place is its place, also while it is slow: the message waits in its queue. */
 static void consider_sticky(struct choice *choice, struct subscription *sub, const struct msg *m)
@@ -134,7 +137,7 @@ static void consider_sticky(struct choice *choice, struct subscription *sub, con
 		return;
 	if (rank == RANK_CONNECTED)
 		rank = RANK_NOW;
-	work_spend(session_home(sub->session), 1 + sub->session->id_len / STICKY_BYTES);
+	work_spend(session_home(sub->session), 1 + sub->session->id_len / KEY_BYTES);
 	weight = sticky_weight(choice->key, session_id(sub->session));
 	if (!choice->best || rank < choice->rank ||
 	    (rank == choice->rank && weight > choice->weight))
@@ -153,6 +156,15 @@ static void consider(struct choice *choice, struct subscription *sub, const stru
 		return;
 	choice->best = sub;
 	choice->rank = rank;
+}
+
+static void consider_in(struct group *g, struct choice *choice, struct subscription *sub,
+                        const struct msg *m)
+{
+	if (unlikely(g->sticky.count))
+		consider_sticky(choice, sub, m);
+	else
+		consider(choice, sub, m);
 }
 
 /* Who looks through the members may stand at this one. */
@@ -177,26 +189,18 @@ static bool give(struct group *g, struct subscription *sub, struct msg *m)
 	return out_add(sub, m, &how);
 }
 
-bool group_give(struct group *g, struct msg *m)
+void group_hit(struct group *g, const struct msg *m)
 {
-	struct choice choice = choice_begin(g, m);
-	struct member *hit;
+	g->offer = choice_begin(g, m);
+	g->lost = false;
+}
 
-	list_each(hit, &g->hits, struct member, hit) {
-		list_del(&hit->hit);
-		work_spend(g->customer->home, 1);
-		if (unlikely(g->sticky.count))
-			consider_sticky(&choice, hit->sub, m);
-		else
-			consider(&choice, hit->sub, m);
-	}
-	if (choice.best)
-		return give(g, choice.best, m);
-	if (m->qos)
-		g->customer->home->counters.dropped_full++;
-	else
-		g->customer->home->counters.dropped_paused++;
-	return false;
+void group_consider(struct subscription *sub, const struct msg *m)
+{
+	struct group *g = sub_group(sub);
+
+	work_spend(g->customer->home, 1);
+	consider_in(g, &g->offer, sub, m);
 }
 
 /* ---- What members that left did not get ---- */
@@ -225,10 +229,7 @@ static bool look_on(struct group *g, struct msg *m)
 
 		g->looking = g->looking->next;
 		if (sub_wants(sub, m)) {
-			if (g->sticky.count)
-				consider_sticky(choice, sub, m);
-			else
-				consider(choice, sub, m);
+			consider_in(g, choice, sub, m);
 			if (!g->sticky.count && choice->best && choice->rank == RANK_NOW)
 				return true;
 		}
@@ -304,6 +305,50 @@ static void move_on(struct group *g)
 		group_settle(g);
 }
 
+/* ---- One message ---- */
+
+/* The one that was chosen has left, or takes it less readily than it did: its own copies came
+ * before, or it was several turns ago. */
+static bool changed(struct group *g, struct subscription *best, const struct msg *m)
+{
+	struct choice now = { .rank = RANK_NONE };
+
+	if (!best)
+		return g->lost;
+	now.key = g->offer.key;
+	consider_in(g, &now, best, m);
+	return now.rank > g->offer.rank;
+}
+
+/* Among all members, in slices. False: out of memory. */
+static bool give_later(struct group *g, struct msg *m)
+{
+	struct out *o = out_loose(g->customer, m);
+
+	if (!o)
+		return false;
+	list_add_tail(&g->loose, &o->node);
+	move_on(g);
+	return true;
+}
+
+void group_give(struct group *g, struct msg *m)
+{
+	struct subscription *best = g->offer.best;
+	bool again = changed(g, best, m);
+
+	work_spend(g->customer->home, GIVE_UNITS);
+	g->offer.best = NULL;
+	if (again && give_later(g, m))
+		return;
+	if (best)
+		(void)give(g, best, m);
+	else if (m->qos)
+		g->customer->home->counters.dropped_full++;
+	else
+		g->customer->home->counters.dropped_paused++;
+}
+
 void group_take_back(struct subscription *sub, struct out *o)
 {
 	struct group *g = sub_group(sub);
@@ -314,27 +359,35 @@ void group_take_back(struct subscription *sub, struct out *o)
 }
 
 /* ---- Leaving ---- */
-static bool moves(const struct out *o, bool sent_too)
+bool group_part(struct subscription *sub)
 {
-	return o->state == OUT_QUEUED || (sent_too && (o->flags & LINK_QOS) == 1);
-}
-
-void group_leave(struct subscription *sub, bool sent_too)
-{
-	struct group *g = sub_group(sub);
-	struct session *s = sub->session;
 	struct out *o;
 
-	list_del(&sub->member->hit);
+	sweep_stop(sub);
+	o = list_first(&sub->outs, struct out, peer);
+	if (!o)
+		return false;
+	work_spend(session_home(sub->session), 1);
+	if (o->state == OUT_QUEUED || (o->flags & LINK_QOS) == 1)
+		group_take_back(sub, o);
+	else
+		list_del(&o->peer);
+	return true;
+}
+
+void group_leave(struct subscription *sub)
+{
+	struct group *g = sub_group(sub);
+
+	while (group_part(sub))
+		;
+	if (g->offer.best == sub) {
+		g->offer.best = NULL;
+		g->lost = true;
+	}
 	member_out(g, sub);
 	mem_free(sub->member);
 	sub->member = NULL;
-	list_each(o, &sub->outs, struct out, peer) {
-		work_spend(session_home(s), 1);
-		if (!moves(o, sent_too))
-			continue;
-		out_loosen(s, o);
-		list_add_tail(&g->loose, &o->node);
-	}
-	move_on(g);
+	if (list_empty(&g->move.node))
+		group_settle(g);
 }

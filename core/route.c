@@ -64,8 +64,9 @@ static void hit_group(struct match *match, struct subscription *sub)
 	if (g->stamp != match->stamp) {
 		g->stamp = match->stamp;
 		list_add_tail(&match->groups, &g->hit);
+		group_hit(g, match->m);
 	}
-	list_add_tail(&g->hits, &sub->member->hit);
+	group_consider(sub, match->m);
 }
 
 /* Before it takes a place in a queue, and before a group chooses. */
@@ -117,15 +118,19 @@ static void match_begin(struct match *match)
 	list_init(&match->groups);
 }
 
-static void match_end(struct match *match)
+/* A member of each group that was hit gets it. False: `until` came first. */
+static bool match_end(struct match *match, uint64_t until)
 {
 	struct group *g;
 
 	while ((g = list_first(&match->groups, struct group, hit))) {
 		list_del(&g->hit);
 		match->given++;
-		(void)group_give(g, match->m);
+		group_give(g, match->m);
+		if (unlikely(match->home->spent >= until) && !list_empty(&match->groups))
+			return false;
 	}
+	return true;
 }
 
 static void match_tree(struct match *match, struct tree *tree, struct str name)
@@ -134,7 +139,7 @@ static void match_tree(struct match *match, struct tree *tree, struct str name)
 		return;
 	match_begin(match);
 	tree_match(tree, name, hit, match);
-	match_end(match);
+	(void)match_end(match, UINT64_MAX);
 }
 
 unsigned route_trusted(struct home *h, struct msg *m)
@@ -182,7 +187,7 @@ static void walk_again(struct match *match, const struct routed *r, uint32_t fro
 	match_begin(match);
 	for (uint32_t i = from; i < to; i++)
 		hit(match, r->leaf[i]);
-	match_end(match);
+	(void)match_end(match, UINT64_MAX); /* few leaves, so few groups */
 }
 
 /* The customer's tree was walked; now the trusted world's, and the message has its way behind it.
@@ -195,12 +200,11 @@ static void walked_own(struct walked *w, struct tree *own)
 	struct tree *trusted = h->trusted->tree;
 	void *kept;
 
-	match_end(match);
 	w->found.own = w->found.all;
 	if (!tree_empty(trusted)) {
 		match_begin(match);
 		tree_match(trusted, m->m.topic, hit_noted, w);
-		match_end(match);
+		(void)match_end(match, UINT64_MAX);
 	}
 	if (w->found.all > ROUTED_LEAVES)
 		return;
@@ -229,6 +233,7 @@ struct route_job {
 	struct walked walked; /* holds a reference to its message */
 	struct tree_walk walk;
 	uint64_t stamp; /* of the tree that is walked; 0: not begun */
+	bool through;   /* it has been walked, and groups choose */
 	uint32_t steps; /* left to conditions; when asked */
 	bool asked;
 	bool answers;   /* the customer's awaited port is told when it is done */
@@ -254,6 +259,8 @@ static void job_done(struct route_job *j)
 	struct customer *c = j->work.customer;
 	uint8_t reason = j->reason;
 
+	if (j->stamp != tree_stamp(c->tree)) /* what was found may be gone */
+		j->walked.found.all = ROUTED_LEAVES + 1;
 	walked_own(&j->walked, c->tree);
 	routed(&j->walked.match);
 	if (!j->answers || !c->awaited || !j->type)
@@ -274,14 +281,17 @@ static bool job_step(struct work *w)
 	if (!j->stamp)
 		match_begin(&j->walked.match);
 	/* It has changed: once more, but who was offered the message is passed over. */
-	if (j->stamp != tree_stamp(c->tree)) {
+	if (!j->through && j->stamp != tree_stamp(c->tree)) {
 		j->walked.found.all = 0;
 		tree_walk_begin(&j->walk, c->tree, msg_name(m));
 		j->stamp = tree_stamp(c->tree);
 	}
 	if (j->asked)
 		conditions_go_on(h, m, j->steps);
-	if (!tree_walk_on(&j->walk, hit_noted, &j->walked, &h->spent, h->slice_end)) {
+	if (!j->through)
+		j->through =
+		    !tree_walk_on(&j->walk, hit_noted, &j->walked, &h->spent, h->slice_end);
+	if (j->through && match_end(&j->walked.match, h->slice_end)) {
 		job_done(j);
 		return false;
 	}
@@ -310,7 +320,7 @@ static struct route_job *job_new(struct customer *c, struct msg *m, uint8_t reas
 
 /* What stands on the stack goes on as a job. False: out of memory. */
 static bool job_from(struct customer *c, const struct walked *w, const struct tree_walk *walk,
-                     uint8_t reason)
+                     bool through, uint8_t reason)
 {
 	struct home *h = c->home;
 	struct route_job *j = job_new(c, w->match.m, reason);
@@ -327,6 +337,7 @@ static bool job_from(struct customer *c, const struct walked *w, const struct tr
 		list_del((struct list *)&w->match.groups);
 	}
 	memcpy(&j->walk, walk, sizeof(*walk));
+	j->through = through;
 	j->stamp = tree_stamp(c->tree);
 	j->asked = conditions_left(h, w->match.m, &j->steps);
 	conditions_forget(h);
@@ -361,14 +372,19 @@ static bool walk(struct walked *w, struct customer *c, uint8_t reason)
 	struct match *match = &w->match;
 	struct home *h = match->home;
 	struct tree_walk walk __attribute__((uninitialized));
+	uint64_t end = slice_end(h);
+	bool through;
 
 	match_begin(match);
 	tree_walk_begin(&walk, c->tree, msg_name(match->m));
-	if (!tree_walk_on(&walk, hit_noted, w, &h->spent, slice_end(h)))
+	through = !tree_walk_on(&walk, hit_noted, w, &h->spent, end);
+	if (through && match_end(match, end))
 		return false;
-	if (job_from(c, w, &walk, reason))
+	if (job_from(c, w, &walk, through, reason))
 		return true;
-	(void)tree_walk_on(&walk, hit_noted, w, &h->spent, UINT64_MAX);
+	if (!through)
+		(void)tree_walk_on(&walk, hit_noted, w, &h->spent, UINT64_MAX);
+	(void)match_end(match, UINT64_MAX);
 	return false;
 }
 

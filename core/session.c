@@ -1,5 +1,5 @@
 /* session.c - the life of a session: memory, the ways a connection ends, expiry. It begins in
- * session_open.c.
+ * session_open.c, and what it has is taken apart in session_end.c.
  *
  * When a connection has ended, two moments may lie ahead: the Will's (delay, grace of a lost link)
  * and the session's end (expiry). One timer stands for the earlier. A session that ends while its
@@ -78,19 +78,6 @@ struct session *session_new(struct customer *c, struct str client_id)
 	return s;
 }
 
-/* Everything the session has, but its Will. Group members' messages go to others. */
-void session_empty(struct session *s)
-{
-	request_leave(s, true);
-	subs_clear(s);
-	out_clear(s);
-	inbound_clear(s);
-	s->redeliver = false;
-	if (s->durable)
-		store_session_del(session_home(s)->store, s->customer->id, session_id(s));
-	s->durable = false;
-}
-
 /* Whose session it is from now on; an account that is left empty goes. */
 void session_take_token(struct session *s, uint64_t token, int64_t rights_until,
                         struct account *account)
@@ -111,25 +98,19 @@ void session_take_token(struct session *s, uint64_t token, int64_t rights_until,
 	}
 }
 
-static void session_free(struct session *s) /* port, Will and what it had are gone */
+void session_unlist(struct session *s)
 {
 	session_enter(s, SESSION_GONE);
 	timer_stop(&s->timer);
 	list_del(&s->due);
 	session_take_token(s, 0, 0, NULL);
 	map_del(&s->customer->sessions, &s->node);
-	mem_free(s);
 }
 
-/* The session's end: its Will, if one is left, is sent now (MQTT5 3.1.3.2.2). */
-void session_finish(struct session *s)
+void session_free(struct session *s)
 {
-	struct customer *c = s->customer;
-
-	will_fire(s);
-	session_empty(s);
-	session_free(s);
-	map_trim(&c->sessions);
+	map_free(&s->subs);
+	mem_free(s);
 }
 
 /* The customer may go with it. */
@@ -149,6 +130,7 @@ void session_free_all(struct customer *c)
 		MUST(!s->port); /* doors and links are closed before */
 		will_release(s);
 		session_empty(s);
+		session_unlist(s);
 		session_free(s);
 	}
 }
@@ -257,10 +239,10 @@ static void session_away(struct session *s, int64_t grace_ms)
 		session_end(s);
 		return;
 	}
-	s->grace_until = grace_ms ? now + grace_ms : 0;
+	if (!s->expiry_s)
+		s = session_anew(s);
 	session_enter(s, s->expiry_s ? SESSION_AWAY : SESSION_GHOST);
-	if (s->state == SESSION_GHOST)
-		session_empty(s);
+	s->grace_until = grace_ms ? now + grace_ms : 0;
 	s->will_due = s->will && delay ? now + delay : 0;
 	s->ends_due = s->state == SESSION_GHOST ? s->will_due : now + (int64_t)s->expiry_s * 1000;
 	if (s->durable)

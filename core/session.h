@@ -141,6 +141,7 @@ struct subscription {
 	uint16_t filter_len;
 	uint8_t opts;  /* MQTT's options byte, and LINK_EXTENDED */
 	bool ends;     /* with its sweep */
+	bool parts;    /* a member whose client unsubscribed: so does what was sent of its outs */
 	char filter[]; /* as the client wrote it */
 };
 enum {
@@ -154,7 +155,6 @@ enum { INNER_MAX = 1024 }; /* filters in one set */
 
 struct member {           /* a shared subscription, in its group */
 	struct list node; /* in group->members */
-	struct list hit;  /* in group->hits, while one message is matched */
 	struct group *group;
 	struct subscription *sub;
 	uint64_t chosen; /* when the group last chose it */
@@ -188,9 +188,12 @@ struct group {
 	/* while one message is matched: do the members' conditions, which are one, hold? */
 	uint64_t asked;
 	bool passes;
-	uint64_t
-	    stamp; /* and which members are hit; while there are any, in the list of the match */
-	struct list hits, hit;
+	/* and the best of the members that were hit so far, or lost: that one has left; while there
+	 * are any, in the list of the match */
+	bool lost;
+	uint64_t stamp;
+	struct choice offer;
+	struct list hit;
 	uint32_t charge; /* to customer->filter_bytes */
 	uint16_t key_len;
 	char key[];
@@ -207,10 +210,10 @@ void sessions_close(struct home *h, uint8_t reason);
 void session_enter(struct session *s, enum session_state to);
 /* AWAY, in the customer's map; NULL: out of memory */
 struct session *session_new(struct customer *c, struct str client_id);
-/* Everything the session has, but its Will. Group members' messages go to others. */
-void session_empty(struct session *s);
-/* Its end; its Will, if one is left, is sent now. The customer stays. */
-void session_finish(struct session *s);
+/* It is not in its customer's table any more. */
+void session_unlist(struct session *s);
+/* Its memory: it is in no table, and has nothing any more. */
+void session_free(struct session *s);
 /* Whose session it is from now on; an account that is left empty goes. */
 void session_take_token(struct session *s, uint64_t token, int64_t rights_until,
                         struct account *account);
@@ -225,6 +228,14 @@ static inline bool session_flowing(const struct session *s)
 	return s->port && !s->port->paused && !(s->port->full && *s->port->full) &&
 	       !s->customer->egress_over;
 }
+
+/* ---- session_end.c ---- */
+/* Everything the session has, but its Will, at once. Group members' messages go to others. */
+void session_empty(struct session *s);
+/* The same, in slices. What is left: the session of its name, s or another one, with its Will. */
+struct session *session_anew(struct session *s);
+/* Its end; its Will, if one is left, is sent now (MQTT5 3.1.3.2.2). The customer stays. */
+void session_finish(struct session *s);
 
 /* ---- quota.c ---- */
 struct told { /* what a proxy said about quotas, in the order of levels */
@@ -265,7 +276,8 @@ void out_pump(struct session *s); /* sends what may be sent */
 void out_connected(struct session *s);
 /* takes it out of its lists and frees it */
 void out_drop(struct session *s, struct out *o);
-void out_clear(struct session *s);
+/* One that no session has, charged to the customer; NULL: out of memory. */
+struct out *out_loose(struct customer *c, struct msg *m);
 /* QoS 2 in flight: what is left to keep is the id */
 void out_release(struct session *s, struct out *o);
 /* It leaves the session, but stays charged to the customer; node is in no list. */
@@ -315,8 +327,6 @@ bool sub_regrant(struct session *s, const struct link_item *item); /* false: as 
 void sub_drop(struct subscription *sub, bool session_ends);
 /* matches, and its condition holds; what is too dear to know counts as wanted */
 bool sub_wants(const struct subscription *sub, struct msg *m);
-/* the session ends, or starts anew */
-void subs_clear(struct session *s);
 
 /* ---- conditions.c ---- */
 /* of a subscription with a condition. *unsure: the message's budget ran out, false was said */
@@ -332,12 +342,18 @@ void conditions_forget(struct home *h);
 int group_join(struct subscription *sub, struct str key) MUST_CHECK; /* 0 or -E_NOMEM */
 /* its name is read as its members' filters are */
 void group_read(struct group *g, bool extended);
-/* what waits for it goes to others; sent_too: what was sent with QoS 1 as well */
-void group_leave(struct subscription *sub, bool sent_too);
+/* The session of a member ends: one message that waits for it, or was sent with QoS 1, goes to
+ * others; QoS 2 that was sent is left alone. False: there is none. */
+bool group_part(struct subscription *sub);
+void group_leave(struct subscription *sub); /* and all that group_part would do */
 /* What the member sub is not to have any more, and has not begun to take with QoS 2, goes to
  * another member. */
 void group_take_back(struct subscription *sub, struct out *o);
-bool group_give(struct group *g, struct msg *m); /* to one of hits */
+/* A message is matched: its group is hit, then each member that was hit is considered, then one of
+ * them gets it. What happens meanwhile to the one that was chosen is taken into account. */
+void group_hit(struct group *g, const struct msg *m);
+void group_consider(struct subscription *sub, const struct msg *m);
+void group_give(struct group *g, struct msg *m);
 
 /* ---- replay.c ---- */
 void replay_start(struct subscription *sub);

@@ -36,9 +36,10 @@ static bool will_cancelled(const struct session *s, bool clean, bool goes_on)
 }
 
 /* An old session, whatever its state, becomes one without a connection. True: it goes on; false: it
- * starts anew, with nothing. */
-static bool settle_old(struct session *s, bool clean)
+ * starts anew, with nothing; it may be another one then. */
+static bool settle_old(struct session **slot, bool clean)
 {
+	struct session *s = *slot;
 	struct home *h = session_home(s);
 	bool live = s->state == SESSION_LIVE;
 	/* 0: it ends with its connection */
@@ -59,7 +60,7 @@ static bool settle_old(struct session *s, bool clean)
 	s->will_due = s->ends_due = s->grace_until = 0;
 	session_rearm(s);
 	if (!goes_on)
-		session_empty(s);
+		*slot = session_anew(s);
 	return goes_on;
 }
 
@@ -193,7 +194,7 @@ static uint8_t open_as(struct customer *c, struct port *p, uint8_t flags, const 
 	if (fresh)
 		s = session_new(c, o->client_id);
 	else
-		present = settle_old(s, flags & LINK_OPEN_CLEAN);
+		present = settle_old(&s, flags & LINK_OPEN_CLEAN);
 	if (!s) {
 		msg_put(&will);
 		return RC_SERVER_BUSY;

@@ -21,19 +21,23 @@ enum {
 };
 
 /* ---- Entries; the home keeps freed ones for reuse ---- */
-static struct out *out_new(struct subscription *sub, struct msg *m, const struct out_how *how)
+static struct out *out_take(struct home *h)
 {
-	struct home *h = session_home(sub->session);
 	struct out *o = list_first(&h->spare_outs, struct out, node);
 
-	if (o) {
-		list_del(&o->node);
-		h->spare_count--;
-	} else {
-		o = mem_alloc(sizeof(*o));
-		if (!o)
-			return NULL;
-	}
+	if (!o)
+		return mem_alloc(sizeof(*o));
+	list_del(&o->node);
+	h->spare_count--;
+	return o;
+}
+
+static struct out *out_new(struct subscription *sub, struct msg *m, const struct out_how *how)
+{
+	struct out *o = out_take(session_home(sub->session));
+
+	if (!o)
+		return NULL;
 	*o = (struct out){ .msg = msg_get(m),
 		           .number = ++sub->session->out_number,
 		           .subscription_id = sub->id,
@@ -128,20 +132,23 @@ void out_loosen(struct session *s, struct out *o)
 	s->customer->queue_bytes += o->msg->size;
 }
 
+struct out *out_loose(struct customer *c, struct msg *m)
+{
+	struct out *o = out_take(c->home);
+
+	if (!o)
+		return NULL;
+	*o = (struct out){ .msg = msg_get(m), .state = OUT_QUEUED };
+	list_init(&o->node);
+	list_init(&o->peer);
+	c->queue_bytes += m->size;
+	return o;
+}
+
 void out_free(struct customer *c, struct out **o)
 {
 	c->queue_bytes -= (*o)->msg->size;
 	recycle(c->home, o);
-}
-
-void out_clear(struct session *s)
-{
-	struct out *o;
-
-	list_each(o, &s->flight, struct out, node)
-		out_drop(s, o);
-	list_each(o, &s->queue, struct out, node)
-		out_drop(s, o);
 }
 
 /* ---- May it go? ---- */
@@ -205,6 +212,8 @@ static bool overflow(struct session *s, struct msg *m)
 {
 	struct home *h = session_home(s);
 
+	if (s->state == SESSION_GONE) /* it is taken apart */
+		return false;
 	h->counters.dropped_full++;
 	s->customer->queue_dropped++;
 	s->dropped++;

@@ -91,16 +91,9 @@ void sub_drop(struct subscription *sub, bool session_ends)
 	else
 		sweep_finish(sub);
 	if (sub->member)
-		group_leave(sub, session_ends);
+		group_leave(sub);
 	list_del(&sub->outs);
 	sub_free(sub, true);
-}
-
-void subs_clear(struct session *s)
-{
-	map_each(n, &s->subs)
-		sub_drop(container_of(n, struct subscription, node), true);
-	map_free(&s->subs);
 }
 
 /* ---- SUBSCRIBE ---- */
@@ -182,7 +175,7 @@ static int sub_again(struct subscription *sub, const struct link_item *item, siz
 {
 	int err = 0;
 
-	sub->ends = false;
+	sub->ends = sub->parts = false;
 	if ((sub->opts ^ item->opts) & LINK_EXTENDED)
 		err = sub_read(sub, item->filter, item->opts & LINK_EXTENDED);
 	return err ? err : set_take(sub, *item, bytes);
@@ -226,16 +219,31 @@ bool sub_subscribe(struct session *s, uint32_t id, const struct link_item *item,
 	return true;
 }
 
+/* It matches nothing any more, and ends when what waits by it has been dropped or given to others.
+ */
+static void revoke(struct subscription *sub)
+{
+	set_leave(sub);
+	sweep_start(sub);
+	sub->ends = true;
+	if (!sub->sweep)
+		sub_drop(sub, false);
+}
+
 /* ---- UNSUBSCRIBE ---- */
 uint8_t sub_unsubscribe(struct session *s, struct str filter)
 {
 	struct subscription *sub = sub_find(s, filter);
 
-	if (!sub)
+	if (!sub || sub->parts)
 		return str_eq(filter, STR("#/#")) ? RC_TOPIC_FILTER_INVALID
 		                                  : RC_NO_SUBSCRIPTION_EXISTED;
 	session_home(s)->counters.unsubscribed++;
-	sub_drop(sub, false);
+	sub->parts = sub->member;
+	if (sub->parts)
+		revoke(sub);
+	else
+		sub_drop(sub, false);
 	return RC_SUCCESS;
 }
 
@@ -257,16 +265,6 @@ static bool read_as(struct subscription *sub, uint8_t opts)
 	return true;
 }
 
-/* Who has the session now may not even know of it: it ends when what waits by it is dropped. */
-static void revoke(struct subscription *sub)
-{
-	set_leave(sub);
-	sweep_start(sub);
-	sub->ends = true;
-	if (!sub->sweep)
-		sub_drop(sub, false);
-}
-
 bool sub_regrant(struct session *s, const struct link_item *item)
 {
 	struct home *h = session_home(s);
@@ -277,11 +275,11 @@ bool sub_regrant(struct session *s, const struct link_item *item)
 	if (!set_measure(s->customer, *item, &bytes))
 		return false;
 	sub = sub_find(s, item->filter);
-	if (!sub)
+	if (!sub || sub->parts)
 		return true; /* unsubscribed meanwhile */
 	if (item->code >= 0x80) {
 		h->counters.regranted++;
-		revoke(sub);
+		revoke(sub); /* who has the session now may not even know of it */
 		return true;
 	}
 	sub->ends = false;

@@ -38,6 +38,20 @@ static void give_up(struct subscription *sub, struct out *o)
 		s->port->ops->ack(s->port, MQTT_PUBREL, o->packet_id, RC_SUCCESS);
 }
 
+/* By the set that sub has now. A member whose client unsubscribed: what is not sent yet goes to
+ * others, what was sent stays with the session [MQTT-3.10.4-3]. */
+static void judge(struct subscription *sub, struct out *o)
+{
+	if (sub->parts) {
+		list_del(&o->peer);
+		work_spend(session_home(sub->session), 1);
+		if (o->state == OUT_QUEUED)
+			group_take_back(sub, o);
+	} else if (!sub_wants(sub, o->msg)) {
+		give_up(sub, o);
+	}
+}
+
 /* The last one of the session: what waits may go. */
 static void ended(struct sweep *w)
 {
@@ -62,8 +76,7 @@ static bool step(struct work *work)
 	while ((o = list_first(&w->outs, struct out, peer))) {
 		list_del(&o->peer);
 		list_add_tail(&w->sub->outs, &o->peer);
-		if (!sub_wants(w->sub, o->msg))
-			give_up(w->sub, o);
+		judge(w->sub, o);
 		if (work_over(h))
 			break;
 	}
@@ -86,7 +99,7 @@ static void drop(struct work *work)
 	mem_free(w);
 }
 
-/* Without memory for it nothing can be kept for later: what waits is given up. */
+/* Without memory for it nothing can be kept for later. */
 static void give_up_all(struct subscription *sub)
 {
 	struct list all;
@@ -97,7 +110,7 @@ static void give_up_all(struct subscription *sub)
 	while ((o = list_first(&all, struct out, peer))) {
 		list_del(&o->peer);
 		list_add_tail(&sub->outs, &o->peer);
-		give_up(sub, o);
+		judge(sub, o);
 	}
 }
 
