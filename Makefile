@@ -23,8 +23,9 @@ HARDEN     := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protect
 STRICT     := -fno-strict-aliasing -fno-delete-null-pointer-checks -Werror=implicit -Werror=incompatible-pointer-types -Werror=int-conversion \
               -Werror=format-security
 # The hot path crosses files: link-time optimisation of the programs is 11-14 % of the CPU of a message. Objects carry code for both kinds of
-# linking, so that unit tests, linked by the dozen, go without. Sanitizers and clang go without too.
+# linking, so that unit tests, linked by the dozen, go without (NO_LTO: gcc would do it unasked, 5 s each). Sanitizers and clang go without too.
 LTO        := $(if $(SAN)$(filter clang%,$(CC)),,-flto=auto)
+NO_LTO     := $(if $(LTO),-fno-lto)
 CFLAGS_ALL := $(if $(LTO),$(LTO) -ffat-lto-objects) -std=gnu11 -g -O2 -fPIE -pthread -I. -D_GNU_SOURCE -DMBUS_VERSION='"$(VERSION)"' $(WARN) $(STRICT) \
               $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,$(HARDEN)) \
               $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
@@ -94,7 +95,7 @@ unit_libs   = $(if $(filter proxy_%,$(1)),-lssl -lcurl,$(if $(filter admin_%,$(1
 .SECONDEXPANSION:
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(KIT_O) $$(call unit_room,$$*) $(BASE_O)
 	@echo "  LD    $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -lcmocka $(call unit_libs,$*) $(LIBS_BASE)
+	$(Q)$(CC) $(NO_LTO) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -lcmocka $(call unit_libs,$*) $(LIBS_BASE)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -128,7 +129,7 @@ $(BUILD)/replay-core.a: $(CORE_O)
 	$(Q)rm -f $@; ar rcs $@ $^
 $(BUILD)/tests/replay-%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/kit/replay/replay.o $$(call fuzz_core,$$*,$(BUILD)/replay-core.a) $(BUILD)/replay.a
 	@echo "  LD    $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(FUZZ_LIBS)
+	$(Q)$(CC) $(NO_LTO) $(LDFLAGS_ALL) -o $@ $^ $(FUZZ_LIBS)
 .PHONY: fuzz-programs-replay
 fuzz-programs-replay: $(addprefix $(BUILD)/tests/replay-,$(FUZZ))
 
