@@ -1,8 +1,9 @@
 /* replay.c - retained messages for a new subscription, in slices (attack R14): a slice looks at a
- * bounded number of names, a turn has a bounded number of slices, customers take turns, and a
- * subscriber that does not take more is left alone until it does. Unsubscribing ends it; over the
- * end of a connection it waits with the session, or what was still to come would never come
- * [MQTT-3.3.1-6 of 3.1.1].
+ * bounded number of names, a turn has a bounded number of slices, customers take turns. Replays of a
+ * session that does not take more stand in its own list and cost nothing until it does. Then one of
+ * them is woken: what a session takes is the same for all, so the others would only look.
+ * Unsubscribing ends a replay; over the end of a connection it waits with the session, or what was
+ * still to come would never come [MQTT-3.3.1-6 of 3.1.1].
  *
  * The trusted world's filters reach into the customers' stores as well: those of this home are
  * walked one after the other, and other homes are asked (far.c). */
@@ -15,7 +16,7 @@ enum {
 	SLICE_NAMES = 256,
 	SLICE_BYTES = 1 << 20,
 	SLICES_PER_TURN = 4,
-	LOOK_MOST = 64, /* replays of a customer that take nothing now, in a turn */
+	LOOK_MOST = 64, /* replays of a customer that turn out to take nothing now, in a turn */
 	SHOW_UNITS = 10,
 	SLICE_UNITS = 100,
 	SLICE_MOST = 10000, /* units for what its names are compared with */
@@ -23,7 +24,7 @@ enum {
 };
 
 struct replay {
-	struct list node; /* in customer->replays */
+	struct list node; /* in customer->replays; in session->asleep */
 	struct subscription *sub;
 	uint64_t run;   /* in which it was looked at last */
 	unsigned inner; /* which filter of the set */
@@ -34,6 +35,14 @@ struct replay {
 	/* trusted world: customers of this home when it began */
 	uint64_t ids[];
 };
+
+static void replay_ask(struct home *h)
+{
+	if (h->replay_asked)
+		return;
+	h->replay_asked = true;
+	inbox_push(h->inbox, &h->replay_item);
+}
 
 static void enlist(struct replay *r)
 {
@@ -51,6 +60,24 @@ static void delist(struct replay *r)
 	list_del(&r->node);
 	if (list_empty(&c->replays))
 		list_del(&c->replaying);
+}
+
+/* Of a session that takes nothing now. */
+static void sleep_on(struct replay *r)
+{
+	delist(r);
+	list_add_tail(&r->sub->session->asleep, &r->node);
+}
+
+static void wake_one(struct session *s)
+{
+	struct replay *r = list_first(&s->asleep, struct replay, node);
+
+	if (!r)
+		return;
+	list_del(&r->node);
+	enlist(r);
+	replay_ask(session_home(s));
 }
 
 static size_t others(const struct customer *c)
@@ -99,6 +126,7 @@ void replay_stop(struct subscription *sub)
 	delist(r);
 	retained_walk_end(&r->walk);
 	mem_free(r);
+	wake_one(sub->session); /* this one may have been the one that was awake */
 }
 
 void replays_pause(struct session *s)
@@ -251,6 +279,7 @@ static void slice(struct home *h, struct replay *r, bool *worked)
 		if (step_of(r, &store, &f)) {
 			most = appetite(r, store);
 			if (most == 0) {
+				sleep_on(r);
 				egress_hold(sub->session);
 				return;
 			}
@@ -275,16 +304,8 @@ static void slice(struct home *h, struct replay *r, bool *worked)
 }
 
 /* ---- Turns ---- */
-static void replay_ask(struct home *h)
-{
-	if (h->replay_asked)
-		return;
-	h->replay_asked = true;
-	inbox_push(h->inbox, &h->replay_item);
-}
-
 /* A slice of the first replay of c whose subscriber takes something. False: none does. *more: not
- * all of them were looked at. */
+ * all of them were looked at. Those that take nothing leave the list, so this ends. */
 static bool replay_one(struct home *h, struct customer *c, bool *more)
 {
 	struct replay *r;
@@ -338,11 +359,12 @@ void replay_run(struct inbox_item *item)
 	}
 	conditions_forget(h);
 	if (slices || more)
-		/* all waiting: replay_go_on() comes when one of them takes more */
+		/* none: replay_go_on() comes when a session takes more */
 		replay_ask(h);
 }
 
 void replay_go_on(struct session *s)
 {
+	wake_one(s);
 	replay_ask(session_home(s));
 }

@@ -70,6 +70,7 @@ struct session *session_new(struct customer *c, struct str client_id)
 	list_init(&s->flight);
 	list_init(&s->place);
 	list_init(&s->due);
+	list_init(&s->asleep);
 	timer_init(&s->timer, timer_fired);
 	if (map_add(&c->sessions, &s->node, session_hash(client_id))) {
 		mem_free(s);

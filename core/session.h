@@ -73,6 +73,7 @@ struct session {
 	uint32_t sweeps;
 	uint32_t filters_bytes; /* of its subscriptions: OPENED lists them in one frame */
 	uint32_t replays;       /* retained messages of so many are under way */
+	struct list asleep;     /* struct replay that wait until the session takes more */
 	struct list queue, flight;
 	/* in flight: none before it is AGAIN; NULL: not known */
 	struct list *again_from;

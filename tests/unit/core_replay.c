@@ -131,6 +131,34 @@ static void retained_messages_wait_for_who_does_not_read(void)
 	end();
 }
 
+/* Over 64 of them were looked at turn by turn, and the loop never slept. */
+static void replays_of_who_takes_nothing_cost_no_turns(void)
+{
+	char filter[32];
+
+	begin();
+	retain_many(3, 0);
+	session_pause(&a.port);
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(filter, sizeof(filter), "%s/+/f%u", i < 98 ? "q" : "r", i);
+		SUB(&a, filter, .inner = { i < 98 ? "r/#" : "r/1" });
+		a.n = 0;
+	}
+	for (unsigned i = 0; i < 4; i++)
+		loop_turn(home->loop, 0);
+	NO(home->replay_asked);
+	YES(list_empty(&home->replays));
+	IS(home->counters.retained_sent, 0);
+	session_resume(&a.port);
+	for (unsigned i = 0; i < 200; i++) {
+		loop_turn(home->loop, 0);
+		a.n = 0;
+	}
+	IS(home->counters.retained_sent, 98 * 3 + 2);
+	NO(home->replay_asked);
+	end();
+}
+
 static void more_retained_messages_than_the_queue_holds_all_come(void)
 {
 	begin();
@@ -252,7 +280,7 @@ RUN(customers_take_turns, a_retained_message_comes_to_a_new_subscription, an_emp
     retain_handling_1_sends_to_new_subscriptions_only, retain_handling_2_sends_none,
     retained_messages_come_only_through_the_granted_set_and_once,
     retained_messages_are_limited_and_passed_on_all_the_same, many_retained_messages_come_in_slices,
-    retained_messages_wait_for_who_does_not_read,
+    retained_messages_wait_for_who_does_not_read, replays_of_who_takes_nothing_cost_no_turns,
     more_retained_messages_than_the_queue_holds_all_come,
     a_replay_waits_for_its_client_to_come_back, a_session_that_ends_ends_its_replay,
     a_regrant_begins_a_replay_anew_by_what_is_allowed_now)

@@ -1,0 +1,61 @@
+"""What an outsider found in the hour of attack: one customer's input that kept threads, tables or turns from another."""
+import os
+import time
+
+import pytest
+from rawmqtt import PUBACK, PUBLISH, ack, open_client, subscribe
+from stack import Stack
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    s = Stack(tmp_path_factory.mktemp("outsider"))
+    s.start()
+    yield s
+    s.check_alive()
+    s.stop()
+
+
+class Wanted:
+    """The part of the time since it was made in which a thread ran, or stood in line for a CPU: 1 for one that never sleeps, however busy the
+    machine is."""
+
+    def __init__(self, pid, name):
+        self.task = next(t for t in os.listdir("/proc/%d/task" % pid) if open("/proc/%d/task/%s/comm" % (pid, t)).read().strip() == name)
+        self.path = "/proc/%d/task/%s/schedstat" % (pid, self.task)
+        self.began, self.then = time.monotonic(), self.now()
+
+    def now(self):
+        with open(self.path) as f:
+            ran, stood, _ = f.read().split()
+        return (int(ran) + int(stood)) / 1e9
+
+    def part(self):
+        return (self.now() - self.then) / (time.monotonic() - self.began)
+
+
+@pytest.mark.one_door("the core")
+def test_I30_a_hundred_subscribers_that_take_no_more_retained_messages(own):
+    """More than 64 replays that wait for their clients were looked at again and again: the home never slept, for as long as the clients liked."""
+    customer = own.new_customer()
+    with open_client(own.port, customer.master, "p", 5) as p:
+        for i in range(20):
+            p.publish("r/%d" % i, b"x", qos=1, retain=True).expect(PUBACK)
+    token = customer.token(access={"type": 1}, limits={"mqtt_session_messages": 4})
+    deaf = []
+    for i in range(100):    # each is sent one message, and says no more
+        c = open_client(own.port, token, "d%d" % i, 5, clean=False, properties=((0x21, 1),))
+        c.send(subscribe(("r/+", 1), version=5))
+        deaf.append(c)
+    first = [c.settled() for c in deaf]
+    home = Wanted(own.ready["pids"]["core"], "home-0")
+    time.sleep(2)
+    assert home.part() < 0.5
+    for c, packets in zip(deaf, first):    # the control: who takes them gets them all
+        got = [p for p in packets if p.kind == PUBLISH]
+        while len(got) < 20:
+            c.send(ack(PUBACK, got[-1].pid, version=5))
+            got.append(c.expect(PUBLISH, 20))
+        assert len({p.topic for p in got}) == 20
+    for c in deaf:
+        c.close()
