@@ -116,41 +116,81 @@ uint64_t hash_mix(uint64_t a, uint64_t b)
 }
 
 /* ---- The table ---- */
-enum { MAP_LEAST = 8 };
+enum { MAP_LEAST = 8, TRIM_MOST = 1024 };
 
-static int map_resize(struct map *m, size_t size)
+/* Buckets that are not in use yet have their nodes in the one that will be split. */
+static inline struct map_node **bucket_of(const struct map *m, uint64_t hash)
 {
-	struct map_node **bucket = mem_array(size, sizeof(*bucket));
+	size_t i = hash & m->mask;
 
-	if (!bucket)
+	return &m->bucket[i < m->used ? i : i & m->mask >> 1];
+}
+
+static int map_start(struct map *m)
+{
+	m->bucket = mem_array(MAP_LEAST, sizeof(struct map_node *));
+	if (!m->bucket)
 		return -E_NOMEM;
-	for (size_t i = 0; m->bucket && i <= m->mask; i++) {
-		struct map_node *node = m->bucket[i];
-
-		while (node) {
-			struct map_node *next = node->next, **to = &bucket[node->hash & (size - 1)];
-
-			node->next = *to;
-			*to = node;
-			node = next;
-		}
-	}
-	mem_free(m->bucket);
-	m->bucket = bucket;
-	m->mask = size - 1;
+	m->mask = MAP_LEAST - 1;
+	m->used = MAP_LEAST;
 	return 0;
+}
+
+/* One more bucket: takes its nodes from the one that had them. Without memory the chains get
+ * longer, nothing else. */
+static void map_split(struct map *m)
+{
+	size_t room = m->mask + 1;
+	struct map_node **bucket, **from, **to, *n;
+
+	if (m->used == room) {
+		bucket = mem_realloc(m->bucket, 2 * room * sizeof(struct map_node *));
+		if (!bucket)
+			return;
+		m->bucket = bucket;
+		m->mask = 2 * room - 1;
+	}
+	from = &m->bucket[m->used & m->mask >> 1];
+	to = &m->bucket[m->used];
+	*to = NULL;
+	while ((n = *from)) {
+		if ((n->hash & m->mask) != m->used) {
+			from = &n->next;
+			continue;
+		}
+		*from = n->next;
+		n->next = *to;
+		*to = n;
+	}
+	m->used++;
+}
+
+/* The reverse. */
+static void map_merge(struct map *m)
+{
+	size_t half = (m->mask + 1) / 2;
+	struct map_node **bucket, **end = &m->bucket[--m->used & m->mask >> 1];
+
+	while (*end)
+		end = &(*end)->next;
+	*end = m->bucket[m->used];
+	if (m->used > half)
+		return;
+	m->mask = half - 1;
+	bucket = mem_realloc(m->bucket, half * sizeof(struct map_node *));
+	if (bucket)
+		m->bucket = bucket;
 }
 
 int map_add(struct map *m, struct map_node *node, uint64_t hash)
 {
 	struct map_node **to;
 
-	if (!m->bucket && map_resize(m, MAP_LEAST))
+	if (!m->bucket && map_start(m))
 		return -E_NOMEM;
-	if (m->count > m->mask)
-		/* without memory the chains get longer, nothing else */
-		(void)map_resize(m, (m->mask + 1) * 2);
-	to = &m->bucket[hash & m->mask];
+	for (unsigned i = 0; i < 2 && m->count >= m->used; i++) /* 2: after a lack of memory */
+		map_split(m);
+	to = bucket_of(m, hash);
 	node->hash = hash;
 	node->next = *to;
 	*to = node;
@@ -163,7 +203,7 @@ void map_del(struct map *m, struct map_node *node)
 	struct map_node **at;
 
 	MUST(m->bucket);
-	at = &m->bucket[node->hash & m->mask];
+	at = bucket_of(m, node->hash);
 	while (*at != node) {
 		MUST(*at);
 		at = &(*at)->next;
@@ -182,7 +222,7 @@ static struct map_node *chain_find(struct map_node *node, uint64_t hash)
 
 struct map_node *map_first(const struct map *m, uint64_t hash)
 {
-	return m->bucket ? chain_find(m->bucket[hash & m->mask], hash) : NULL;
+	return m->bucket ? chain_find(*bucket_of(m, hash), hash) : NULL;
 }
 
 struct map_node *map_next(const struct map_node *node)
@@ -199,7 +239,7 @@ struct map_node *map_walk(const struct map *m, size_t *bucket, struct map_node *
 			return after->next;
 		(*bucket)++;
 	}
-	for (; *bucket <= m->mask; (*bucket)++) {
+	for (; *bucket < m->used; (*bucket)++) {
 		if (m->bucket[*bucket])
 			return m->bucket[*bucket];
 	}
@@ -208,16 +248,12 @@ struct map_node *map_walk(const struct map *m, size_t *bucket, struct map_node *
 
 void map_trim(struct map *m)
 {
-	size_t size = m->mask + 1;
-
 	if (m->count == 0) {
 		map_free(m);
 		return;
 	}
-	while (size > MAP_LEAST && size / 4 >= m->count)
-		size /= 2;
-	if (size <= m->mask)
-		(void)map_resize(m, size); /* without memory it stays as large as it was */
+	for (unsigned i = 0; i < TRIM_MOST && m->used > MAP_LEAST && m->used / 4 >= m->count; i++)
+		map_merge(m);
 }
 
 void map_free(struct map *m)

@@ -10,16 +10,18 @@ void hash_start(void);                          /* once, before threads; idempot
 void hash_start_with(uint64_t k0, uint64_t k1); /* tests: a known key */
 uint64_t hash_sip13(uint64_t k0, uint64_t k1, const void *p, size_t n);
 
-/* Intrusive table: chained buckets, grows and shrinks by halves, one thread at a time.
- * The node holds its hash; the caller compares the key. */
+/* Intrusive table: chained buckets, one thread at a time. The node holds its hash; the caller
+ * compares the key. It grows by a bucket or two with an addition (linear hashing): a table of a
+ * million nodes that moves all of them at once would stop its thread for half a second. */
 struct map_node {
 	struct map_node *next;
 	uint64_t hash;
 };
 
 struct map {
-	struct map_node **bucket;
-	size_t mask, count; /* zeroed struct = empty map without memory */
+	struct map_node **bucket; /* mask + 1; those from `used` on hold nothing yet */
+	/* zeroed struct = empty map without memory; mask / 2 < used <= mask + 1 */
+	size_t mask, used, count;
 };
 
 /* 0 or -E_NOMEM; does not look for duplicates */
@@ -37,4 +39,5 @@ struct map_node *map_walk(const struct map *m, size_t *bucket, struct map_node *
 	for (size_t node##_b = 0, node##_once = 1; node##_once; node##_once = 0) \
 		for (struct map_node *node = map_walk(m, &node##_b, NULL), *node##_n; \
 		     node && ((node##_n = map_walk(m, &node##_b, node)), true); node = node##_n)
-void map_trim(struct map *m); /* gives memory back after many deletions */
+/* gives memory back after many deletions, for a thousand buckets at a time */
+void map_trim(struct map *m);

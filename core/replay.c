@@ -1,7 +1,7 @@
 /* replay.c - retained messages for a new subscription, in slices (attack R14): a slice looks at a
- * bounded number of names, a turn has a bounded number of slices, customers take turns. Replays of a
- * session that does not take more stand in its own list and cost nothing until it does. Then one of
- * them is woken: what a session takes is the same for all, so the others would only look.
+ * bounded number of names, a turn has a bounded number of slices, customers take turns. Replays of
+ * a session that does not take more stand in its own list and cost nothing until it does. Then one
+ * of them is woken: what a session takes is the same for all, so the others would only look.
  * Unsubscribing ends a replay; over the end of a connection it waits with the session, or what was
  * still to come would never come [MQTT-3.3.1-6 of 3.1.1].
  *

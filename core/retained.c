@@ -152,7 +152,7 @@ static void entry_remove(struct retained *r, struct entry *e)
 	count_out(r, e);
 	msg_put(&e->m);
 	mem_free(e);
-	if (r->names.mask > 64 && r->names.count < r->names.mask / 8)
+	if (r->names.used > 64 && r->names.count < r->names.used / 8)
 		map_trim(&r->names);
 }
 

@@ -109,33 +109,89 @@ static enum kind kind_of(struct str level)
 	return level.p[0] == '+' ? PLUS : level.p[0] == '#' ? HASH : LITERAL;
 }
 
-/* Moves all literal children into a table of `size` chains; 1 = the fan's own chain. Without memory
- * they stay where they are: longer chains, nothing worse. */
-static void fan_resize(struct fan *f, uint32_t size)
+/* The few children of its own chain get a table. Without memory they stay where they are: a longer
+ * chain, nothing worse. */
+static void fan_start(struct fan *f)
 {
-	struct tree_node **old = f->table, **table, *mine = NULL;
-	uint32_t chains = f->mask + 1;
+	struct tree_node **table = mem_array(2 * FEW, sizeof(*table)), *n;
 
-	table = size == 1 ? &mine : mem_array(size, sizeof(*table));
 	if (!table)
 		return;
-	for (uint32_t i = 0; i < chains; i++) {
-		for (struct tree_node *n = old[i], *next; n; n = next) {
-			struct tree_node **to;
+	f->table = table;
+	f->mask = 2 * FEW - 1;
+	f->used = 2 * FEW;
+	while ((n = f->chain)) {
+		struct tree_node **to;
 
+		f->chain = n->next;
+		n->hash = level_hash(first_level(n)); /* a chain alone carries none */
+		to = fan_chain(f, n->hash);
+		n->next = *to;
+		*to = n;
+	}
+}
+
+/* One more chain: the nodes of a large fan are never moved all at once. */
+static void fan_split(struct fan *f)
+{
+	uint32_t room = f->mask + 1;
+	struct tree_node **table, **from, **to, *n;
+
+	if (f->used == room) {
+		table = mem_realloc(f->table, 2 * (size_t)room * sizeof(*table));
+		if (!table)
+			return;
+		f->table = table;
+		f->mask = 2 * room - 1;
+	}
+	from = &f->table[f->used & f->mask >> 1];
+	to = &f->table[f->used];
+	*to = NULL;
+	while ((n = *from)) {
+		if ((n->hash & f->mask) != f->used) {
+			from = &n->next;
+			continue;
+		}
+		*from = n->next;
+		n->next = *to;
+		*to = n;
+	}
+	f->used++;
+}
+
+static void fan_merge(struct fan *f)
+{
+	uint32_t half = (f->mask + 1) / 2;
+	struct tree_node **table, **end = &f->table[--f->used & f->mask >> 1];
+
+	while (*end)
+		end = &(*end)->next;
+	*end = f->table[f->used];
+	if (f->used > half)
+		return;
+	f->mask = half - 1;
+	table = mem_realloc(f->table, half * sizeof(*table));
+	if (table)
+		f->table = table;
+}
+
+/* Two children or less need no table, and no memory to do without it. */
+static void fan_stop(struct fan *f)
+{
+	struct tree_node *all = NULL;
+
+	for (uint32_t i = 0; i < f->used; i++) {
+		for (struct tree_node *n = f->table[i], *next; n; n = next) {
 			next = n->next;
-			if (chains == 1) /* chains of a fan without a table carry no hashes */
-				n->hash = level_hash(first_level(n));
-			to = &table[n->hash & (size - 1)];
-			n->next = *to;
-			*to = n;
+			n->next = all;
+			all = n;
 		}
 	}
-	if (chains > 1)
-		mem_free(old);
-	f->chain = mine;
-	f->table = size == 1 ? &f->chain : table;
-	f->mask = size - 1;
+	mem_free(f->table);
+	f->chain = all;
+	f->table = &f->chain;
+	f->mask = 0;
+	f->used = 1;
 }
 
 static void fan_add(struct fan *f, struct tree_node *n)
@@ -146,11 +202,13 @@ static void fan_add(struct fan *f, struct tree_node *n)
 		*(n->kind == PLUS ? &f->plus : &f->pound) = n;
 		return;
 	}
-	if (f->mask ? f->count > f->mask : f->count >= FEW)
-		fan_resize(f, f->mask ? (f->mask + 1) * 2 : 2 * FEW);
+	if (!f->mask && f->count >= FEW)
+		fan_start(f);
+	else if (f->mask && f->count >= f->used)
+		fan_split(f);
 	if (f->mask)
 		n->hash = level_hash(first_level(n));
-	to = &f->table[f->mask ? n->hash & f->mask : 0];
+	to = fan_chain(f, n->hash);
 	n->next = *to;
 	*to = n;
 	f->count++;
@@ -164,7 +222,7 @@ static void fan_del(struct fan *f, struct tree_node *n)
 		*(n->kind == PLUS ? &f->plus : &f->pound) = NULL;
 		return;
 	}
-	at = &f->table[f->mask ? n->hash & f->mask : 0];
+	at = fan_chain(f, n->hash);
 	while (*at != n) {
 		MUST(*at);
 		at = &(*at)->next;
@@ -173,18 +231,19 @@ static void fan_del(struct fan *f, struct tree_node *n)
 	n->next = NULL;
 	f->count--;
 	if (f->mask && f->count <= FEW / 2)
-		/* needs no memory: a fan with a table has more than two children */
-		fan_resize(f, 1);
-	else if (f->mask + 1 > 2 * FEW && f->count < (f->mask + 1) / 4)
-		fan_resize(f, (f->mask + 1) / 2);
+		fan_stop(f);
+	for (unsigned i = 0; i < FEW && f->used > 2 * FEW && f->count < f->used / 4; i++)
+		fan_merge(f);
 }
 
 static struct fan *fan_new(void)
 {
 	struct fan *f = mem_zalloc(sizeof(*f));
 
-	if (f)
-		f->table = &f->chain;
+	if (!f)
+		return NULL;
+	f->table = &f->chain;
+	f->used = 1;
 	return f;
 }
 
@@ -245,7 +304,7 @@ static void child_replace(struct tree_node *at, struct tree_node *old, struct tr
 	if (at->fanned && n->kind != LITERAL)
 		to = n->kind == PLUS ? &at->fan->plus : &at->fan->pound;
 	else if (at->fanned)
-		to = &at->fan->table[at->fan->mask ? n->hash & at->fan->mask : 0];
+		to = fan_chain(at->fan, n->hash);
 	while (*to != old)
 		to = &(*to)->next;
 	*to = n;

@@ -36,10 +36,11 @@ struct tree_node {
 
 struct fan {
 	struct tree_node *plus, *pound;
-	/* mask + 1 chains; `chain` itself while mask is 0 */
+	/* mask + 1 chains, of which `used` are; `chain` itself while mask is 0 */
 	struct tree_node **table;
 	struct tree_node *chain;
-	uint32_t mask, count; /* literal children */
+	/* mask / 2 < used <= mask + 1; literal children */
+	uint32_t mask, used, count;
 };
 
 struct tree {
@@ -68,10 +69,18 @@ static inline uint32_t level_hash(struct str level)
 	return (uint32_t)hash_bytes(level.p, level.n);
 }
 
-/* Only when `mask` is set does the hash count, so it need not be known for a chain. */
+/* As struct map (base/hash.h): chains that are not in use yet have their nodes in the one that will
+ * be split. Only when `mask` is set does the hash count, so it need not be known for a chain. */
+static inline struct tree_node **fan_chain(const struct fan *f, uint32_t hash)
+{
+	uint32_t i = hash & f->mask;
+
+	return &f->table[i < f->used ? i : i & f->mask >> 1];
+}
+
 static inline struct tree_node *fan_find(const struct fan *f, struct str level, uint32_t hash)
 {
-	struct tree_node *n = f->table[f->mask ? hash & f->mask : 0];
+	struct tree_node *n = *fan_chain(f, hash);
 
 	while (n && !str_eq(first_level(n), level))
 		n = n->next;

@@ -161,11 +161,12 @@ static void trimming_gives_memory_back(void)
 
 	for (unsigned i = 0; i < COUNT; i++)
 		IS(map_add(&m, &things[i].node, hash_mix(i, 0)), 0);
-	IS(m.mask, 1023);
+	IS(m.used, COUNT);
 	for (unsigned i = 10; i < COUNT; i++)
 		map_del(&m, &things[i].node);
-	IS(m.mask, 1023);
+	IS(m.used, COUNT);
 	map_trim(&m);
+	YES(m.used < 64);
 	YES(m.mask < 64);
 	for (unsigned i = 0; i < 10; i++) {
 		YES(map_first(&m, things[i].node.hash) == &things[i].node);
@@ -173,6 +174,38 @@ static void trimming_gives_memory_back(void)
 	}
 	map_trim(&m);
 	YES(m.bucket == NULL);
+}
+
+/* All nodes are found at every size, on the way up and down; a step moves those of a bucket or two,
+ * never all (attack I31). */
+static void a_table_grows_and_shrinks_by_a_bucket_at_a_time(void)
+{
+	enum { COUNT = 3000 };
+	static struct thing things[COUNT];
+	struct map m = { 0 };
+
+	for (unsigned i = 0; i < COUNT; i++) {
+		size_t used = m.used;
+
+		IS(map_add(&m, &things[i].node, hash_mix(i, 0)), 0);
+		YES(i == 0 || m.used - used <= 1);
+		YES(m.used >= m.count);
+		for (unsigned k = 0; k <= i; k += 1 + i / 16)
+			YES(map_first(&m, things[k].node.hash) == &things[k].node);
+	}
+	for (unsigned i = COUNT; i-- > 1;) {
+		size_t used = m.used;
+
+		map_del(&m, &things[i].node);
+		map_trim(&m);
+		YES(used - m.used <= 8);
+		YES(m.used <= 8 || m.used <= 4 * m.count);
+		YES(m.used > m.mask / 2 && m.used <= m.mask + 1);
+		for (unsigned k = 0; k < i; k += 1 + i / 16)
+			YES(map_first(&m, things[k].node.hash) == &things[k].node);
+	}
+	map_del(&m, &things[0].node);
+	map_trim(&m);
 }
 
 static void only_the_first_memory_is_needed(void)
@@ -189,7 +222,7 @@ static void only_the_first_memory_is_needed(void)
 		IS(map_add(&m, &things[i].node, i), 0);
 	map_trim(&m);
 	mem_fail_at(0, false);
-	IS(m.mask, 7);
+	IS(m.used, 8);
 	for (unsigned i = 0; i < COUNT; i++)
 		YES(map_first(&m, i) == &things[i].node);
 	map_free(&m);
@@ -247,5 +280,5 @@ RUN(hashing_agrees_with_known_values, another_key_gives_another_hash,
     mixing_is_hashing_both_numbers, an_empty_table_has_nothing,
     nodes_of_one_hash_are_told_apart_by_the_caller, the_table_agrees_with_an_array,
     a_walk_may_delete_what_it_stands_on, trimming_gives_memory_back,
-    only_the_first_memory_is_needed, deleting_what_is_not_there_is_our_own_mistake,
-    a_list_keeps_its_order_and_lets_go_while_walked)
+    a_table_grows_and_shrinks_by_a_bucket_at_a_time, only_the_first_memory_is_needed,
+    deleting_what_is_not_there_is_our_own_mistake, a_list_keeps_its_order_and_lets_go_while_walked)
