@@ -21,7 +21,7 @@ enum { QUANTUM = 1000, TURN = 2000, LIBRARY = 50 };
 struct payer {
 	struct map_node node;
 	struct payer_key key;
-	struct list turn; /* in h->payers_waiting, while jobs has members */
+	struct list turn; /* in h->payers_waiting: while jobs has members, or had some */
 	struct list jobs; /* of conn.job, oldest first */
 	int64_t credit;   /* us; negative: owed */
 };
@@ -123,6 +123,14 @@ static void remember(struct conn *c)
 }
 
 /* ---- Waiting ---- */
+
+/* It may stand there already: the connection of its last job has ended meanwhile. */
+static void wait_for_turn(struct http *h, struct payer *p)
+{
+	if (list_empty(&p->turn))
+		list_add_tail(&h->payers_waiting, &p->turn);
+}
+
 int share_wait(struct conn *c)
 {
 	struct http *h = c->h;
@@ -130,8 +138,7 @@ int share_wait(struct conn *c)
 
 	if (!p)
 		return -1;
-	if (list_empty(&p->jobs))
-		list_add_tail(&h->payers_waiting, &p->turn);
+	wait_for_turn(h, p);
 	list_add_tail(&p->jobs, &c->job);
 	return 0;
 }
@@ -173,7 +180,7 @@ static void serve(struct http *h, struct payer *p)
 	while (p->credit > 0 && (c = list_first(&p->jobs, struct conn, job)))
 		run(p, c);
 	if (!list_empty(&p->jobs))
-		list_add_tail(&h->payers_waiting, &p->turn);
+		wait_for_turn(h, p);
 	else if (p->credit >= 0 || h->payers.count > 2 * (size_t)h->config.connections_max)
 		forget(h, p);
 }

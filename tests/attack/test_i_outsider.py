@@ -1,10 +1,11 @@
 """What an outsider found in the hour of attack: one customer's input that kept threads, tables or turns from another."""
 import os
+import socket
 import time
 
 import pytest
 from rawmqtt import PUBACK, PUBLISH, ack, open_client, subscribe
-from stack import Stack
+from stack import Stack, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +60,26 @@ def test_I30_a_hundred_subscribers_that_take_no_more_retained_messages(own):
         assert len({p.topic for p in got}) == 20
     for c in deaf:
         c.close()
+
+
+def http(stack, path, key):
+    """One connection that asks, and reads nothing yet."""
+    host, port = stack.ready["api"].split("//")[1].split(":")
+    s = socket.create_connection((host, int(port)), 5)
+    s.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: FlespiToken %s\r\n\r\n" % (path.encode(), key.encode()))
+    return s
+
+
+@pytest.mark.one_door("mbus-admin's own socket")
+def test_M38_connections_that_end_while_their_request_waits(own):
+    """An address whose places are full of log streams: each further connection ends the one before, the request of which waits for its turn. With
+    the next request the address stood in line twice, and mbus-admin aborted: for all customers, by any one who has a few accounts."""
+    held, keys = [], [own.new_customer().master for _ in range(16)]
+    for key in keys:
+        held += [http(own, "/platform/customer/logs?follow=1", key) for _ in range(16)]
+    more = [http(own, "/platform/customer", own.master) for _ in range(300)]
+    own.check_alive()
+    for s in more + held:
+        s.close()
+    wait_for(lambda: own.rest("GET", "/platform/customer")[0] == 200, 20)
+    own.check_alive()
