@@ -14,7 +14,7 @@ void thread_turn(int64_t now_us);
 /* Is a thread busy that used the CPU for so long in a window, in so many turns, and was it before?
  * Pure. */
 bool thread_busy(bool was, int64_t window_us, int64_t used_us, unsigned turns);
-/* Between pieces of long work: after 300 us without it, whoever waits for this CPU has it first.
+/* Between pieces of long work: after 300 us on the CPU, whoever waits for this CPU has it first.
  * The kernel by itself takes it away at a tick only, which is 4 ms apart where HZ is 250. */
 void thread_give_way(void);
 /* NULL is fine; the calling thread goes RCU-offline while it waits */

@@ -1,7 +1,13 @@
-/* When a thread that runs a loop is patient: a batch thread while it is busy. */
+/* When a thread that runs a loop is patient: a batch thread while it is busy. When one gives way.
+ */
 #include "tests/kit/kit.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/loop.h"
@@ -77,6 +83,82 @@ static void a_thread_is_a_batch_thread_while_it_is_busy(void)
 	IS(idle_again, SCHED_OTHER);
 }
 
+/* ---- Giving way ---- */
+static _Thread_local unsigned yields;
+
+/* The C library's, counted. */
+int sched_yield(void)
+{
+	yields++;
+	return (int)syscall(SYS_sched_yield);
+}
+
+static atomic_bool ended;
+
+static void *spin(void *arg)
+{
+	while (!atomic_load(&ended)) {
+	}
+	return arg;
+}
+
+/* This thread, and one that never sleeps, on one CPU. */
+static void share_a_cpu(pthread_t *other, cpu_set_t *before)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	IS(pthread_getaffinity_np(pthread_self(), sizeof(*before), before), 0);
+	IS(pthread_setaffinity_np(pthread_self(), sizeof(one), &one), 0);
+	atomic_store(&ended, false);
+	IS(pthread_create(other, NULL, spin, NULL), 0);
+}
+
+static void leave_it(pthread_t other, const cpu_set_t *before)
+{
+	atomic_store(&ended, true);
+	IS(pthread_join(other, NULL), 0);
+	IS(pthread_setaffinity_np(pthread_self(), sizeof(*before), before), 0);
+}
+
+static void a_thread_gives_way_when_it_used_the_cpu_for_a_while(void)
+{
+	thread_give_way();
+	yields = 0;
+	for (int i = 0; i < 20; i++) {
+		for (int64_t end = clock_thread_us() + 400; clock_thread_us() < end;) {
+		}
+		thread_give_way();
+	}
+	IS(yields, 20);
+}
+
+/* By the clock it did, at each of 300 calls, and used 2 ms of the CPU in a second. */
+static void it_gives_way_no_more_often_where_others_keep_the_cpu_busy(void)
+{
+	pthread_t other;
+	cpu_set_t before;
+	int64_t begin, used;
+
+	share_a_cpu(&other, &before);
+	begin = clock_thread_us();
+	yields = 0;
+	for (int i = 0; i < 300; i++) {
+		struct timespec moment = { .tv_nsec = 1 };
+
+		/* now and then the other one has the CPU */
+		if (i % 10 == 0)
+			(void)nanosleep(&moment, NULL);
+		thread_give_way();
+	}
+	used = clock_thread_us() - begin;
+	leave_it(other, &before);
+	YES(yields <= used / 300 + 1);
+}
+
 RUN(a_thread_is_busy_when_it_works_a_quarter_of_the_time,
     a_thread_is_busy_when_it_is_woken_two_thousand_times_a_second,
-    it_stays_busy_until_it_has_half_as_much_to_do, a_thread_is_a_batch_thread_while_it_is_busy)
+    it_stays_busy_until_it_has_half_as_much_to_do, a_thread_is_a_batch_thread_while_it_is_busy,
+    a_thread_gives_way_when_it_used_the_cpu_for_a_while,
+    it_gives_way_no_more_often_where_others_keep_the_cpu_busy)
