@@ -44,6 +44,7 @@ static void open_server(void)
 	char why[300];
 
 	atomic_store(&handled, 0);
+	memset(order, 0, sizeof(order));
 	IS(http_open(&http, &config, &handler, why, sizeof(why)), 0);
 	MUST(pthread_create(&thread, NULL, serve, NULL) == 0);
 }
@@ -169,6 +170,45 @@ static void who_leaves_while_it_waits_is_not_handled_and_the_rest_is(void)
 	close_server();
 }
 
+/* An address whose only waiting request leaves is still in the list of turns, and came into it a
+ * second time with the next request: the list then led to itself, and to memory that was given
+ * back. */
+static void who_leaves_as_the_last_of_its_address_harms_no_list(void)
+{
+	static const char two[] = "POST /leaver HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+				  "GET /leaver HTTP/1.1\r\nHost: x\r\n\r\n";
+	int first, second, leaver, next, other;
+
+	open_server();
+	first = dial_from("127.0.0.9");
+	second = dial_from("127.0.0.8");
+	leaver = dial_from("127.0.0.3");
+	next = dial_from("127.0.0.3");
+	other = dial_from("127.0.0.4");
+	ask_for(first, "block", "");
+	(void)usleep(50000);
+	/* both are found after the first; while the second holds the thread, the leaver waits. Its
+	 * GET ends the connection then. */
+	ask_for(second, "block", "");
+	MUST(send(leaver, two, sizeof(two) - 1, MSG_NOSIGNAL) == (ssize_t)sizeof(two) - 1);
+	await(1);
+	(void)usleep(100000);
+	ask_for(next, "next", "");
+	ask_for(other, "other", "");
+	heard[0] = '\0';
+	YES(hear(next, heard, sizeof(heard), "{}", 5000));
+	heard[0] = '\0';
+	YES(hear(other, heard, sizeof(heard), "{}", 5000));
+	IS(before('l'), ORDER);
+	(void)close(first);
+	(void)close(second);
+	(void)close(leaver);
+	(void)close(next);
+	(void)close(other);
+	close_server();
+}
+
 RUN(an_address_waits_behind_others_for_its_second_request,
     customers_behind_one_address_take_turns_once_their_tokens_are_known,
-    who_leaves_while_it_waits_is_not_handled_and_the_rest_is)
+    who_leaves_while_it_waits_is_not_handled_and_the_rest_is,
+    who_leaves_as_the_last_of_its_address_harms_no_list)
