@@ -29,6 +29,7 @@ enum {
 	 * loops on the same CPU wait: a message would wait so long for the core, and again for the
 	 * proxy. After so much work the CPU is offered to them. Alone on it, this costs nothing. */
 	YIELD_US = 300,
+	TIMERS_MOST = 8192, /* moved and fired in a turn; a client may have chosen their moment */
 };
 
 /* What the turn that is under way does now, and what took longest in it: in ticks, which are
@@ -295,17 +296,19 @@ void timer_set(struct loop *l, struct timer *t, int64_t in_ms)
 static void fire_timers(struct loop *l)
 {
 	uint64_t until = tick_floor(l->now);
+	unsigned most = TIMERS_MOST;
 	struct timer *t;
 	bool more;
 
 	do {
-		more = wheel_step(&l->wheel, until);
-		while ((t = list_first(&l->wheel.due, struct timer, node))) {
+		more = wheel_step(&l->wheel, until, &most);
+		while (most && (t = list_first(&l->wheel.due, struct timer, node))) {
+			most--;
 			timer_stop(t);
 			t->fire(t); /* may free t, set it, stop others */
 			step_over(&l->steps, "timer");
 		}
-	} while (more);
+	} while (more && most);
 }
 
 static int wait_ms(struct loop *l, int64_t most_ms)

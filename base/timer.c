@@ -30,6 +30,7 @@ void wheel_init(struct wheel *w, int64_t now_ms)
 			list_init(&w->slot[level][i]);
 	}
 	list_init(&w->due);
+	list_init(&w->moving);
 }
 
 static void wheel_place(struct wheel *w, struct timer *t, uint64_t tick)
@@ -101,13 +102,26 @@ static bool wheel_find(struct wheel *w, unsigned *level, unsigned *slot, uint64_
 	return false;
 }
 
-bool wheel_step(struct wheel *w, uint64_t until)
+static void wheel_move(struct wheel *w, unsigned *most)
+{
+	struct timer *t;
+
+	while (*most && (t = list_first(&w->moving, struct timer, node))) {
+		--*most;
+		list_del(&t->node);
+		wheel_place(w, t, due_tick(t));
+	}
+}
+
+bool wheel_step(struct wheel *w, uint64_t until, unsigned *most)
 {
 	unsigned level, slot;
-	struct list moving, *from;
-	struct timer *t;
 	uint64_t start;
 
+	if (!list_empty(&w->moving)) {
+		wheel_move(w, most);
+		return true;
+	}
 	if (!wheel_find(w, &level, &slot, &start) || start > until) {
 		if (until > w->tick)
 			w->tick = until;
@@ -116,13 +130,8 @@ bool wheel_step(struct wheel *w, uint64_t until)
 	MUST(start > w->tick);
 	w->tick = start;
 	w->used[level] &= ~((uint64_t)1 << slot);
-	from = &w->slot[level][slot];
-	list_add_head(from, &moving);
-	list_del(from); /* moving is the head now */
-	while ((t = list_first(&moving, struct timer, node))) {
-		list_del(&t->node);
-		wheel_place(w, t, due_tick(t));
-	}
+	list_splice_tail(&w->moving, &w->slot[level][slot]);
+	wheel_move(w, most);
 	return true;
 }
 
@@ -131,6 +140,8 @@ int64_t wheel_next_ms(struct wheel *w)
 	unsigned level, slot;
 	uint64_t start;
 
+	if (!list_empty(&w->due) || !list_empty(&w->moving))
+		return (int64_t)(w->tick * TICK_MS);
 	if (!wheel_find(w, &level, &slot, &start))
 		return -1;
 	return (int64_t)(start * TICK_MS);

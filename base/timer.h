@@ -15,14 +15,17 @@ struct wheel {
 	/* a bit per slot; may be set for an empty slot, after timer_stop() */
 	uint64_t used[WHEEL_LEVELS];
 	struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
+	/* of the slot that was reached, not placed yet */
+	struct list moving;
 	struct list due; /* fire now; a fired timer may stop another one that waits here */
 };
 
 void wheel_init(struct wheel *w, int64_t now_ms);
 /* by t->due; never before the tick not_before */
 void wheel_add(struct wheel *w, struct timer *t, uint64_t not_before);
-/* moves to the next slot in use, fills due; false: none until then */
-bool wheel_step(struct wheel *w, uint64_t until);
+/* Moves to the next slot in use, fills due; false: none until then. Takes one of *most for each
+ * timer that is moved; with none left it stops in the middle, and goes on with the next call. */
+bool wheel_step(struct wheel *w, uint64_t until, unsigned *most);
 int64_t wheel_next_ms(struct wheel *w); /* when it must be looked at next, or -1: holds no timer */
 
 static inline uint64_t tick_floor(int64_t ms)

@@ -3,11 +3,12 @@
  * message; home 0 gives it to the subscription if it is still there.
  *
  * A `struct far` travels: made on home 0, it belongs to the other home from the moment it is
- * pushed, and pushes itself again for each slice. */
+ * pushed, and pushes itself again for each slice: one of them has a slice in a turn. */
 #include "base/base.h"
 #include "core/session.h"
 
 #include "base/mem.h"
+#include "core/work.h"
 
 enum { SLICE_NAMES = 256, WAIT_LETTERS = 5000, WAIT_MS = 16 };
 
@@ -108,10 +109,12 @@ static void far_run(struct inbox_item *item)
 		timer_set(h->loop, &f->timer, WAIT_MS);
 		return;
 	}
-	if (far_slice(f))
+	work_turn_is(h);
+	if (h->far_turn == h->turn || far_slice(f))
 		inbox_push(h->inbox, &f->item);
 	else
 		far_free(&f);
+	h->far_turn = h->turn;
 }
 
 static void far_waited(struct timer *t)

@@ -165,6 +165,7 @@ static void home_init(struct home *h, const struct core_config *config, unsigned
 	(void)snprintf(h->name, sizeof(h->name), "home=%u", index);
 	route_init(h);
 	work_init(h);
+	trusted_init(h);
 	list_init(&h->replays);
 	list_init(&h->fars);
 	list_init(&h->graves);

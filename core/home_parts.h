@@ -11,7 +11,7 @@
 #include "wire/condition.h"
 #include "wire/space.h"
 
-enum { SUBACK_CODES = UINT16_MAX + 1, SPARE_OUTS = 4096 };
+enum { SUBACK_CODES = UINT16_MAX + 1, SPARE_OUTS = 4096, MAIL_LANES = 256 };
 
 struct work {             /* work.h */
 	struct list node; /* in customer->works */
@@ -87,7 +87,10 @@ struct home {
 	struct inbox *inbox;
 	struct thread *thread;
 	struct map customers;
-	struct map overflows; /* struct overflow, of overflow.c */
+	/* struct overflow, of overflow.c; how many told in the turn `told_turn` */
+	struct map overflows;
+	uint64_t told_turn;
+	unsigned told;
 	/* on home 0 the trusted world itself; elsewhere only its filters (leaf->sub NULL) and
 	 * publishers */
 	struct customer *trusted;
@@ -101,12 +104,12 @@ struct home {
 	uint64_t stamp;
 	/* counts choices of shared groups: who had its turn when */
 	uint64_t chosen;
-	/* work.h: units spent since the start; at which counts the slice under way, and what may be
-	 * done at once in this turn, are over; when the slice began */
-	uint64_t spent, slice_end, direct_end, served_from;
+	/* work.h: units spent since the start; at which counts the slice under way, what may be
+	 * done at once in this turn, and all of it, are over; when the slice began */
+	uint64_t spent, slice_end, direct_end, turn_end, served_from;
 	uint64_t turn, work_turn; /* of the loop; of who waits */
 	struct work_most {        /* units; WORK_SLICE and so on */
-		uint32_t slice, alone, turn, direct;
+		uint32_t slice, alone, turn, direct, all;
 	} most;
 	struct list busy, stopped; /* customers that wait; that wait, and are stopped */
 	/* whose slice it is: it stays; the same, while what waited is served */
@@ -131,8 +134,17 @@ struct home {
 	bool committing;
 	/* struct home_out: waiting for the next commit, for the one under way */
 	struct list dirty, sealed;
-	/* any thread: on their way to this home; trusted.c */
+	/* any thread: on their way to this home, or not read yet; trusted.c */
 	_Atomic size_t letters;
+	/* those that came and were not read; lanes that have some, in turns; at which count of
+	 * `spent` no more are read in the turn `mail_turn` */
+	struct mail_lane {
+		struct list node, letters;
+		size_t count;
+	} mail[MAIL_LANES];
+	struct list mail_ring;
+	struct hook mail_hook;
+	uint64_t mail_end, mail_turn, far_turn;
 	struct hook turn_end;
 	struct inbox_item end_item, numbers_item;
 	atomic_bool numbers_asked; /* numbers_item is on its way */
@@ -174,6 +186,7 @@ void route_answer(struct customer *c, struct port *p, enum mqtt_type type, uint1
 unsigned route_trusted(struct home *h, struct msg *m);
 
 /* ---- trusted.c: between homes ---- */
+void trusted_init(struct home *h);
 void trusted_hand(struct home *h, struct msg *m, unsigned to); /* publish m there */
 /* on other homes: home 0 shows m to the trusted world's subscriptions */
 void trusted_show(struct home *h, struct msg *m);

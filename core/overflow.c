@@ -7,8 +7,15 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/work.h"
 
-enum { TOLD_EVERY_MS = 60000, OVERFLOWS_MOST = 1024, ORIGIN_SESSION = 14 };
+enum {
+	TOLD_EVERY_MS = 60000,
+	OVERFLOWS_MOST = 1024,
+	TOLD_AT_ONCE = 16, /* records in a turn; the others wait for the next one */
+	TELL_UNITS = 400,
+	ORIGIN_SESSION = 14
+};
 
 struct overflow {
 	struct map_node node; /* home->overflows */
@@ -84,12 +91,31 @@ static void tell(struct overflow *o)
 	buf_free(&payload);
 }
 
+/* Thousands of sessions may overflow with one message. */
+static bool may_tell(struct home *h)
+{
+	work_turn_is(h);
+	if (h->told_turn != h->turn) {
+		h->told_turn = h->turn;
+		h->told = 0;
+	}
+	if (h->told == TOLD_AT_ONCE)
+		return false;
+	h->told++;
+	work_spend(h, TELL_UNITS);
+	return true;
+}
+
 static void fired(struct timer *t)
 {
 	struct overflow *o = container_of(t, struct overflow, timer);
 
 	if (o->dropped == 0) {
 		overflow_free(o);
+		return;
+	}
+	if (!may_tell(o->home)) {
+		timer_set(o->home->loop, t, 0);
 		return;
 	}
 	home_changed(o->home);

@@ -333,13 +333,15 @@ static bool replay_one(struct home *h, struct customer *c, bool *more)
 void replay_run(struct inbox_item *item)
 {
 	struct home *h = container_of(item, struct home, replay_item);
-	uint64_t end = h->spent + h->most.turn / 2;
+	uint64_t end;
 	size_t idle = 0, customers = 0;
 	unsigned slices = 0;
 	bool more = false;
 	struct customer *c;
 
 	loop_step(h->loop, "replay");
+	work_turn_is(h);
+	end = h->spent + work_part(h, h->most.turn / 2);
 	h->replay_asked = false;
 	h->replay_run++;
 	list_each(c, &h->replays, struct customer, replaying)

@@ -6,9 +6,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/session.h"
+#include "core/work.h"
 
 enum {
-	BURIED_PER_TURN = 256,
+	BURIED_PER_TURN = 256, /* and so many units: */
+	BURY_MOST = 10000,
+	BURIED_AT_ONCE = 16,
+	BURY_UNITS = 20,
+	BURY_BYTES = 8, /* of a name, which is compared with others of its length, for one more */
 	FILTER_COST = 160, /* bytes of the index, per filter */
 	INDEX_UNITS = 50,  /* to sort and index a filter */
 };
@@ -223,6 +228,7 @@ static void forget(void *arg, struct msg *m)
 {
 	struct home *h = arg;
 
+	work_spend(h, BURY_UNITS + m->m.topic.n / BURY_BYTES);
 	h->counters.retained_purged++;
 	store_retained_del(h->store, m->m.topic);
 }
@@ -233,21 +239,25 @@ void rights_bury(struct inbox_item *item)
 	size_t left = BURIED_PER_TURN;
 	struct account *a;
 	struct customer *c;
+	uint64_t end;
 
+	work_turn_is(h);
+	end = h->spent + work_part(h, BURY_MOST);
 	h->grave_asked = false;
 	home_changed(h);
-	while (left && (a = list_first(&h->graves, struct account, grave))) {
+	while (left && h->spent < end && (a = list_first(&h->graves, struct account, grave))) {
 		c = a->buried;
 		if (a->retained)
-			left -= retained_drop(c->retained, a, left, forget, h);
+			left -= retained_drop(c->retained, a, size_min(left, BURIED_AT_ONCE),
+			                      forget, h);
 		else {
 			left--;
 			list_del(&a->grave); /* only sessions are left of it */
 		}
 		customer_settle(c); /* a may be gone */
 	}
-	while (left && (c = list_first(&h->doomed, struct customer, doomed))) {
-		left -= retained_drop(c->retained, NULL, left, forget, h);
+	while (left && h->spent < end && (c = list_first(&h->doomed, struct customer, doomed))) {
+		left -= retained_drop(c->retained, NULL, size_min(left, BURIED_AT_ONCE), forget, h);
 		if (retained_count(c->retained))
 			continue;
 		list_del(&c->doomed);

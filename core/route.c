@@ -133,12 +133,19 @@ static bool match_end(struct match *match, uint64_t until)
 	return true;
 }
 
-static void match_tree(struct match *match, struct tree *tree, struct str name)
+/* The trusted world's, whose subscriptions are few: at once. */
+static void match_trusted(struct match *match, void (*each)(void *arg, struct tree_leaf *leaf),
+                          void *arg)
 {
+	struct home *h = match->home;
+	struct tree *tree = h->trusted->tree;
+	struct tree_walk walk __attribute__((uninitialized));
+
 	if (tree_empty(tree))
 		return;
 	match_begin(match);
-	tree_match(tree, name, hit, match);
+	tree_walk_begin(&walk, tree, match->m->m.topic);
+	(void)tree_walk_on(&walk, each, arg, &h->spent, UINT64_MAX);
 	(void)match_end(match, UINT64_MAX);
 }
 
@@ -146,7 +153,7 @@ unsigned route_trusted(struct home *h, struct msg *m)
 {
 	struct match match = { .home = h, .m = m };
 
-	match_tree(&match, h->trusted->tree, m->m.topic);
+	match_trusted(&match, hit, &match);
 	return match.given;
 }
 
@@ -201,11 +208,7 @@ static void walked_own(struct walked *w, struct tree *own)
 	void *kept;
 
 	w->found.own = w->found.all;
-	if (!tree_empty(trusted)) {
-		match_begin(match);
-		tree_match(trusted, m->m.topic, hit_noted, w);
-		(void)match_end(match, UINT64_MAX);
-	}
+	match_trusted(match, hit_noted, w);
 	if (w->found.all > ROUTED_LEAVES)
 		return;
 	kept = memo_put(&h->routes, own ? tree_stamp(own) : 0, tree_stamp(trusted), m->m.topic);

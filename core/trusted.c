@@ -2,19 +2,28 @@
  * live on home 0, and its filters stand in every other home's trusted tree, without a subscription:
  * a hit there means "home 0 wants to see this message", and home 0 matches again.
  *
- * Letters are items of an inbox, in order between any two homes. How many may wait is bounded:
- * beyond it messages are dropped and counted, changes of filters are not. */
+ * Letters are items of an inbox, in order between any two homes. Those that are messages are read
+ * at once while there is room for it in the turn; then they wait in lanes, one for a customer (or
+ * for several that share it by chance), which take turns. How many may wait is bounded, in all and
+ * in a lane: beyond it messages are dropped and counted, changes of filters are not. */
 #include "base/base.h"
 #include "core/session.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/work.h"
 
-enum { LETTERS_MAX = 100000 };
+enum {
+	LETTERS_MAX = 100000,
+	LANE_LETTERS = LETTERS_MAX / 8,
+	LETTER_UNITS = 10, /* and so many bytes of the name for one more: */
+	LETTER_BYTES = 16,
+};
 enum letter_kind { LETTER_PUBLISH, LETTER_SHOW, LETTER_RETAINED, LETTER_MIRROR, LETTER_UNMIRROR };
 
 struct letter {
 	struct inbox_item item;
+	struct list node; /* in its lane */
 	struct home *to;
 	struct msg *m; /* PUBLISH, SHOW, RETAINED: a reference */
 	uint8_t kind;
@@ -116,17 +125,101 @@ static void letter_read(struct letter *l)
 	}
 }
 
+static void letter_free(struct letter *l)
+{
+	atomic_fetch_sub_explicit(&l->to->letters, 1, memory_order_relaxed);
+	list_del(&l->node);
+	msg_put(&l->m);
+	mem_free(l);
+}
+
+static void letter_done(struct letter *l)
+{
+	struct home *h = l->to;
+
+	if (l->m)
+		work_spend(h, LETTER_UNITS + l->m->m.topic.n / LETTER_BYTES);
+	home_changed(h);
+	h->counters.letters++;
+	letter_read(l);
+	letter_free(l);
+}
+
+/* One more in this turn? */
+static bool mail_open(struct home *h)
+{
+	work_turn_is(h);
+	if (h->mail_turn != h->turn) {
+		h->mail_turn = h->turn;
+		h->mail_end = h->spent + work_part(h, h->most.turn / 2);
+	}
+	return h->spent < h->mail_end;
+}
+
+static void letter_dropped(struct home *h, unsigned to)
+{
+	uint64_t n = ++h->counters.dropped_handed;
+
+	if ((n & (n - 1)) == 0) /* the 1st, 2nd, 4th, 8th ... */
+		LOG_WARN(h->name, "letter-dropped", "to=%u dropped=%" PRIu64, to, n);
+}
+
+static void letter_waits(struct letter *l)
+{
+	struct home *h = l->to;
+	struct mail_lane *lane = &h->mail[hash_mix(l->m->customer, 2) % MAIL_LANES];
+
+	if (lane->count == LANE_LETTERS) {
+		letter_dropped(h, h->index);
+		letter_free(l);
+		return;
+	}
+	lane->count++;
+	list_add_tail(&lane->letters, &l->node);
+	if (list_empty(&lane->node))
+		list_add_tail(&h->mail_ring, &lane->node);
+	loop_at_next_end(h->loop, &h->mail_hook);
+}
+
 static void letter_came(struct inbox_item *item)
 {
 	struct letter *l = container_of(item, struct letter, item);
 	struct home *h = l->to;
 
-	atomic_fetch_sub_explicit(&h->letters, 1, memory_order_relaxed);
-	h->counters.letters++;
-	if (h->trusted) /* else it came after the end */
-		letter_read(l);
-	msg_put(&l->m);
-	mem_free(l);
+	if (!h->trusted) /* it came after the end */
+		letter_free(l);
+	else if (l->m && (!list_empty(&h->mail_ring) || !mail_open(h)))
+		letter_waits(l);
+	else
+		letter_done(l);
+}
+
+/* A letter of each lane in turn. */
+static void read_mail(struct hook *k)
+{
+	struct home *h = container_of(k, struct home, mail_hook);
+	struct mail_lane *lane;
+
+	loop_step(h->loop, "letters");
+	while (mail_open(h) && (lane = list_first(&h->mail_ring, struct mail_lane, node))) {
+		list_del(&lane->node);
+		lane->count--;
+		letter_done(list_first(&lane->letters, struct letter, node));
+		if (!list_empty(&lane->letters))
+			list_add_tail(&h->mail_ring, &lane->node);
+	}
+	if (!list_empty(&h->mail_ring))
+		loop_at_next_end(h->loop, k);
+}
+
+void trusted_init(struct home *h)
+{
+	list_init(&h->mail_ring);
+	hook_init(&h->mail_hook, read_mail);
+	for (unsigned i = 0; i < MAIL_LANES; i++) {
+		list_init(&h->mail[i].node);
+		list_init(&h->mail[i].letters);
+	}
 }
 
 static struct letter *letter_new(struct home *to, enum letter_kind kind, struct str text)
@@ -136,6 +229,7 @@ static struct letter *letter_new(struct home *to, enum letter_kind kind, struct 
 	if (!l)
 		return NULL;
 	l->item.run = letter_came;
+	list_init(&l->node);
 	l->to = to;
 	l->kind = (uint8_t)kind;
 	l->text_len = (uint32_t)text.n;
@@ -158,8 +252,7 @@ static void send_msg(struct home *h, struct msg *m, struct home *to, enum letter
 	if (atomic_load_explicit(&to->letters, memory_order_relaxed) < LETTERS_MAX)
 		l = letter_new(to, kind, name);
 	if (!l) {
-		h->counters.dropped_handed++;
-		LOG_WARN(h->name, "letter-dropped", "to=%u", to->index);
+		letter_dropped(h, to->index);
 		return;
 	}
 	l->m = msg_get(m);
@@ -206,4 +299,11 @@ void trusted_free(struct home *h)
 	map_each(n, &h->mirror)
 		mirror_gone(h, container_of(n, struct mirror_leaf, node));
 	map_free(&h->mirror);
+	hook_cancel(&h->mail_hook);
+	for (unsigned i = 0; i < MAIL_LANES; i++) {
+		struct letter *l;
+
+		while ((l = list_first(&h->mail[i].letters, struct letter, node)))
+			letter_free(l);
+	}
 }

@@ -98,6 +98,7 @@ void work_turn_is(struct home *h)
 		return;
 	h->turn = turn;
 	h->direct_end = h->spent + h->most.direct;
+	h->turn_end = h->spent + h->most.all;
 }
 
 static bool others_speak(const struct home *h)
@@ -176,11 +177,12 @@ static void serve(struct home *h, struct customer *c)
 static void work_turn(struct hook *k)
 {
 	struct home *h = container_of(k, struct home, work_hook);
-	uint64_t end = h->spent + h->most.turn;
 	struct customer *c;
+	uint64_t end;
 
 	loop_step(h->loop, "work");
 	work_turn_is(h);
+	end = h->spent + work_part(h, h->most.turn);
 	home_changed(h);
 	h->work_turn++;
 	/* who could not be served is the first next time */
@@ -197,7 +199,7 @@ static void work_turn(struct hook *k)
 void work_init(struct home *h)
 {
 	h->slice_end = UINT64_MAX;
-	h->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT };
+	h->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT, WORK_ALL };
 	list_init(&h->busy);
 	list_init(&h->stopped);
 	hook_init(&h->work_hook, work_turn);

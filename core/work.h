@@ -20,6 +20,7 @@ enum {
 	WORK_ALONE = 60000,  /* and while nobody waits */
 	WORK_TURN = 50000,   /* 1 ms: what all may spend in a turn on work that waited */
 	WORK_DIRECT = 75000, /* 1.5 ms: and on what was just read */
+	WORK_ALL = 100000,   /* 2 ms: and on everything; then each kind of work has its least */
 	/* ^ struct home has its own, for tests */
 	WORK_SLOW_MS = 100,
 	WORK_FRAME = 15, /* a frame, whatever it says; and its bytes */
@@ -52,8 +53,17 @@ static inline bool work_waits(const struct customer *c)
 	return !list_empty(&c->works) || !list_empty(&c->parked);
 }
 
+/* Of so many units for a kind of work in this turn, what may still be spent when other kinds had
+ * their part: a quarter of it at least, so that it goes on in every turn. */
+static inline uint64_t work_part(const struct home *h, uint64_t units)
+{
+	uint64_t left = h->turn_end > h->spent ? h->turn_end - h->spent : 0;
+
+	return left > units ? units : left > units / 4 ? left : units / 4;
+}
+
 /* ---- What was just read, and may be done at once ----
- * work_turn_is once per read; then for each frame of a customer: work_now says whether it may run
+ * work_turn_is once per read, and before any other kind of work; then for each frame of a customer: work_now says whether it may run
  * now, or has to be parked; work_begin and work_end stand around what is done. c may be freed by
  * work_end. */
 void work_turn_is(struct home *h);
@@ -68,9 +78,14 @@ static inline bool work_now(struct home *h, struct customer *c)
 }
 static inline void work_begin(struct home *h, struct customer *c, size_t bytes)
 {
+	uint64_t credit = (uint64_t)c->credit, rest = h->direct_end - h->spent;
+
+	/* what is left of the turn, but never so little that everything is cut */
+	if (rest < h->most.slice / 4)
+		rest = h->most.slice / 4;
 	h->serving = c;
 	h->served_from = h->spent;
-	h->slice_end = h->spent + (uint64_t)c->credit;
+	h->slice_end = h->spent + (credit < rest ? credit : rest);
 	h->spent += WORK_FRAME + bytes / WORK_BYTES;
 }
 static inline void work_end(struct home *h, struct customer *c)

@@ -244,6 +244,7 @@ static void the_wheel_agrees_with_a_plain_list(void)
 		size_t i = any_below(COUNT);
 		struct timer *t;
 		int64_t next;
+		unsigned most;
 		bool more;
 
 		timer_stop(&timers[i]);
@@ -257,7 +258,8 @@ static void the_wheel_agrees_with_a_plain_list(void)
 			YES(!due[k] || (next >= 0 && next <= due[k] + 2 * TICK_MS));
 		now += (int64_t)(any() >> (64 - 1 - any_below(30)));
 		do {
-			more = wheel_step(w, tick_floor(now));
+			most = 1 + (unsigned)any_below(8);
+			more = wheel_step(w, tick_floor(now), &most);
 			while ((t = list_first(&w->due, struct timer, node))) {
 				size_t k = (size_t)(t - timers);
 
@@ -265,11 +267,67 @@ static void the_wheel_agrees_with_a_plain_list(void)
 				timer_stop(t);
 				due[k] = 0;
 			}
-		} while (more);
-		for (size_t k = 0; k < COUNT; k++)
+		} while (more && any_below(16)); /* a turn ends, in the middle of a slot too */
+		for (size_t k = 0; !more && k < COUNT; k++)
 			YES(!due[k] || due[k] > now - 2 * TICK_MS);
 	}
 	mem_free(w);
+}
+
+/* A client may choose when its timers are due: the loop looks for events in between. */
+static void of_very_many_that_are_due_at_once_some_fire_in_each_turn(void)
+{
+	enum { COUNT = 100000, MOST = 8192 };
+	static struct alarm alarms[COUNT];
+	struct alarm later;
+	unsigned turns = 0, before = 0;
+
+	open_loop();
+	for (size_t i = 0; i < COUNT; i++) {
+		alarm_init(&alarms[i]);
+		/* two seconds, so that many move down together before they fire */
+		timer_set(loop, &alarms[i].timer, 60000 + (int64_t)(i % 2) * 1000);
+	}
+	alarm_init(&later);
+	timer_set(loop, &later.timer, 61500);
+	pass(62000);
+	YES(place <= MOST);
+	while (!later.fired && ++turns < COUNT) {
+		before = place;
+		loop_turn(loop, 1000); /* it does not wait */
+		YES(place - before <= MOST);
+	}
+	IS(place, COUNT + 1);
+	IS(later.place, COUNT + 1);
+	YES(turns >= COUNT / MOST);
+	YES(turns <= 4 * COUNT / MOST);
+	for (size_t i = 0; i < COUNT; i++) {
+		IS(alarms[i].fired, 1);
+		YES(i % 2 == 0 || alarms[i].place > COUNT / 2);
+	}
+	loop_close(&loop);
+}
+
+static void one_that_waits_for_its_turn_may_be_stopped_and_set_again(void)
+{
+	enum { COUNT = 5000 };
+	static struct alarm alarms[COUNT];
+
+	open_loop();
+	for (size_t i = 0; i < COUNT; i++) {
+		alarm_init(&alarms[i]);
+		timer_set(loop, &alarms[i].timer, 1000);
+	}
+	pass(1100);
+	NO(alarms[COUNT - 1].fired);
+	timer_stop(&alarms[COUNT - 1].timer);
+	timer_set(loop, &alarms[COUNT - 2].timer, 1000);
+	for (int i = 0; i < 10; i++)
+		loop_turn(loop, 0);
+	IS(place, COUNT - 2);
+	pass(1100);
+	IS(place, COUNT - 1);
+	loop_close(&loop);
 }
 
 RUN(a_timer_fires_once_in_time_and_never_early, the_loop_wakes_by_itself_for_a_timer,
@@ -277,4 +335,6 @@ RUN(a_timer_fires_once_in_time_and_never_early, the_loop_wakes_by_itself_for_a_t
     a_timer_may_set_itself_to_nothing_without_holding_the_turn,
     a_timer_may_stop_another_that_is_due_in_the_same_turn, a_timer_may_free_its_owner,
     timers_missed_in_a_long_turn_fire_in_the_order_of_their_times,
-    a_time_beyond_the_wheel_is_kept_too, the_wheel_agrees_with_a_plain_list)
+    a_time_beyond_the_wheel_is_kept_too, the_wheel_agrees_with_a_plain_list,
+    of_very_many_that_are_due_at_once_some_fire_in_each_turn,
+    one_that_waits_for_its_turn_may_be_stopped_and_set_again)

@@ -84,7 +84,7 @@ static void what_a_channel_hears_does_not_depend_on_the_budget(void)
 		for (unsigned n = 0; n < 400; n++)
 			put_step(&script, n);
 		begin();
-		home->most = (struct work_most){ 1u << 30, 1u << 30, 1u << 30, 1u << 30 };
+		home->most = (struct work_most){ 1u << 30, 1u << 30, 1u << 30, 1u << 30, 1u << 30 };
 		converse(buf_str(&script), heard[0]);
 		IS(home->counters.parked, 0);
 		end();
@@ -150,11 +150,12 @@ static uint64_t units_until_heard(struct work_most most)
 
 static void a_flood_of_one_customer_does_not_delay_another_ones_message(void)
 {
-	uint64_t units = units_until_heard((struct work_most){ 1000, 1000, 2000, 10000 });
+	uint64_t units = units_until_heard((struct work_most){ 1000, 1000, 2000, 10000, 12000 });
 
 	YES(units < 3000);
 	/* the control: without a budget it waits for all of it */
-	units = units_until_heard((struct work_most){ 1u << 30, 1u << 30, 1u << 30, 1u << 30 });
+	units = units_until_heard(
+	    (struct work_most){ 1u << 30, 1u << 30, 1u << 30, 1u << 30, 1u << 30 });
 	YES(units > 1500 * WORK_FRAME);
 }
 
@@ -163,7 +164,7 @@ static void a_flood_of_one_customer_does_not_delay_another_ones_message(void)
 /* Customer 7 has work that waits, and may do nothing in this turn. */
 static void nothing_at_once(void)
 {
-	home->most = (struct work_most){ 100, 1, 100, 1 };
+	home->most = (struct work_most){ 100, 1, 100, 1, 100 };
 }
 
 static void deliver_all(void)
@@ -241,7 +242,7 @@ static void a_number_is_free_again_while_its_close_is_parked(void)
 	say_pub(1, 2, "t", "2", 0, 0);
 	talk();
 	deliver_all();
-	home->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT };
+	home->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT, WORK_ALL };
 	talk();
 	IS(uplink_links(uplink), 1);
 	IS(home->counters.stale_frames, 1);
