@@ -34,7 +34,8 @@ void loop_again(struct loop *l, struct watch *w);
 void loop_unwatch(struct loop *l, struct watch *w);
 
 /* ---- Timers: 8 ms ticks, O(1), may fire up to two ticks late, never early. Of very many that are
- * due at once some fire in this turn, and the others, in order, in turns that follow at once ---- */
+ * due at once some fire in this turn, and the others, in order, in turns that follow at once ----
+ */
 struct timer {
 	struct list node;
 	int64_t due; /* loop time in ms; 0 = not set */

@@ -106,7 +106,7 @@ struct home {
 	uint64_t chosen;
 	/* work.h: units spent since the start; at which counts the slice under way, what may be
 	 * done at once in this turn, and all of it, are over; when the slice began */
-	uint64_t spent, slice_end, direct_end, turn_end, served_from;
+	uint64_t spent, slice_end, direct_end, all_end, served_from;
 	uint64_t turn, work_turn; /* of the loop; of who waits */
 	struct work_most {        /* units; WORK_SLICE and so on */
 		uint32_t slice, alone, turn, direct, all;

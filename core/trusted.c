@@ -4,8 +4,9 @@
  *
  * Letters are items of an inbox, in order between any two homes. Those that are messages are read
  * at once while there is room for it in the turn; then they wait in lanes, one for a customer (or
- * for several that share it by chance), which take turns. How many may wait is bounded, in all and
- * in a lane: beyond it messages are dropped and counted, changes of filters are not. */
+ * for several that share it by chance), which take turns. How many may wait is bounded, and those
+ * of one customer leave half of that to others: beyond it messages are dropped and counted, changes
+ * of filters are not. */
 #include "base/base.h"
 #include "core/session.h"
 
@@ -14,8 +15,9 @@
 #include "core/work.h"
 
 enum {
-	LETTERS_MAX = 100000,
-	LANE_LETTERS = LETTERS_MAX / 8,
+	LETTERS_MAX = 200000,
+	LETTERS_MANY = LETTERS_MAX / 2, /* from so many on, a lane has so many at most: */
+	LANE_LETTERS = LETTERS_MAX / 16,
 	LETTER_UNITS = 10, /* and so many bytes of the name for one more: */
 	LETTER_BYTES = 16,
 };
@@ -169,7 +171,8 @@ static void letter_waits(struct letter *l)
 	struct home *h = l->to;
 	struct mail_lane *lane = &h->mail[hash_mix(l->m->customer, 2) % MAIL_LANES];
 
-	if (lane->count == LANE_LETTERS) {
+	if (lane->count >= LANE_LETTERS &&
+	    atomic_load_explicit(&h->letters, memory_order_relaxed) > LETTERS_MANY) {
 		letter_dropped(h, h->index);
 		letter_free(l);
 		return;

@@ -98,7 +98,7 @@ void work_turn_is(struct home *h)
 		return;
 	h->turn = turn;
 	h->direct_end = h->spent + h->most.direct;
-	h->turn_end = h->spent + h->most.all;
+	h->all_end = h->spent + h->most.all;
 }
 
 static bool others_speak(const struct home *h)

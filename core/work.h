@@ -57,15 +57,15 @@ static inline bool work_waits(const struct customer *c)
  * their part: a quarter of it at least, so that it goes on in every turn. */
 static inline uint64_t work_part(const struct home *h, uint64_t units)
 {
-	uint64_t left = h->turn_end > h->spent ? h->turn_end - h->spent : 0;
+	uint64_t left = h->all_end > h->spent ? h->all_end - h->spent : 0;
 
 	return left > units ? units : left > units / 4 ? left : units / 4;
 }
 
 /* ---- What was just read, and may be done at once ----
- * work_turn_is once per read, and before any other kind of work; then for each frame of a customer: work_now says whether it may run
- * now, or has to be parked; work_begin and work_end stand around what is done. c may be freed by
- * work_end. */
+ * work_turn_is once per read, and before any other kind of work; then for each frame of a customer:
+ * work_now says whether it may run now, or has to be parked; work_begin and work_end stand around
+ * what is done. c may be freed by work_end. */
 void work_turn_is(struct home *h);
 void work_renew(struct home *h, struct customer *c); /* what it may spend in this turn */
 static inline bool work_now(struct home *h, struct customer *c)

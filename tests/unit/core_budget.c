@@ -378,7 +378,86 @@ static void a_new_link_learns_who_is_held_and_an_old_proxy_is_told_nothing(void)
 	end();
 }
 
-RUN(a_customer_of_whom_too_much_waits_is_held_until_half_is_served,
+/* ---- All kinds of work together ---- */
+static bool endless(struct work *w)
+{
+	(void)w;
+	while (!work_over(home))
+		work_spend(home, 100);
+	return true;
+}
+
+static void endless_drop(struct work *w)
+{
+	(void)w;
+}
+
+static void retain_many(unsigned n)
+{
+	struct link_msg src = { .payload = STR("x"), .expiry_s = LINK_NO_EXPIRY };
+	char topic[40];
+
+	for (unsigned i = 0; i < n; i++) {
+		struct msg *m;
+
+		(void)snprintf(topic, sizeof(topic), "customer/7/r/%u", i);
+		src.topic = str_c(topic);
+		m = msg_new(&src, 0, true, 5, NULL, 0);
+		MUST(m);
+		(void)home_publish(home, m);
+		msg_put(&m);
+	}
+}
+
+/* What is read, what waits, and retained messages: each has a limit of its own, and there is one
+ * for all of it. */
+static void all_kinds_of_work_together_have_a_limit_in_a_turn(void)
+{
+	struct work jobs[4];
+	uint64_t spent, most = 0, published;
+
+	begin();
+	ears = heard[0];
+	put_open(&to, 1, 1, "a");
+	put_open(&to, 2, 1, "b");
+	talk();
+	retain_many(5000);
+	home->most = (struct work_most){ 2000, 2000, 5000, 7500, 10000 };
+	for (unsigned i = 0; i < ARRAY_LEN(jobs); i++) {
+		struct customer *c = customer_get(home, 100 + i);
+
+		MUST(c);
+		jobs[i] = (struct work){ .step = endless, .drop = endless_drop };
+		work_add(c, &jobs[i]);
+	}
+	/* names that are looked at, and not sent */
+	put_sub(&to, 1, 1, "r/+/no", 0);
+	for (unsigned i = 0; i < 4000; i++)
+		put_pub(&to, 2, 1, "a", "x", 0, 0);
+	MUST(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 1 << 20 }, sizeof(int)) == 0);
+	MUST(send(fd, buf_data(&to), buf_len(&to), MSG_NOSIGNAL) == (ssize_t)buf_len(&to));
+	buf_reset(&to);
+	published = home->counters.published;
+	for (unsigned i = 0; i < 12; i++) {
+		spent = home->spent;
+		/* as if many customers spoke one after the other */
+		customer_get(home, 8)->credit = 1 << 20;
+		customer_get(home, 8)->renewed = loop_turns(home->loop) + 1;
+		loop_turn(home->loop, 0);
+		if (home->spent - spent > most)
+			most = home->spent - spent;
+	}
+	YES(home->counters.published - published > 100);
+	YES(most > 10000);
+	YES(most < 12500);
+	for (unsigned i = 0; i < ARRAY_LEN(jobs); i++)
+		work_cancel(&jobs[i]);
+	listen_all();
+	end();
+}
+
+RUN(all_kinds_of_work_together_have_a_limit_in_a_turn,
+    a_customer_of_whom_too_much_waits_is_held_until_half_is_served,
     a_new_link_learns_who_is_held_and_an_old_proxy_is_told_nothing,
     what_a_channel_hears_does_not_depend_on_the_budget,
     a_flood_of_one_customer_does_not_delay_another_ones_message,
