@@ -94,7 +94,7 @@ static void tidy(struct timer *t)
 	auth_ask_expire(a);
 	auth_refused_sweep(&a->refused, loop_now(a->loop));
 	loop_at_end(a->loop, &a->pump);
-	if (!list_empty(&a->asks))
+	if (a->asks.count)
 		auth_tidy_in(a, AUTH_TIDY_MS);
 	else if (a->refused.count)
 		auth_tidy_in(a, AUTH_SWEEP_MS);
@@ -132,7 +132,7 @@ int auth_start(struct auth **out, const struct proxy_config *config, const char 
 	hash_start();
 	a->config = config;
 	a->stale_item.run = auth_stale_run;
-	list_init(&a->asks);
+	auth_queue_init(&a->asks);
 	list_init(&a->refreshes);
 	timer_init(&a->housekeeping, tidy);
 	hook_init(&a->pump, auth_ask_pump);
@@ -181,6 +181,7 @@ void auth_stop(struct auth **slot)
 		inbox_close(&a->inbox); /* what is left becomes queued or answered */
 	auth_http_close(&a->http);
 	auth_ask_stop(a);
+	auth_queue_free(&a->asks);
 	auth_table_close(&a->table);
 	auth_refused_close(&a->refused);
 	timer_stop(&a->housekeeping);

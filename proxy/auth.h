@@ -167,9 +167,10 @@ void auth_stale_all(struct auth *a);
 
 /* Read with atomics; for the log line at the end and metrics. asked: asks of workers; merged: those
  * that joined another's request; yes, no, unavailable: answers given to asks; refreshed: answers
- * for tokens in use; overflow: refused because a queue or table was full. */
+ * for tokens in use; overflow: refused because a queue or table was full;
+ * of them, over_share: because of all that its own address asks about. */
 struct auth_counters {
 	_Atomic uint64_t asked, merged, yes, no, unavailable, refreshed, look_hits, overflow,
-	    refused_form, breaker_opened;
+	    over_share, refused_form, breaker_opened;
 };
 const struct auth_counters *auth_counters(const struct auth *a);

@@ -1,15 +1,16 @@
 /* auth_ask.c - asks of workers on their way to the endpoint and back.
  *
  * One credential is asked about once at a time, however many wait for it (F05). Bounded:
- * credentials in the queue (auth_queue), asks that wait (auth_queue + connections_max), time in the
- * queue and at the endpoint (auth_timeout each). Who does not fit is answered at once: 0x89.
- * Refreshes of tokens in use have a queue of their own, which cannot grow beyond the table; both
- * queues take turns for free slots, so that neither a storm of connects nor a storm of refreshes
- * starves the other. */
+ * credentials in the queue (auth_queue, and of one address auth_queue_per_ip), asks that wait
+ * (auth_queue + connections_max), time in the queue and at the endpoint (auth_timeout each). Who
+ * does not fit is answered at once: 0x89. Refreshes of tokens in use have a queue of their own,
+ * which cannot grow beyond the table; both queues take turns for free slots, so that neither a
+ * storm of connects nor a storm of refreshes starves the other. */
 #include "base/base.h"
 #include "proxy/auth_parts.h"
 
 #include "base/mem.h"
+#include "proxy/rates.h"
 #include "wire/mqtt.h"
 
 /* ---- A worker's ask ---- */
@@ -111,39 +112,54 @@ static size_t waiting_most(const struct auth *a)
 	       (a->config->connections_max > 0 ? (size_t)a->config->connections_max : 0);
 }
 
-static void enqueue(struct auth *a, struct known *k, enum known_state queue, bool first)
+static void queued(struct auth *a, struct known *k, enum known_state queue)
 {
-	struct list *l = queue == KNOWN_QUEUED_ASK ? &a->asks : &a->refreshes;
-
 	MUST(k->state == KNOWN_IDLE);
 	k->state = queue;
 	k->queued_at = loop_now(a->loop);
-	if (queue == KNOWN_QUEUED_ASK) {
-		a->ask_count++;
-		auth_tidy_in(a, AUTH_TIDY_MS); /* nobody waits for a slot for ever */
-	}
-	if (first)
-		list_add_head(l, &k->queue);
-	else
-		list_add_tail(l, &k->queue);
 	/* Not now: the caller may be walking over a table that starting (and failing) takes entries
 	 * from. */
 	loop_at_end(a->loop, &a->pump);
 }
 
+/* For those who wait; in the turn of the one that waits longest. 0 or -E_NOMEM */
+static int enqueue_ask(struct auth *a, struct known *k, bool first)
+{
+	const struct auth_ask *ask = list_first(&k->waiting, struct auth_ask, waiting);
+
+	if (auth_queue_add(&a->asks, k, &ask->peer, first))
+		return -E_NOMEM;
+	auth_tidy_in(a, AUTH_TIDY_MS); /* nobody waits for a slot for ever */
+	queued(a, k, KNOWN_QUEUED_ASK);
+	return 0;
+}
+
 static void dequeue(struct auth *a, struct known *k)
 {
 	MUST(k->state == KNOWN_QUEUED_ASK || k->state == KNOWN_QUEUED_REFRESH);
-	a->ask_count -= k->state == KNOWN_QUEUED_ASK;
+	if (k->state == KNOWN_QUEUED_ASK)
+		auth_queue_del(&a->asks, k);
+	else
+		list_del(&k->queue);
 	k->state = KNOWN_IDLE;
-	list_del(&k->queue);
 }
 
 void auth_ask_refresh(struct auth *a, struct known *k)
 {
 	if (k->state != KNOWN_IDLE)
 		return;
-	enqueue(a, k, KNOWN_QUEUED_REFRESH, false);
+	list_add_tail(&a->refreshes, &k->queue);
+	queued(a, k, KNOWN_QUEUED_REFRESH);
+}
+
+static void leave_queue(struct auth *a, struct known *k, uint8_t reason)
+{
+	dequeue(a, k);
+	auth_ask_waiting(a, k, reason);
+	if (k->listed)
+		auth_later(a, k);
+	else
+		auth_table_forget(&a->table, k);
 }
 
 /* ---- Arrival ---- */
@@ -160,33 +176,64 @@ static int known_already(struct auth *a, const uint8_t digest[CRYPT_HASH], struc
 	return reason ? reason : -1;
 }
 
-/* May one more credential be queued? RC_SUCCESS or why not. */
-static uint8_t may_queue(const struct auth *a, const struct known *k)
+/* Has this address as much waiting as one may? Of this machine: whoever forwards for many. */
+static bool over_share(const struct auth *a, const struct sock_addr *peer)
+{
+	int64_t most = a->config->auth_queue_per_ip;
+
+	return most > 0 && !rates_loopback(peer) && auth_queue_has(&a->asks, peer, (size_t)most);
+}
+
+/* May one more credential be queued? RC_SUCCESS or why not. Another one may have to go for it. */
+static uint8_t may_queue(struct auth *a, const struct known *k, const struct sock_addr *peer)
 {
 	int64_t now = loop_now(a->loop);
+	struct known *last;
 
 	if ((k && now < k->rest_until) || breaker_says(&a->breaker, now) == BREAKER_STOP)
 		return RC_SERVER_UNAVAILABLE;
-	return a->ask_count < queue_most(a) ? RC_SUCCESS : RC_SERVER_BUSY;
+	if (over_share(a, peer)) {
+		COUNT(a, over_share);
+		return RC_SERVER_BUSY;
+	}
+	if (a->asks.count < queue_most(a))
+		return RC_SUCCESS;
+	last = auth_queue_give_way(&a->asks, peer);
+	if (!last)
+		return RC_SERVER_BUSY;
+	COUNT(a, over_share);
+	leave_queue(a, last, RC_SERVER_BUSY);
+	return RC_SUCCESS;
+}
+
+/* Nobody waits for it yet. */
+static void first_asked(struct auth *a, struct known *k)
+{
+	if (k->state == KNOWN_QUEUED_REFRESH)
+		/* somebody waits for it now: it gets the deadline of an ask */
+		dequeue(a, k);
+	if (k->listed) {
+		auth_arm(a, k);
+	} else {
+		auth_table_awake(&a->table, k);
+		timer_stop(&k->timer);
+	}
+	if (enqueue_ask(a, k, false)) {
+		auth_ask_waiting(a, k, RC_SERVER_UNAVAILABLE);
+		if (k->listed)
+			auth_later(a, k);
+		else
+			auth_table_forget(&a->table, k);
+	}
 }
 
 static void known_asked(struct auth *a, struct known *k, struct auth_ask *ask)
 {
-	if (k->state == KNOWN_IDLE || k->state == KNOWN_QUEUED_REFRESH) {
-		if (k->state == KNOWN_QUEUED_REFRESH)
-			/* somebody waits for it now: it gets the deadline of an ask */
-			dequeue(a, k);
-		enqueue(a, k, KNOWN_QUEUED_ASK, false);
-		if (k->listed) {
-			auth_arm(a, k);
-		} else {
-			auth_table_awake(&a->table, k);
-			timer_stop(&k->timer);
-		}
-	} else {
-		COUNT(a, merged);
-	}
 	wait_for(a, k, ask);
+	if (k->state == KNOWN_IDLE || k->state == KNOWN_QUEUED_REFRESH)
+		first_asked(a, k);
+	else
+		COUNT(a, merged);
 }
 
 static void ask_arrived(struct inbox_item *item)
@@ -217,7 +264,7 @@ static void ask_arrived(struct inbox_item *item)
 	if (a->waiting_count >= waiting_most(a))
 		may = RC_SERVER_BUSY;
 	else if (!k || k->state == KNOWN_IDLE || k->state == KNOWN_QUEUED_REFRESH)
-		may = may_queue(a, k);
+		may = may_queue(a, k, &ask->peer);
 	if (may == RC_SUCCESS && !k) {
 		k = auth_table_add(&a->table, &c, digest);
 		if (k)
@@ -234,7 +281,7 @@ static void ask_arrived(struct inbox_item *item)
 /* ---- To the endpoint and back ---- */
 static struct known *next_queued(struct auth *a)
 {
-	struct known *ask = list_first(&a->asks, struct known, queue),
+	struct known *ask = auth_queue_next(&a->asks),
 		     *refresh = list_first(&a->refreshes, struct known, queue);
 
 	if (ask && refresh) {
@@ -262,16 +309,6 @@ static void start(struct auth *a, struct known *k)
 	(void)breaker_result(&a->breaker, k->breaker_round, false, loop_now(a->loop),
 	                     auth_random(a));
 	auth_answered(a, k, &nothing);
-}
-
-static void leave_queue(struct auth *a, struct known *k, uint8_t reason)
-{
-	dequeue(a, k);
-	auth_ask_waiting(a, k, reason);
-	if (k->listed)
-		auth_later(a, k);
-	else
-		auth_table_forget(&a->table, k);
 }
 
 /* The circuit is open: nobody waits for a closed door. Their credentials were not asked about, so
@@ -317,6 +354,16 @@ static bool overtaken(const struct auth *a, const struct known *k, const struct 
 	       auth_pushed_since(a, k->asked_serial, reply->info.customer, reply->info.id);
 }
 
+/* Before all others. False: no memory */
+static bool again(struct auth *a, struct known *k)
+{
+	if (!list_empty(&k->waiting))
+		return enqueue_ask(a, k, true) == 0;
+	list_add_head(&a->refreshes, &k->queue);
+	queued(a, k, KNOWN_QUEUED_REFRESH);
+	return true;
+}
+
 void auth_ask_done(void *auth, void *known, struct auth_reply *reply)
 {
 	struct auth *a = auth;
@@ -333,12 +380,8 @@ void auth_ask_done(void *auth, void *known, struct auth_reply *reply)
 			token_info_free(&reply->info);
 		*reply =
 		    (struct auth_reply){ .said = SAID_NOTHING, .reason = RC_SERVER_UNAVAILABLE };
-		if (k->again++ < AUTH_AGAIN_MAX) {
-			enqueue(a, k,
-			        list_empty(&k->waiting) ? KNOWN_QUEUED_REFRESH : KNOWN_QUEUED_ASK,
-			        true);
+		if (k->again++ < AUTH_AGAIN_MAX && again(a, k))
 			return;
-		}
 	}
 	k->again = 0;
 	auth_answered(a, k, reply);
@@ -350,7 +393,7 @@ void auth_ask_expire(struct auth *a)
 	int64_t now = loop_now(a->loop);
 	struct known *k;
 
-	while ((k = list_first(&a->asks, struct known, queue)) &&
+	while ((k = list_first(&a->asks.all, struct known, queue)) &&
 	       now - k->queued_at > a->config->auth_timeout)
 		leave_queue(a, k, RC_SERVER_BUSY);
 }
@@ -365,8 +408,10 @@ void auth_ask_stop(struct auth *a)
 			list_del(&ask->waiting);
 			auth_ask_free(&ask);
 		}
+		if (k->state == KNOWN_QUEUED_ASK)
+			auth_queue_del(&a->asks, k);
 		list_del(&k->queue);
 		k->state = KNOWN_IDLE;
 	}
-	a->ask_count = a->waiting_count = 0;
+	a->waiting_count = 0;
 }

@@ -3,6 +3,7 @@
  *   auth.c          life, and the fast path of workers
  *   auth_known.c    what becomes of a credential: yes, no, unavailable, end by time
  *   auth_ask.c      asks of workers: merged, queued, bounded, answered
+ *   auth_queue      which credential is asked about next: addresses take turns
  *   auth_push.c     what the platform tells, and telling the workers
  *   auth_table, auth_refused   what is remembered     auth_http, auth_url   the door to libcurl
  * breaker   when to leave it alone */
@@ -12,6 +13,7 @@
 #include "base/thread.h"
 #include "proxy/auth.h"
 #include "proxy/auth_http.h"
+#include "proxy/auth_queue.h"
 #include "proxy/auth_refused.h"
 #include "proxy/auth_table.h"
 #include "proxy/breaker.h"
@@ -58,10 +60,11 @@ struct auth {
 	/* Authentication thread */
 	struct auth_http *http;
 	struct breaker breaker;
-	struct list asks, refreshes; /* struct known, queued for a slot */
-	/* known in asks; auth_asks that wait for an answer */
-	size_t ask_count, waiting_count;
-	bool refresh_turn; /* both queues take turns */
+	/* struct known, queued for a slot: somebody waits, or it is due */
+	struct auth_queue asks;
+	struct list refreshes;
+	size_t waiting_count; /* auth_asks that wait for an answer */
+	bool refresh_turn;    /* both queues take turns */
 	struct hook pump;
 	struct timer housekeeping;
 	uint64_t random;

@@ -265,6 +265,7 @@ struct known *auth_table_add(struct auth_table *t, const struct credential *c,
 	memcpy(k->digest, digest, CRYPT_HASH);
 	cds_lfht_node_init(&k->rcu_node);
 	list_init(&k->queue);
+	list_init(&k->turn);
 	list_init(&k->waiting);
 	list_init(&k->age);
 	list_init(&k->by_token.node);

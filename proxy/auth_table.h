@@ -20,6 +20,7 @@ enum known_state {
 	KNOWN_RUNNING,        /* at the endpoint */
 };
 
+struct asker;
 struct group;
 struct place { /* of a credential in a group */
 	struct list node;
@@ -44,6 +45,9 @@ struct known {
 	bool listed;
 	enum known_state state;
 	struct list queue; /* of asks or refreshes, while queued */
+	/* auth_queue.c: the address that asked, and the credential's place among those of it */
+	struct asker *asker;
+	struct list turn;
 	int64_t queued_at;
 	struct list waiting; /* struct auth_ask */
 	/* listed: of the table's ages; else of its resting */

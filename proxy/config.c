@@ -114,6 +114,9 @@ static const struct opt table[] = {
 	  false },
 	{ "auth_queue", OPT_INT, AT(auth_queue), "10000", 1, 1000000, NULL,
 	  "clients waiting for an answer; beyond it 0x89", false },
+	{ "auth_queue_per_ip", OPT_INT, AT(auth_queue_per_ip), "1000", 0, 1000000, NULL,
+	  "of one address; beyond it 0x89. 0 = any number, as for addresses of this machine",
+	  false },
 	{ "auth_known_max", OPT_INT, AT(auth_known_max), "200000", 1, 10000000, NULL,
 	  "tokens remembered with a yes", false },
 	{ "auth_no_max", OPT_INT, AT(auth_no_max), "20000", 1, 10000000, NULL,
@@ -153,6 +156,8 @@ static const struct opt table[] = {
 	  "topic aliases a client may use", false },
 	{ "topic_alias_out_max", OPT_INT, AT(topic_alias_out_max), "16", 0, 1000, NULL,
 	  "topic aliases that are used towards a client, if it takes so many", false },
+	{ "alias_bytes", OPT_SIZE, AT(alias_bytes), "32m", 1024, MB(65536), NULL,
+	  "topic aliases of one customer's clients on one worker, both ways", false },
 	{ "partial_bytes", OPT_SIZE, AT(partial_bytes), "64m", KB(256), MB(16384), NULL,
 	  "half-received packets of all customers of a worker together; when they are more, who "
 	  "holds most loses its oldest connections with one",

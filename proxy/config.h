@@ -38,13 +38,14 @@ struct proxy_config {
 	bool auth_certificate; /* the name of a client's certificate is told, and judged */
 	/* ms */
 	int64_t auth_connect_timeout, auth_timeout, auth_cache, auth_no, auth_stale, auth_poll;
-	int64_t auth_parallel, auth_queue, auth_known_max, auth_no_max, auth_body_max;
+	int64_t auth_parallel, auth_queue, auth_queue_per_ip, auth_known_max, auth_no_max,
+	    auth_body_max;
 	/* quotas, in the client's terms: what holds where token and customer say nothing (quotas.h)
 	 */
 	int64_t packet_max, topic_max, levels_max, client_id_max, user_properties_max,
 	    user_properties_bytes, filters_per_subscribe, subscriptions_max, receive_maximum,
 	    queue_messages, queue_bytes, keep_alive_max, session_expiry_max, topic_alias_max,
-	    topic_alias_out_max;
+	    topic_alias_out_max, alias_bytes;
 	/* for clients that read slowly, all of a worker together */
 	int64_t waiting_bytes;
 	/* of half-received packets, all connections of a worker together: with and without a token

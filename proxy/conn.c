@@ -161,13 +161,12 @@ void conn_free(struct conn *c)
 	conn_io_end(c);
 	list_del(&c->todo);
 	list_del(&c->node);
+	share_forget_aliases(c);
 	share_leave(c);
 	w->conn_count--;
 	caps_leave(w->crew->caps, &c->token_cap);
 	caps_leave(w->crew->caps, &c->customer_cap);
 	caps_leave(w->crew->caps, &c->peer_cap);
-	alias_free(&c->aliases);
-	alias_free(&c->aliases_out);
 	inflight_free(&c->inflight);
 	inflight_free(&c->released);
 	filters_free(&c->filters);

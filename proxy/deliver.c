@@ -176,10 +176,11 @@ static enum layout_alias alias_for(const struct conn *c, struct str topic, unsig
 	return *alias ? ALIAS_SET : ALIAS_NONE;
 }
 
-/* The client is about to hear it. Out of memory: it is told again with the next message. */
+/* The client is about to hear it. Out of memory, or of its customer's share of it: it is told again
+ * with the next message. */
 static void alias_told(struct conn *c, unsigned alias, struct str topic)
 {
-	if (alias_set(&c->aliases_out, alias, c->alias_out_most, topic) == 0)
+	if (share_alias(c, &c->aliases_out, alias, c->alias_out_most, topic) == 0)
 		c->worker->n.aliases_set++;
 }
 

@@ -118,9 +118,14 @@ static unsigned resolve_alias(struct conn *c, struct mqtt_publish *p)
 	}
 	if (!gate_topic_fits(c, p->topic))
 		return RC_TOPIC_NAME_INVALID;
-	return alias_set(&c->aliases, p->props.topic_alias, most, p->topic)
-	           ? RC_IMPLEMENTATION_SPECIFIC_ERROR
-	           : RC_SUCCESS;
+	switch (share_alias(c, &c->aliases, p->props.topic_alias, most, p->topic)) {
+	case 0:
+		return RC_SUCCESS;
+	case -E_LIMIT: /* attack I32 */
+		return RC_QUOTA_EXCEEDED;
+	default:
+		return RC_IMPLEMENTATION_SPECIFIC_ERROR;
+	}
 }
 
 static unsigned judge(struct conn *c, struct mqtt_publish *p)

@@ -77,6 +77,7 @@ void inflight_free(struct inflight **slot)
 
 struct alias_table {
 	unsigned most;
+	size_t bytes; /* of all of it */
 	struct {
 		char *p; /* owned; NULL: never set */
 		size_t n;
@@ -95,14 +96,31 @@ int alias_set(struct alias_table **slot, unsigned alias, unsigned most, struct s
 		if (!t)
 			return -E_NOMEM;
 		t->most = most;
+		t->bytes = sizeof(*t) + most * sizeof(t->topic[0]);
 	}
 	copy = mem_dup(topic.p, topic.n);
 	if (!copy)
 		return -E_NOMEM;
+	t->bytes += topic.n - t->topic[alias - 1].n;
 	mem_free(t->topic[alias - 1].p);
 	t->topic[alias - 1].p = copy;
 	t->topic[alias - 1].n = topic.n;
 	return 0;
+}
+
+size_t alias_bytes(const struct alias_table *t)
+{
+	return t ? t->bytes : 0;
+}
+
+size_t alias_cost(const struct alias_table *t, unsigned alias, unsigned most, struct str topic)
+{
+	size_t had;
+
+	if (!t)
+		return sizeof(*t) + most * sizeof(t->topic[0]) + topic.n;
+	had = t->topic[alias - 1].n;
+	return topic.n > had ? topic.n - had : 0;
 }
 
 struct str alias_get(const struct alias_table *t, unsigned alias)

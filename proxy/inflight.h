@@ -24,3 +24,7 @@ unsigned alias_find(const struct alias_table *t, struct str topic);
 /* one of 1..most that was never set, or 0; t may be NULL */
 unsigned alias_next(const struct alias_table *t, unsigned most);
 void alias_free(struct alias_table **slot);
+/* bytes that it holds; NULL is fine */
+size_t alias_bytes(const struct alias_table *t);
+/* that it would hold more if alias_set() were called so */
+size_t alias_cost(const struct alias_table *t, unsigned alias, unsigned most, struct str topic);

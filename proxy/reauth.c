@@ -17,6 +17,7 @@
 #include "proxy/caps.h"
 #include "proxy/gate.h"
 #include "proxy/greet.h"
+#include "proxy/rates.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
@@ -171,6 +172,24 @@ static unsigned read_auth(struct conn *c, struct str body, struct mqtt_disconnec
 	           : RC_BAD_AUTHENTICATION_METHOD;
 }
 
+/* It is as much work for others as a CONNECT, and counts as one: a customer with a thousand
+ * connections may not ask a thousand times as often. */
+static bool too_often(struct conn *c)
+{
+	int err = rates_take_customer(c->worker->crew->rates, c->badge->customer,
+	                              c->badge->quotas.customer[LIMIT_CONNECTS],
+	                              loop_now(c->worker->loop));
+
+	if (!err)
+		return false;
+	c->worker->n.refused_rate++;
+	conn_close_with(c, END_REAUTH,
+	                err == -E_LIMIT ? quota_over(c->worker, LIMIT_CONNECTS)
+	                                : (unsigned)RC_SERVER_BUSY,
+	                "clients of this account authenticate too often");
+	return true;
+}
+
 void in_auth(struct conn *c, const struct mqtt_head *h, struct str body)
 {
 	struct mqtt_disconnect a;
@@ -179,7 +198,7 @@ void in_auth(struct conn *c, const struct mqtt_head *h, struct str body)
 	(void)h;
 	if (reason)
 		conn_break(c, reason);
-	else
+	else if (!too_often(c))
 		ask_for(c, a.props.auth_data);
 	mem_wipe((void *)(uintptr_t)body.p, body.n); /* in our own memory, read as const */
 }

@@ -10,6 +10,7 @@
 #include "proxy/badge.h"
 #include "proxy/conn.h"
 #include "proxy/grants.h"
+#include "proxy/inflight.h"
 #include "proxy/uplink.h"
 #include "proxy/worker.h"
 
@@ -143,6 +144,30 @@ void share_leave(struct conn *c)
 	list_del(&c->regrant);
 	list_del(&c->todo);
 	share_tidy(c->worker, s);
+}
+
+/* ---- Memory ---- */
+
+int share_alias(struct conn *c, struct alias_table **table, unsigned alias, unsigned most,
+                struct str topic)
+{
+	size_t before = alias_bytes(*table), limit = (size_t)c->worker->config->alias_bytes;
+	int err;
+
+	if (c->share->alias_bytes + alias_cost(*table, alias, most, topic) > limit) {
+		c->worker->n.aliases_refused++;
+		return -E_LIMIT;
+	}
+	err = alias_set(table, alias, most, topic);
+	c->share->alias_bytes += alias_bytes(*table) - before;
+	return err;
+}
+
+void share_forget_aliases(struct conn *c)
+{
+	c->share->alias_bytes -= alias_bytes(c->aliases) + alias_bytes(c->aliases_out);
+	alias_free(&c->aliases);
+	alias_free(&c->aliases_out);
 }
 
 /* ---- Reading ---- */

@@ -22,6 +22,7 @@
 #include "proxy/partial.h"
 #include "proxy/slice.h"
 
+struct alias_table;
 struct conn;
 struct uplink;
 struct worker;
@@ -31,6 +32,7 @@ struct customer_share {
 	uint64_t customer;    /* 0: strangers */
 	struct list conns;    /* conn.share_node */
 	struct partial_holder partial;
+	size_t alias_bytes; /* topic aliases of its connections, both directions */
 	/* SHARE_HELD, SHARE_FULL: none of its connections is read, nor is what was read of them
 	 * worked on. Those that speak meanwhile wait in `unread`; the silent ones are not touched,
 	 * however many. */
@@ -70,6 +72,11 @@ void share_begin(struct conn *c);
 /* its customer is known; 0 or -E_NOMEM, and nothing has changed */
 int share_enter(struct conn *c, uint64_t customer) MUST_CHECK;
 void share_leave(struct conn *c); /* conn_free */
+/* A topic alias of c, in one of its two tables, as alias_set() does it, as long as its customer has
+ * less than alias_bytes of them. 0, -E_LIMIT or -E_NOMEM */
+int share_alias(struct conn *c, struct alias_table **table, unsigned alias, unsigned most,
+                struct str topic) MUST_CHECK;
+void share_forget_aliases(struct conn *c); /* conn_free */
 /* NULL: no connection, and not held */
 struct customer_share *share_find(const struct worker *w, uint64_t customer);
 /* frees it if nobody needs it any more */

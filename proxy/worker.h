@@ -53,7 +53,7 @@ struct crew {
 	C(upgrades) C(upgrades_refused) \
 	C(accepted) C(refused_full) C(refused_rate) C(rate_pauses) C(accept_pauses) C(connects) C(connacks) C(refusals) C(closed) C(errors) \
 	C(packets_in) C(publishes_in) C(publishes_refused) \
-	C(deliveries) C(deliveries_denied) C(deliveries_dropped) C(layouts) C(aliases_set) \
+	C(deliveries) C(deliveries_denied) C(deliveries_dropped) C(layouts) C(aliases_set) C(aliases_refused) \
 	C(bytes_in) C(bytes_out) C(sends) C(recvs) \
 	C(link_writes) C(link_reads) C(link_frames_in) C(stale_frames) C(pauses) \
 	C(wills_dropped) C(said_nothing) C(window_pauses) C(finishes) \

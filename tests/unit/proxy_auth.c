@@ -257,6 +257,99 @@ static void who_does_not_fit_into_the_queue_is_told_at_once(void)
 	end();
 }
 
+static const struct sock_addr asks_much = { .bytes = { [10] = 0xff, 0xff, 192, 0, 2, 1 } },
+			      neighbour = { .bytes = { [10] = 0xff, 0xff, 192, 0, 2, 2 } },
+			      this_machine = { .bytes = { [10] = 0xff, 0xff, 127, 0, 0, 1 } };
+
+static unsigned count_back(const struct asked *x, size_t n, unsigned reason)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += x[i].back && x[i].reason == reason;
+	return count;
+}
+
+static void let_all_go(struct asked *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		UNTIL(x[i].back, 10000);
+		auth_token_put(&x[i].token);
+	}
+}
+
+static void an_address_that_asks_about_many_keys_waits_behind_itself(void)
+{
+	static struct asked x[40], other;
+
+	defaults();
+	config.auth_parallel = 1;
+	config.auth_queue_per_ip = 0;
+	begin();
+	atomic_store(&ep->delay_ms, 20);
+	for (unsigned i = 0; i < ARRAY_LEN(x); i++)
+		send_as(&x[i], whole(key_no(i + 1)), &asks_much);
+	turn_for(10);
+	send_as(&other, whole(key_no(900)), &neighbour);
+	UNTIL(other.back, 10000);
+	IS(other.reason, RC_SUCCESS);
+	/* the one that was under way, and one whose turn it was; with room for a late look */
+	YES(count_back(x, ARRAY_LEN(x), RC_SUCCESS) <= 5);
+	auth_token_put(&other.token);
+	let_all_go(x, ARRAY_LEN(x));
+	end();
+}
+
+static void an_address_has_a_share_of_the_queue(void)
+{
+	static struct asked x[20], other, mine[20];
+
+	defaults();
+	config.auth_parallel = 1;
+	config.auth_queue_per_ip = 4;
+	begin();
+	atomic_store(&ep->delay_ms, 30);
+	for (unsigned i = 0; i < ARRAY_LEN(x); i++)
+		send_as(&x[i], whole(key_no(i + 1)), &asks_much);
+	turn_for(10);
+	YES(count_back(x, ARRAY_LEN(x), RC_SERVER_BUSY) >= ARRAY_LEN(x) - 6);
+	IS(counted(&auth_counters(au)->over_share), count_back(x, ARRAY_LEN(x), RC_SERVER_BUSY));
+	send_as(&other, whole(key_no(900)), &neighbour);
+	for (unsigned i = 0; i < ARRAY_LEN(mine); i++) /* whoever forwards for many */
+		send_as(&mine[i], whole(key_no(i + 100)), &this_machine);
+	let_all_go(x, ARRAY_LEN(x));
+	let_all_go(&other, 1);
+	let_all_go(mine, ARRAY_LEN(mine));
+	IS(other.reason, RC_SUCCESS);
+	IS(count_back(mine, ARRAY_LEN(mine), RC_SUCCESS), ARRAY_LEN(mine));
+	end();
+}
+
+static void a_full_queue_has_room_for_an_address_that_has_less_of_it(void)
+{
+	static struct asked x[20], other;
+
+	defaults();
+	config.auth_parallel = 1;
+	config.auth_queue = 6;
+	config.auth_queue_per_ip = 0;
+	begin();
+	atomic_store(&ep->delay_ms, 50);
+	for (unsigned i = 0; i < ARRAY_LEN(x); i++) {
+		send_as(&x[i], whole(key_no(i + 1)), &asks_much);
+		if (i % 5 == 0) /* one leaves the queue for the endpoint */
+			turn_for(2);
+	}
+	turn_for(2);
+	send_as(&other, whole(key_no(900)), &neighbour);
+	let_all_go(&other, 1);
+	IS(other.reason, RC_SUCCESS);
+	let_all_go(x, ARRAY_LEN(x));
+	YES(count_back(x, ARRAY_LEN(x), RC_SERVER_BUSY) >= 1);
+	IS(counted(&auth_counters(au)->over_share), 1);
+	end();
+}
+
 static void a_slow_endpoint_is_given_up_in_time(void)
 {
 	int64_t start;
@@ -553,9 +646,11 @@ RUN(a_good_answer_lets_in, the_request_carries_the_key_and_nothing_to_be_unpacke
     a_disabled_token_an_ended_one_and_a_blocked_customer_are_refused,
     a_string_that_is_no_key_costs_no_request, a_hundred_asks_for_one_token_are_one_request,
     no_more_requests_run_at_once_than_allowed, who_does_not_fit_into_the_queue_is_told_at_once,
-    a_slow_endpoint_is_given_up_in_time, nobody_waits_for_a_slot_longer_than_the_deadline,
-    unanswered_asks_are_freed_when_all_ends, a_hit_does_not_prolong_a_yes,
-    what_nobody_uses_is_forgotten, a_full_table_gives_up_the_oldest_that_is_not_in_use,
+    an_address_that_asks_about_many_keys_waits_behind_itself, an_address_has_a_share_of_the_queue,
+    a_full_queue_has_room_for_an_address_that_has_less_of_it, a_slow_endpoint_is_given_up_in_time,
+    nobody_waits_for_a_slot_longer_than_the_deadline, unanswered_asks_are_freed_when_all_ends,
+    a_hit_does_not_prolong_a_yes, what_nobody_uses_is_forgotten,
+    a_full_table_gives_up_the_oldest_that_is_not_in_use,
     a_table_full_of_tokens_in_use_takes_nobody_new, a_flood_of_wrong_keys_pushes_out_only_its_own,
     plain_http_goes_nowhere_unless_that_is_asked_for,
     an_endpoint_that_cannot_be_is_told_at_the_start, a_unix_socket_is_an_endpoint_too,
