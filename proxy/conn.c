@@ -102,6 +102,7 @@ void conn_new(struct door *d, int fd, const struct sock_addr *peer, struct cap *
 	list_init(&c->todo);
 	list_init(&c->unread);
 	list_init(&c->regrant);
+	list_init(&c->due);
 	list_init(&c->partial_node);
 	list_init(&c->badge_node);
 	list_init(&c->share_node);

@@ -138,6 +138,7 @@ struct conn {
 	struct list todo;        /* share->dirty, or in no list */
 	struct list unread;      /* share->unread, or in no list */
 	struct list regrant;     /* share->regrants, share->endings, or in no list */
+	struct list due;         /* share->dues, or in no list */
 	struct timer timer;      /* conn_io.c: the nearest of all deadlines */
 	struct cap *peer_cap, *token_cap, *customer_cap;
 	uint64_t serial; /* of this worker, for logs */
@@ -152,8 +153,9 @@ struct conn {
 	bool writing, writable;
 	/* last words were written: linger until the peer has read them */
 	bool said_end;
-	/* FIN sent, waits for the peer's; nothing left to do: to be freed */
-	bool lingering, done;
+	/* FIN sent, waits for the peer's; what comes meanwhile waits for its customer's turn;
+	 * nothing left to do: to be freed */
+	bool lingering, linger_waits, done;
 	bool finishing; /* another connection waits for what this one has said (finish.c) */
 	bool judge_due; /* it is in share->regrants, to be judged whether it may stay (share_judge)
 	                 */
@@ -287,5 +289,6 @@ void conn_finish(struct conn *c); /* nothing is left to do: freed at the end of 
 /* ---- Deadlines: conn_due.c ---- */
 void conn_timer_init(struct conn *c);
 void conn_timer_arm(struct conn *c); /* after a deadline has come or gone */
+void conn_due(struct conn *c);       /* share.c: does what is due */
 /* works on what was read already, unless it is held */
 void conn_resume_rest(struct conn *c);

@@ -77,6 +77,7 @@ void conn_timer_arm(struct conn *c)
 {
 	int64_t due;
 
+	list_del(&c->due);
 	switch ((enum conn_state)c->state) {
 	case CONN_GREETING:
 		due = greeting_due(c);
@@ -121,15 +122,8 @@ static void open_fired(struct conn *c)
 	}
 }
 
-static void fired(struct timer *t)
+void conn_due(struct conn *c)
 {
-	struct conn *c = container_of(t, struct conn, timer);
-
-	if (!share_may_end(c)) { /* thousands at once must not keep others waiting */
-		timer_set(c->worker->loop, t, 0);
-		worker_touch(c->worker);
-		return;
-	}
 	switch ((enum conn_state)c->state) {
 	case CONN_GREETING:
 		if (now_of(c) >= greeting_due(c))
@@ -148,6 +142,12 @@ static void fired(struct timer *t)
 		return;
 	}
 	conn_timer_arm(c);
+}
+
+/* Thousands at once must not keep others waiting. */
+static void fired(struct timer *t)
+{
+	share_due(container_of(t, struct conn, timer));
 }
 
 void conn_timer_init(struct conn *c)

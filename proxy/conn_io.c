@@ -47,7 +47,7 @@ static void watch_again(struct conn *c)
 
 	if (c->done)
 		return;
-	if (!c->hold || c->lingering)
+	if (c->lingering ? !c->linger_waits : !c->hold)
 		events |= LOOP_READ;
 	if (c->writing)
 		events |= LOOP_WRITE;
@@ -60,6 +60,7 @@ void conn_finish(struct conn *c)
 {
 	c->done = true;
 	timer_stop(&c->timer);
+	list_del(&c->due);
 	loop_unwatch(c->worker->loop, &c->watch);
 	conn_touch(c);
 }
@@ -211,16 +212,39 @@ void conn_resume_rest(struct conn *c)
 }
 
 /* Our last words are only safe when the peer has read them: closing with unread bytes in our socket
- * would send a reset. */
+ * would send a reset. What comes is thrown away, but to read it is work. */
 static void linger(struct conn *c)
 {
 	struct str plain = STR_NONE;
+	int64_t since = bare(c) ? 0 : clock_mono_us();
 	int err = c->transport.ops->read(&c->transport, c->watch.fd, c->worker->room, &plain);
 
+	share_charge(c, SLICE_READ + (bare(c) ? (uint32_t)(plain.n / SLICE_BYTES)
+	                                      : (uint32_t)(clock_mono_us() - since)));
 	if (err && err != -E_AGAIN)
 		conn_finish(c);
 	else
 		read_on(c, plain);
+}
+
+static void linger_in_turn(struct conn *c)
+{
+	if (share_may_read(c)) {
+		linger(c);
+		return;
+	}
+	c->linger_waits = true;
+	watch_again(c);
+	share_wait(c, false);
+}
+
+static void linger_on(struct conn *c)
+{
+	if (!c->linger_waits)
+		return;
+	c->linger_waits = false;
+	linger(c);
+	watch_again(c);
 }
 
 /* What waits for the core stops its customer until half of it has left. */
@@ -247,8 +271,10 @@ static void read_in_turn(struct conn *c)
 
 void conn_read_on(struct conn *c)
 {
-	if (c->state == CONN_CLOSING)
+	if (c->state == CONN_CLOSING) {
+		linger_on(c);
 		return;
+	}
 	conn_go_on(c, HOLD_SHARE);
 	if (c->asking) {
 		in_subscribe_go_on(c);
@@ -275,8 +301,8 @@ static void ready(struct watch *w, unsigned events)
 		conn_touch(c);
 	}
 	if (c->state == CONN_CLOSING) {
-		if (c->lingering && (events & (LOOP_READ | LOOP_HANGUP)))
-			linger(c);
+		if (c->lingering && !c->linger_waits && (events & (LOOP_READ | LOOP_HANGUP)))
+			linger_in_turn(c);
 		else if (events & LOOP_HANGUP)
 			conn_finish(c);
 		return;

@@ -40,6 +40,8 @@ static void init(struct customer_share *s, uint64_t customer)
 	list_init(&s->regrant_node);
 	list_init(&s->endings);
 	list_init(&s->endings_node);
+	list_init(&s->dues);
+	list_init(&s->dues_node);
 	list_init(&s->unread_node);
 	list_init(&s->dirty);
 	list_init(&s->dirty_node);
@@ -73,6 +75,7 @@ void share_tidy(struct worker *w, struct customer_share *s)
 	list_del(&s->unread_node);
 	list_del(&s->regrant_node);
 	list_del(&s->endings_node);
+	list_del(&s->dues_node);
 	list_del(&s->dirty_node);
 	list_del(&s->later_node);
 	list_del(&s->out_node);
@@ -88,6 +91,7 @@ void shares_init(struct worker *w)
 	list_init(&w->unread);
 	list_init(&w->regrants);
 	list_init(&w->endings);
+	list_init(&w->dues);
 	list_init(&w->dirty);
 	list_init(&w->later);
 }
@@ -114,7 +118,8 @@ void share_begin(struct conn *c)
 
 int share_enter(struct conn *c, uint64_t customer)
 {
-	bool unread = !list_empty(&c->unread), dirty = !list_empty(&c->todo);
+	bool unread = !list_empty(&c->unread), dirty = !list_empty(&c->todo),
+	     due = !list_empty(&c->due);
 	struct customer_share *s;
 
 	MUST(customer); /* of a verdict: never 0 */
@@ -130,6 +135,8 @@ int share_enter(struct conn *c, uint64_t customer)
 		share_wait(c, c->behind);
 	if (dirty)
 		share_dirty(c);
+	if (due)
+		share_due(c);
 	share_charge(c, SLICE_CONNECT);
 	return 0;
 }
@@ -142,6 +149,7 @@ void share_leave(struct conn *c)
 	list_del(&c->share_node);
 	list_del(&c->unread);
 	list_del(&c->regrant);
+	list_del(&c->due);
 	list_del(&c->todo);
 	share_tidy(c->worker, s);
 }
@@ -183,11 +191,6 @@ void share_charge(struct conn *c, uint32_t units)
 bool share_may_read(const struct conn *c)
 {
 	return !c->share->stopped && slice_open(&c->worker->slices, &c->share->read);
-}
-
-bool share_may_end(const struct conn *c)
-{
-	return slice_open(&c->worker->slices, &c->share->ends);
 }
 
 void share_ended(struct conn *c)
@@ -396,6 +399,42 @@ void shares_end(struct worker *w)
 	            has_endings);
 }
 
+/* ---- Deadlines ---- */
+
+void share_due(struct conn *c)
+{
+	struct customer_share *s = c->share;
+
+	list_del(&c->due);
+	list_add_tail(&s->dues, &c->due);
+	if (list_empty(&s->dues_node))
+		list_add_tail(&c->worker->dues, &s->dues_node);
+	worker_touch(c->worker);
+}
+
+static void due_share(struct worker *w, struct customer_share *s)
+{
+	struct conn *c;
+
+	s->pins++;
+	while (slice_open(&w->slices, &s->ends) && (c = list_first(&s->dues, struct conn, due))) {
+		list_del(&c->due);
+		slice_charge(&w->slices, &s->ends, 1);
+		conn_due(c);
+	}
+	s->pins--;
+}
+
+static bool has_dues(const struct customer_share *s)
+{
+	return !list_empty(&s->dues);
+}
+
+void shares_due(struct worker *w)
+{
+	shares_each(w, &w->dues, offsetof(struct customer_share, dues_node), due_share, has_dues);
+}
+
 /* ---- Flushing ---- */
 
 void share_dirty(struct conn *c)
@@ -437,8 +476,8 @@ void shares_flush(struct worker *w)
 
 bool shares_done(const struct worker *w)
 {
-	return list_empty(&w->endings) && list_empty(&w->regrants) && list_empty(&w->unread) &&
-	       list_empty(&w->dirty) && list_empty(&w->later);
+	return list_empty(&w->dues) && list_empty(&w->endings) && list_empty(&w->regrants) &&
+	       list_empty(&w->unread) && list_empty(&w->dirty) && list_empty(&w->later);
 }
 
 /* ---- Stopped ---- */

@@ -45,6 +45,8 @@ struct customer_share {
 	struct list regrant_node; /* worker->regrants, while there is one */
 	struct list endings;      /* conn.regrant: whose token has ended */
 	struct list endings_node; /* worker->endings, while there is one */
+	struct list dues;         /* conn.due: whose deadlines have come */
+	struct list dues_node;    /* worker->dues, while there is one */
 	struct list unread;       /* conn.unread */
 	struct list unread_node;  /* worker->unread, while there is one */
 	struct list dirty;        /* conn.todo */
@@ -87,8 +89,8 @@ void share_tidy(struct worker *w, struct customer_share *s);
 void share_charge(struct conn *c, uint32_t units);
 /* May more of c's bytes be worked on in this turn? False while its customer is stopped. */
 bool share_may_read(const struct conn *c);
-/* May more of its customer's connections be ended by their deadlines in this turn? */
-bool share_may_end(const struct conn *c);
+/* A deadline of c has come: conn_due() in its customer's turn. */
+void share_due(struct conn *c);
 void share_ended(struct conn *c); /* conn.c: one was */
 /* c is readable, or has bytes that were read and are not worked on: its turn will come. behind: it
  * goes on as the first of its customer, so that only one of them has such bytes. */
@@ -110,6 +112,7 @@ void share_release_regrants(struct worker *w, struct customer_share *s);
 
 /* worker.c, at the end of each turn. Reads who has waited; judges; flushes. */
 void shares_end(struct worker *w);
+void shares_due(struct worker *w);
 void shares_regrant(struct worker *w);
 void shares_read(struct worker *w);
 void shares_flush(struct worker *w);

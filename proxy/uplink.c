@@ -24,6 +24,9 @@ enum {
 	BACKOFF_MOST_MS = 2000,
 	READ_BESIDE = 64 << 10,
 	CHANNELS_FIRST = 64,
+	/* of a lost link in one turn: channels looked at, each with a client as much as 64 */
+	LOSE_MOST = 4096,
+	LOSE_COST = 64,
 };
 
 static const char *name_of(const struct uplink *u)
@@ -183,11 +186,38 @@ static void again_later(struct uplink *u)
 	u->backoff_ms = u->backoff_ms * 2 < BACKOFF_MOST_MS ? u->backoff_ms * 2 : BACKOFF_MOST_MS;
 }
 
-/* Its clients cannot be served any more; they come back, and find their sessions. */
+/* Its clients cannot be served any more; they come back, and find their sessions. Thousands are
+ * ended in slices, because clients of other homes go on meanwhile. What those say that are still
+ * there goes nowhere, and the link is not dialled again before the last one is gone: the core would
+ * not know their channels. */
+static void lose_some(struct hook *h)
+{
+	struct uplink *u = container_of(h, struct uplink, losing);
+
+	for (unsigned cost = 0; u->lose_at < u->channels && cost < LOSE_MOST; u->lose_at++) {
+		struct conn *c = u->channel[u->lose_at].conn;
+
+		cost += c ? LOSE_COST : 1;
+		if (!c)
+			continue;
+		u->lost++;
+		if (c->state == CONN_OPENING)
+			greet_refuse(c, RC_SERVER_UNAVAILABLE, "broker not available");
+		else
+			conn_close(c, END_CORE_LOST);
+	}
+	if (u->lose_at < u->channels) {
+		loop_at_next_end(u->worker->loop, h);
+		return;
+	}
+	if (u->lost)
+		LOG_WARN(name_of(u), "link-lost", "clients=%zu", u->lost);
+	if (!u->worker->stopping)
+		again_later(u);
+}
+
 static void go_down(struct uplink *u)
 {
-	size_t clients = 0;
-
 	LOG_WARN(name_of(u), "link-down", "why=\"%s\"", u->why);
 	timer_stop(&u->timer);
 	loop_unwatch(u->worker->loop, &u->watch);
@@ -198,22 +228,10 @@ static void go_down(struct uplink *u)
 	buf_free(&u->in);
 	later_forget(u);
 	uplink_forget_out(u);
-	for (uint32_t i = 1; i < u->channels; i++) {
-		struct conn *c = u->channel[i].conn;
-
-		if (!c)
-			continue;
-		clients++;
-		if (c->state == CONN_OPENING)
-			greet_refuse(c, RC_SERVER_UNAVAILABLE, "broker not available");
-		else
-			conn_close(c, END_CORE_LOST);
-	}
 	shares_go_on(u->worker, u->home);
-	if (clients)
-		LOG_WARN(name_of(u), "link-lost", "clients=%zu", clients);
-	if (!u->worker->stopping)
-		again_later(u);
+	u->lose_at = 1;
+	u->lost = 0;
+	lose_some(&u->losing);
 }
 
 void uplink_flush(struct uplink *u)
@@ -315,6 +333,7 @@ int uplink_new(struct uplink **out, struct worker *w, unsigned home)
 	u->backoff_ms = BACKOFF_FIRST_MS;
 	u->channels = 1;
 	list_init(&u->outs);
+	hook_init(&u->losing, lose_some);
 	timer_init(&u->timer, fired);
 	*out = u;
 	return 0;
@@ -334,6 +353,7 @@ void uplink_free(struct uplink **slot)
 		return;
 	later_forget(u);
 	uplink_forget_out(u);
+	hook_cancel(&u->losing);
 	timer_stop(&u->timer);
 	loop_unwatch(u->worker->loop, &u->watch);
 	sock_close(&u->watch.fd);

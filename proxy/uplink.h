@@ -40,6 +40,11 @@ struct uplink {
 	struct link_head head;   /* of the frame that comes now, between measuring and working */
 	struct channel *channel; /* [0] is the link itself and never used */
 	uint32_t channels, channel_room, free_channel;
+	/* it is down: clients whose channels come from here on are still to be ended; how many were
+	 */
+	struct hook losing;
+	uint32_t lose_at;
+	size_t lost;
 	struct list outs; /* share->out_node: with frames that wait here */
 	unsigned out_count;
 	/* whose frame was sent in part, and how many bytes of it are left */

@@ -37,7 +37,7 @@ void uplink_touch(struct uplink *u)
 
 struct buf *uplink_out(struct uplink *u)
 {
-	if (!uplink_up(u)) /* it fails in this turn, and its connections end with it */
+	if (!uplink_up(u)) /* it is lost, and its connections end one after the other */
 		return worker_sink(u->worker);
 	uplink_touch(u);
 	return &u->out;

@@ -106,6 +106,7 @@ static void end_of_turn(struct hook *h)
 	loop_step(w->loop, "deliver");
 	later_serve(w);
 	loop_step(w->loop, "regrant");
+	shares_due(w);
 	shares_end(w);
 	shares_regrant(w);
 	loop_step(w->loop, "read");

@@ -105,7 +105,7 @@ struct worker {
 	struct slices slices; /* the clock of turns */
 	/* shares with work left: conns to read, conns to flush, frames of the core,
 	 * conns whose subscriptions are to be judged again */
-	struct list unread, dirty, later, regrants, endings;
+	struct list unread, dirty, later, regrants, endings, dues;
 	size_t later_bytes;
 	struct hook end_of_turn;
 	struct hook more; /* shares have work left: the next turn comes at once */

@@ -147,6 +147,7 @@ static void bare_conn(struct conn *c)
 	list_init(&c->todo);
 	list_init(&c->unread);
 	list_init(&c->regrant);
+	list_init(&c->due);
 	list_init(&c->partial_node);
 	list_init(&c->badge_node);
 	list_init(&c->share_node);

@@ -1,6 +1,7 @@
 /* What customers on one worker have of each other: frames to the core leave in turns, frames of the
  * core are worked on in turns, and nobody's wait behind a neighbour's. */
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "tests/unit/proxy_link_help.h"
 
@@ -311,6 +312,36 @@ static void of_many_customers_each_is_paused_the_sooner(void)
 	close_customers();
 }
 
+/* ---- Deadlines ---- */
+
+static void deadlines_beyond_the_slice_wait_in_the_share_and_others_do_not(void)
+{
+	open_customers();
+	for (unsigned i = 0; i < CUSTOMERS; i++) {
+		timer_init(&client[i].timer, NULL);
+		uplink_detach(&client[i]);
+		client[i].state = CONN_CLOSING; /* its deadline: it has lingered long enough */
+	}
+	/* its slice of this turn is used up */
+	slice_charge(&worker->slices, &client[0].share->ends, 1u << 30);
+	share_due(&client[0]);
+	share_due(&client[1]);
+	NO(shares_done(worker));
+	shares_due(worker);
+	NO(client[0].done);
+	YES(client[1].done);
+	NO(list_empty(&worker->dues)); /* and so the next turn comes at once */
+	client[0].share->ends.spent = 0;
+	shares_due(worker);
+	YES(client[0].done);
+	YES(list_empty(&worker->dues));
+	for (unsigned i = 0; i < CUSTOMERS; i++) {
+		list_del(&client[i].todo);
+		list_del(&client[i].share->dirty_node);
+	}
+	close_customers();
+}
+
 /* ---- Half-received packets of very many addresses ---- */
 
 static struct door door;
@@ -364,12 +395,56 @@ static void the_largest_of_many_addresses_is_found_at_once(void)
 	close_customers();
 }
 
+/* ---- Last words ---- */
+
+static int unread_of(const struct conn *c)
+{
+	int n = -1;
+
+	IS(ioctl(c->watch.fd, FIONREAD, &n), 0);
+	return n;
+}
+
+static void what_comes_after_the_last_words_is_read_in_turn_too(void)
+{
+	static const char block[10000];
+	struct conn *c;
+	int pair[2];
+
+	open_customers();
+	config.connect_deadline = 60000;
+	settings = (struct listener){ .config = &config, .tls = -1 };
+	door_init(&door, worker, &door_kinds[0], &settings, -1);
+	IS(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	c = stranger(0, pair[0], 0);
+	close(pair[0]);
+	conn_close(c, END_NOT_MQTT);
+	c->said_end = true;
+	turn();
+	YES(c->lingering);
+	slice_charge(&worker->slices, &worker->strangers.read, 1u << 30);
+	IS(send(pair[1], block, sizeof(block), MSG_NOSIGNAL), sizeof(block));
+	turn();
+	IS(unread_of(c), sizeof(block));
+	YES(c->linger_waits);
+	worker->strangers.read.spent = 0;
+	turn();
+	IS(unread_of(c), 0);
+	NO(c->linger_waits);
+	YES(worker->strangers.read.spent >= sizeof(block) / SLICE_BYTES);
+	close(pair[1]);
+	for (unsigned i = 0; i < 200 && worker->conn_count; i++)
+		turn();
+	IS(worker->conn_count, 0);
+	close_customers();
+}
+
 /* Ends by deadlines that one customer's clients get in a turn. */
 static unsigned ends_of(struct conn *c)
 {
 	unsigned n = 0;
 
-	for (; n < 10000 && share_may_end(c); n++)
+	for (; n < 10000 && slice_open(&worker->slices, &c->share->ends); n++)
 		share_ended(c);
 	return n;
 }
@@ -398,5 +473,8 @@ RUN(what_one_customer_says_does_not_stand_before_anothers, the_links_own_frames_
     frames_of_many_are_never_mixed_up, a_number_is_free_when_its_last_frame_has_left,
     frames_beyond_the_slice_wait_for_the_next_turn_and_others_do_not,
     a_link_of_which_too_much_waits_is_not_read_until_less_does,
-    of_many_customers_each_is_paused_the_sooner, the_largest_of_many_addresses_is_found_at_once,
+    of_many_customers_each_is_paused_the_sooner,
+    deadlines_beyond_the_slice_wait_in_the_share_and_others_do_not,
+    what_comes_after_the_last_words_is_read_in_turn_too,
+    the_largest_of_many_addresses_is_found_at_once,
     deadlines_of_thousands_end_a_few_in_each_turn_and_a_neighbours_none_the_less)

@@ -71,6 +71,7 @@ static void share_in(struct conn *c)
 	list_init(&c->share_node);
 	list_init(&c->unread);
 	list_init(&c->regrant);
+	list_init(&c->due);
 	list_init(&c->todo);
 	share_begin(c);
 }
