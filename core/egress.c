@@ -43,6 +43,16 @@ static void room_again(struct timer *t)
 		work_add(c, &c->egress_work);
 }
 
+void egress_later(struct session *s)
+{
+	struct customer *c = s->customer;
+
+	if (list_empty(&s->place))
+		list_add_tail(&c->held, &s->place);
+	if (list_empty(&c->egress_work.node))
+		work_add(c, &c->egress_work);
+}
+
 void egress_init(struct customer *c)
 {
 	list_init(&c->held);

@@ -133,6 +133,7 @@ void replays_pause(struct session *s)
 {
 	if (!s->replays)
 		return;
+	work_spend(session_home(s), s->subs.count);
 	map_each(n, &s->subs) {
 		struct subscription *sub = container_of(n, struct subscription, node);
 
@@ -145,6 +146,7 @@ void replays_unpause(struct session *s)
 {
 	if (!s->replays)
 		return;
+	work_spend(session_home(s), s->subs.count);
 	map_each(n, &s->subs) {
 		struct subscription *sub = container_of(n, struct subscription, node);
 

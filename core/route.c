@@ -7,7 +7,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { GIVE_UNITS = 5 };
+enum {
+	GIVE_UNITS = 5,
+	KEEP_UNITS =
+	    10, /* to find its place among the retained; and so many bytes of its name for */
+	KEEP_BYTES = 8, /* one more: it is compared with some dozens of others */
+};
 
 struct match {
 	struct home *home;
@@ -424,6 +429,7 @@ static uint8_t retain(struct home *h, struct customer *c, struct msg *m)
 {
 	int err;
 
+	work_spend(h, KEEP_UNITS + m->m.topic.n / KEEP_BYTES);
 	if (m->m.payload.n == 0) {
 		if (c && retained_clear(c->retained, msg_name(m))) {
 			h->counters.retained_cleared++;

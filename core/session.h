@@ -261,6 +261,8 @@ static inline void egress_take(struct customer *c, size_t bytes)
 }
 /* s has something for its client, and waits for room if that is why; harmless otherwise */
 void egress_hold(struct session *s);
+/* s, LIVE, has more for its client than this slice is enough for */
+void egress_later(struct session *s);
 
 /* ---- session_out.c ---- */
 struct out_how {

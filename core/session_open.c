@@ -93,6 +93,7 @@ static void attach(struct session *s, struct port *p, bool present)
 	s->port = p;
 	p->session = s;
 	p->paused = true;
+	work_spend(h, s->filters_bytes / WORK_BYTES); /* OPENED lists them */
 	out_connected(s);
 	replays_unpause(s);
 	h->counters.opened++;

@@ -321,12 +321,16 @@ static void pump_queue(struct session *s)
 		if (msg_expired(o->msg, home_wall(h))) { /* [MQTT-3.3.2-5] */
 			h->counters.dropped_expired++;
 			out_drop(s, o);
-			continue;
+		} else {
+			discharge(s, o, false);
+			charge(s, o, true);
+			list_del(&o->node);
+			take_off(s, o);
 		}
-		discharge(s, o, false);
-		charge(s, o, true);
-		list_del(&o->node);
-		take_off(s, o);
+		if (unlikely(work_over(h)) && !list_empty(&s->queue)) {
+			egress_later(s);
+			return;
+		}
 	}
 }
 

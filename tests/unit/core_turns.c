@@ -249,6 +249,15 @@ static void it_is_not_subscribed_any_more_meanwhile(void)
 }
 
 /* ---- Sessions ---- */
+static void nothing_heard(struct port *port, struct msg *m, const struct port_send *how)
+{
+	(void)port;
+	(void)m;
+	(void)how;
+}
+static const struct port_ops deaf_ops = { fake_opened, nothing_heard, fake_ack, fake_suback,
+	                                  fake_closed };
+
 static void fill(struct client *c, const char *id, unsigned subscriptions)
 {
 	char filter[16];
@@ -365,6 +374,47 @@ static void what_a_large_session_did_not_get_goes_to_others_of_its_group(void)
 	end();
 }
 
+static void messages_that_expired_are_dropped_in_slices(void)
+{
+	begin();
+	OPEN(&a, .id = "a", .expiry = 60);
+	SUBBED(&a, "t", .opts = 1);
+	session_close(&a.port, 0, 0);
+	for (uint16_t i = 1; i <= MANY; i++) {
+		YES(publish(&p, "t", "x", 1, i, 1));
+		p.n = 0;
+	}
+	PUB(&p, "t", "last", 1, 9);
+	later(2000);
+	YES(open_with(&a, (struct terms){ .id = "a", .expiry = 60 }));
+	a.n = 0;
+	frame_begins();
+	session_resume(&a.port);
+	YES(frame_ends() > 2);
+	YES(longest < 2 * SLICE);
+	SAID(&a, "t=last q1 #1");
+	IS(home->counters.dropped_expired, MANY);
+	end();
+}
+
+static void a_large_window_is_filled_in_slices(void)
+{
+	begin();
+	config.window_max = 2 * MANY;
+	OPEN(&a, .id = "a", .expiry = 60, .window = 2 * MANY);
+	SUBBED(&a, "t", .opts = 1);
+	session_pause(&a.port);
+	publish_many(NULL);
+	IS(a.port.session->queue_count, MANY);
+	a.port.ops = &deaf_ops;
+	frame_begins();
+	session_resume(&a.port);
+	YES(frame_ends() > 10);
+	YES(longest < 2 * SLICE);
+	IS(a.port.session->live, MANY);
+	end();
+}
+
 /* The home ends in the middle; and there is no memory for a job. */
 static void it_ends_also_at_once(void)
 {
@@ -395,5 +445,6 @@ RUN(a_message_for_a_large_group_is_matched_in_slices, a_message_for_many_groups_
     what_waits_for_a_member_that_unsubscribes_goes_to_others_in_slices,
     it_is_not_subscribed_any_more_meanwhile, a_large_session_ends_in_slices,
     who_starts_anew_does_not_wait_for_the_end_of_what_it_had, who_starts_anew_has_taken_over_once,
-    a_will_outlives_what_its_large_session_had,
+    a_will_outlives_what_its_large_session_had, messages_that_expired_are_dropped_in_slices,
+    a_large_window_is_filled_in_slices,
     what_a_large_session_did_not_get_goes_to_others_of_its_group, it_ends_also_at_once)
