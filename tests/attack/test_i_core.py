@@ -1,6 +1,6 @@
-"""Attacks I03 and I04: one client's input that is much work for the core, beside another customer that must not notice."""
+"""Attacks I03, I04 and I25: one client's input that is much work for the core, beside another customer that must not notice."""
 import pytest
-from rawmqtt import PUBACK, PUBLISH, UNSUBACK, ack, open_client, publish, unsubscribe
+from rawmqtt import PUBACK, PUBLISH, UNSUBACK, ack, disconnect, open_client, publish, unsubscribe
 from stack import Stopwatch
 
 GRANTS, GROUPS, OWED = 255, 199, 2000
@@ -108,3 +108,29 @@ def test_I04_messages_that_are_dear_to_ask_about(stack, customer, other):
         assert [m for m in c.sync(20) if m.kind == PUBLISH] == []
         c.close()
     beside.c.close()
+
+
+@pytest.mark.one_door("the core")
+@pytest.mark.parametrize("anew", [False, True])
+def test_I25_the_end_of_a_session_that_has_much(stack, customer, other, anew):
+    """A thousand subscriptions and two thousand messages were freed in one step, and so were ten thousand. Starting anew is an end, too."""
+    beside, token = Beside(stack, other), customer.token()
+    c = owed(stack, customer, token, ["own/%d" % i for i in range(900)] + ["z"], "z")
+    beside.hears_itself(2)
+    if anew:
+        fresh = open_client(stack.port, token, "a", 5)
+        c.closed(5)
+    else:
+        c.send(disconnect(0, properties=((0x11, 0),)))
+        c.closed(5)
+        fresh = open_client(stack.port, token, "a", 5, clean=False)
+    beside.hears_itself(2)
+    assert not fresh.present    # the control: nothing of it is left
+    assert fresh.subscribe("z", "own/1") == [0, 0]
+    with open_client(stack.port, customer.token(), "p") as p:
+        p.publish("z", "new", qos=1).expect(PUBACK)
+        p.publish("own/2", "new", qos=1).expect(PUBACK)
+    assert [m.payload for m in fresh.sync(10) if m.kind == PUBLISH] == [b"new"]
+    beside.hears_itself(2)
+    beside.c.close()
+    fresh.close()
