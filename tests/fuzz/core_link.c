@@ -43,6 +43,11 @@ int64_t clock_mono_us(void)
 	return now * 1000;
 }
 
+int64_t clock_thread_us(void)
+{
+	return clock_mono_us();
+}
+
 int64_t clock_wall_ms(void)
 {
 	return INT64_C(1700000000000) + now;
