@@ -320,6 +320,17 @@ int customers_within(struct db *db, uint64_t ancestor, uint64_t id)
 	return one_number(&q, &v);
 }
 
+size_t customers_above(struct db *db, uint64_t id, uint64_t *ancestors, size_t most)
+{
+	struct db_q q = db_start(db, "SELECT ancestor FROM customer_branch WHERE descendant = ?");
+	size_t count = 0;
+
+	db_int(&q, (int64_t)id);
+	while (db_row(&q) && count < most)
+		ancestors[count++] = (uint64_t)db_get_int(&q, 0);
+	return db_end(&q) ? 0 : count;
+}
+
 static int one_truth(struct db_q *q, uint64_t id, bool *out)
 {
 	int64_t v;

@@ -37,6 +37,8 @@ int customers_any(struct db *db, bool *out) MUST_CHECK; /* is there one at all? 
 int customers_count(struct db *db, uint64_t id, uint64_t *subaccounts) MUST_CHECK; /* direct ones */
 /* 0: it is `ancestor` or below it; -E_NOTFOUND: it is not, or does not exist. */
 int customers_within(struct db *db, uint64_t ancestor, uint64_t id) MUST_CHECK;
+/* itself and those above it: how many, of `most` at most; 0: it is not there, or on error */
+size_t customers_above(struct db *db, uint64_t id, uint64_t *ancestors, size_t most);
 /* Is it, or anything above it, disabled or blocked? -E_NOTFOUND: no such customer. */
 int customers_blocked(struct db *db, uint64_t id, bool *out) MUST_CHECK;
 /* Does it want flespi's filter extensions? -E_NOTFOUND: no such customer. */

@@ -21,7 +21,9 @@ enum {
 	KEEP_ALIVE_MS = 15000,
 	PLACES = 1024, /* customers with records on their way */
 	WAYS = 16,
-	DRAIN_RECORDS = 64, /* at a time; other connections are served in between */
+	/* us: of handing on, or asking who still may, at a time; others are served in between */
+	TURN = 1000,
+	ABOVE = 16, /* a customer and those above it: more than there are levels */
 };
 
 /* What of one customer is on its way. The bus thread gives the place away, when nothing of the one
@@ -48,7 +50,15 @@ struct follower {
 	struct list node;
 	uint64_t token, owner, scope; /* owner: the token's customer */
 	struct follow_right right;
-	int64_t spoken; /* monotonic ms of the last bytes sent */
+	int64_t spoken;  /* monotonic ms of the last bytes sent */
+	uint64_t looked; /* follow->ticks when it was asked for whether it still may */
+};
+
+/* Whose records somebody sees who follows one of these. */
+struct branch {
+	uint64_t cid; /* 0: none yet */
+	uint64_t above[ABOVE];
+	size_t count;
 };
 
 struct follow {
@@ -62,8 +72,9 @@ struct follow {
 	struct place places[PLACES];
 	/* service thread */
 	struct waiting *pending; /* taken, not yet handed on */
-	struct list followers;
+	struct list followers;   /* the one that was looked at last stands last */
 	size_t count;
+	uint64_t ticks;
 	uint64_t lost_told;
 };
 
@@ -180,13 +191,27 @@ static void speak(struct follower *to, struct str bytes)
 	(void)http_stream_send(&to->stream, bytes);
 }
 
-static bool wants(struct follow *f, const struct follower *to, uint64_t cid, struct str name)
+/* One question to the database for all followers, and for all records in a row of a customer. */
+static void branch_of(struct follow *f, uint64_t cid, struct branch *b)
 {
-	return str_starts(name, to->right.under) &&
-	       (to->scope == cid || customers_within(f->rest->db, to->scope, cid) == 0);
+	if (b->cid == cid)
+		return;
+	b->cid = cid;
+	b->count = customers_above(f->rest->db, cid, b->above, ABOVE);
 }
 
-static void deliver(struct follow *f, struct waiting *w)
+static bool sees(const struct follower *to, const struct branch *b)
+{
+	if (to->scope == b->cid)
+		return true;
+	for (size_t i = 0; i < b->count; i++) {
+		if (b->above[i] == to->scope)
+			return true;
+	}
+	return false;
+}
+
+static void deliver(struct follow *f, struct waiting *w, struct branch *b)
 {
 	struct buf event = { 0 };
 	struct follower *to;
@@ -195,8 +220,9 @@ static void deliver(struct follow *f, struct waiting *w)
 	bool made = false;
 
 	MUST(space_of(str_make(w->bytes, w->topic_size), &cid, &name)); /* follow_record looked */
+	branch_of(f, cid, b);
 	list_each(to, &f->followers, struct follower, node) {
-		if (!wants(f, to, cid, name))
+		if (!str_starts(name, to->right.under) || !sees(to, b))
 			continue;
 		if (!made && make_event(&event, cid, name,
 		                        str_make(w->bytes + w->topic_size, w->payload_size))) {
@@ -234,21 +260,25 @@ static void let_go(struct follow *f, struct waiting *w)
 	mem_free(w);
 }
 
-void follow_drain(struct follow *f)
+/* False: that is enough for now. */
+static bool hand_on(struct follow *f, int64_t until)
 {
-	for (unsigned i = 0; i < DRAIN_RECORDS; i++) {
+	struct branch b = { 0 };
+
+	for (;;) {
 		struct waiting *w;
 
 		if (!f->pending)
 			f->pending = take_all(f);
 		w = f->pending;
 		if (!w)
-			return;
+			return true;
 		f->pending = w->next;
-		deliver(f, w);
+		deliver(f, w, &b);
 		let_go(f, w);
+		if (clock_mono_us() >= until)
+			return false;
 	}
-	f->hooks.wake(f->hooks.arg); /* the rest after others had their turn */
 }
 
 /* ---- Who follows ---- */
@@ -277,6 +307,7 @@ static bool still_may(struct follow *f, const struct follower *w)
 static void tell_lost(struct follow *f)
 {
 	uint64_t all = atomic_load(&f->lost);
+	struct branch b = { 0 };
 	struct follower *to;
 	char text[64];
 
@@ -286,31 +317,55 @@ static void tell_lost(struct follow *f)
 	f->lost_told = all;
 	for (size_t i = 0; i < PLACES; i++) {
 		struct place *p = &f->places[i];
-		uint64_t count = atomic_load(&p->lost), cid = atomic_load(&p->lost_cid);
+		uint64_t count = atomic_load(&p->lost);
 
 		if (!count)
 			continue;
 		(void)snprintf(text, sizeof(text), "event: lost\ndata: %" PRIu64 "\n\n", count);
+		branch_of(f, atomic_load(&p->lost_cid), &b);
 		list_each(to, &f->followers, struct follower, node) {
-			if (to->scope == cid || customers_within(f->rest->db, to->scope, cid) == 0)
+			if (sees(to, &b))
 				speak(to, str_c(text));
 		}
 		atomic_fetch_sub(&p->lost, count);
 	}
 }
 
-void follow_tick(struct follow *f)
+/* Who follows is asked for once in a tick. False: that is enough for now. */
+static bool look(struct follow *f, int64_t until)
 {
-	struct follower *w;
 	int64_t now = clock_mono_ms();
+	struct follower *w;
 
-	tell_lost(f);
-	list_each(w, &f->followers, struct follower, node) {
+	while ((w = list_first(&f->followers, struct follower, node)) && w->looked != f->ticks) {
+		w->looked = f->ticks;
+		list_del(&w->node);
+		list_add_tail(&f->followers, &w->node);
 		if (!still_may(f, w))
 			http_stream_end(&w->stream);
 		else if (now - w->spoken >= KEEP_ALIVE_MS)
 			speak(w, STR(": still here\n\n"));
+		if (clock_mono_us() >= until)
+			return false;
 	}
+	return true;
+}
+
+/* What is left comes after others had their turn. */
+void follow_drain(struct follow *f)
+{
+	int64_t until = clock_mono_us() + TURN;
+
+	if (!look(f, until) || !hand_on(f, until))
+		f->hooks.wake(f->hooks.arg);
+}
+
+void follow_tick(struct follow *f)
+{
+	tell_lost(f);
+	f->ticks++;
+	if (!look(f, clock_mono_us() + TURN))
+		f->hooks.wake(f->hooks.arg);
 }
 
 static void on_closed(struct http_stream *s)
@@ -354,6 +409,7 @@ int follow_add(struct follow *f, const struct token_row *token, uint64_t scope,
 	w->scope = scope;
 	w->right = *right;
 	w->spoken = clock_mono_ms();
+	w->looked = f->ticks;
 	list_add_tail(&f->followers, &w->node);
 	if (f->count++ == 0)
 		f->hooks.wanted(f->hooks.arg, true);

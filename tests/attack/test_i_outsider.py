@@ -1,11 +1,12 @@
 """What an outsider found in the hour of attack: one customer's input that kept threads, tables or turns from another."""
 import os
 import socket
+import threading
 import time
 
 import pytest
-from rawmqtt import PUBACK, PUBLISH, ack, open_client, subscribe
-from stack import Stack, wait_for
+from rawmqtt import PUBACK, PUBLISH, Raw, ack, open_client, subscribe
+from stack import SLOW, Stack, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,10 @@ def test_I30_a_hundred_subscribers_that_take_no_more_retained_messages(own):
         c.close()
 
 
-def http(stack, path, key):
+def http(stack, path, key, own="127.0.0.1"):
     """One connection that asks, and reads nothing yet."""
     host, port = stack.ready["api"].split("//")[1].split(":")
-    s = socket.create_connection((host, int(port)), 5)
+    s = socket.create_connection((host, int(port)), 5, source_address=(own, 0))
     s.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: FlespiToken %s\r\n\r\n" % (path.encode(), key.encode()))
     return s
 
@@ -83,3 +84,39 @@ def test_M38_connections_that_end_while_their_request_waits(own):
         s.close()
     wait_for(lambda: own.rest("GET", "/platform/customer")[0] == 200, 20)
     own.check_alive()
+
+
+@pytest.mark.one_door("mbus-admin's own socket")
+def test_M39_a_flood_of_log_records_and_all_who_may_follow_them(own):
+    """Each record was a question to the database for each follower, 64 records at a time: a call of another customer took two seconds."""
+    accounts, other = [own.new_customer() for _ in range(16)], own.new_customer()
+    held = [http(own, "/platform/customer/logs?follow=1", c.master, "127.0.1.%d" % at) for at, c in enumerate(accounts, 1) for _ in range(16)]
+    for s in held:
+        assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
+    stop = threading.Event()
+
+    def flood(customer):
+        tokens = [customer.token() for _ in range(40)]
+        while not stop.is_set():
+            for token in tokens:
+                with Raw(own.port) as c:
+                    c.connect("", token)
+
+    threads = [threading.Thread(target=flood, args=(c,)) for c in accounts[:2]]
+    for t in threads:
+        t.start()
+    try:
+        time.sleep(2)
+        times = []
+        for _ in range(15):
+            begin = time.monotonic()
+            assert other.rest("GET", "/platform/customer")[0] == 200
+            times.append(time.monotonic() - begin)
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+    assert sorted(times)[7] < 0.5 * SLOW, times
+    assert b"event: log" in held[0].recv(65536)    # the control: they did hear of it
+    for s in held:
+        s.close()
