@@ -111,6 +111,7 @@ struct home {
 	struct work_most {        /* units; WORK_SLICE and so on */
 		uint32_t slice, alone, turn, direct, all;
 	} most;
+	uint32_t slice;            /* of each that waits: `most.slice`, or less if many do */
 	struct list busy, stopped; /* customers that wait; that wait, and are stopped */
 	/* whose slice it is: it stays; the same, while what waited is served */
 	struct customer *serving, *serving_ring;

@@ -21,6 +21,7 @@ enum {
 	LANE_SLOW = 32 << 10,
 	LANE_SLOW_ALONE = 1 << 20,
 	SHARED_ROOM = 16 << 10, /* in the socket of a link that customers share */
+	LANES_COUNTED = 64,     /* of those that wait: more make no quantum smaller */
 };
 
 /* ---- Life ---- */
@@ -258,13 +259,27 @@ static size_t slice_of(struct str bytes, size_t quantum)
 	return n;
 }
 
+/* Of many that wait each gets less, so that all of them fit into about what may be unsent: a frame
+ * stands behind some kilobytes, however many neighbours have more (attack I24). */
+static size_t quantum_of_many(const struct link *l)
+{
+	const struct lane_marks *m = &l->uplink->marks;
+	size_t n = 0, each;
+
+	for (const struct list *a = l->ready.next; a != &l->ready && n < LANES_COUNTED; a = a->next)
+		n++;
+	each = n ? m->unsent / n : m->quantum;
+	return size_max(size_min(each, m->quantum), 1);
+}
+
 void lanes_merge(struct link *l)
 {
+	size_t quantum = quantum_of_many(l);
 	struct lane *a;
 
 	while (buf_len(&l->out) < l->uplink->marks.unsent &&
 	       (a = list_first(&l->ready, struct lane, ready))) {
-		size_t n = slice_of(buf_str(&a->out), l->uplink->marks.quantum);
+		size_t n = slice_of(buf_str(&a->out), quantum);
 
 		list_del(&a->ready);
 		buf_bytes(&l->out, buf_data(&a->out), n);

@@ -8,7 +8,10 @@
 
 #include "core/session.h"
 
-enum { MIXED_MS = 500 }; /* two customers that spoke within it are active at once */
+enum {
+	MIXED_MS = 500, /* two customers that spoke within it are active at once */
+	COUNTED = 64,   /* of those that wait: more make no slice smaller */
+};
 
 static void wait_again(struct customer *c)
 {
@@ -110,7 +113,8 @@ static bool others_speak(const struct home *h)
 void work_renew(struct home *h, struct customer *c)
 {
 	uint64_t turns = h->turn - c->renewed;
-	int64_t slice = h->most.slice, most = list_empty(&h->busy) ? h->most.alone : slice;
+	int64_t slice = list_empty(&h->busy) ? h->most.slice : h->slice,
+		most = list_empty(&h->busy) ? h->most.alone : slice;
 
 	c->renewed = h->turn;
 	if (h->spoke != c->id || !list_empty(&h->busy)) {
@@ -157,9 +161,9 @@ static void serve(struct home *h, struct customer *c)
 		list_add_tail(&h->stopped, &c->busy);
 		return;
 	}
-	c->credit += h->most.slice;
-	if (c->credit > h->most.slice)
-		c->credit = h->most.slice;
+	c->credit += h->slice;
+	if (c->credit > h->slice)
+		c->credit = h->slice;
 	h->serving = h->serving_ring = c;
 	if (c->credit > 0)
 		run_slice(c);
@@ -174,6 +178,17 @@ static void serve(struct home *h, struct customer *c)
 	customer_settle(c);
 }
 
+/* Of many that wait each gets less, so that all of them have had theirs within about a turn: one
+ * who wants little does not wait longer because its neighbours are many (attack I24). */
+static uint32_t slice_of_many(const struct home *h)
+{
+	uint32_t n = 0;
+
+	for (const struct list *c = h->busy.next; c != &h->busy && n < COUNTED; c = c->next)
+		n++;
+	return n > 1 && h->most.turn / n < h->most.slice ? h->most.turn / n : h->most.slice;
+}
+
 static void work_turn(struct hook *k)
 {
 	struct home *h = container_of(k, struct home, work_hook);
@@ -185,6 +200,7 @@ static void work_turn(struct hook *k)
 	end = h->spent + work_part(h, h->most.turn);
 	home_changed(h);
 	h->work_turn++;
+	h->slice = slice_of_many(h);
 	/* who could not be served is the first next time */
 	while (h->spent < end && (c = list_first(&h->busy, struct customer, busy)) &&
 	       c->served != h->work_turn)
@@ -200,6 +216,7 @@ void work_init(struct home *h)
 {
 	h->slice_end = UINT64_MAX;
 	h->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT, WORK_ALL };
+	h->slice = h->most.slice;
 	list_init(&h->busy);
 	list_init(&h->stopped);
 	hook_init(&h->work_hook, work_turn);

@@ -18,8 +18,11 @@ enum {
 	OUT_KEEP = 1 << 20,
 	OUT_KEEP_OF_MANY = 16 << 10,
 	FEW = 8,
-	/* of one customer until the others have had theirs */
+	/* of one customer until the others have had theirs; of many each has less, so that a round
+	 * has about so much: a frame stands behind few kilobytes, however many neighbours have more
+	 * (attack I24) */
 	CHUNK = 8 << 10,
+	ROUND = 16 << 10,
 	CHUNKS = 64, /* of one write */
 	/* in the socket: of one customer; as soon as two are active */
 	ROOM_ALONE = 1 << 20,
@@ -172,6 +175,11 @@ static size_t begun_of(const struct uplink *u, const struct buf *b)
 	return u->torn == b ? u->torn_left : 0;
 }
 
+static size_t chunk(const struct uplink *u)
+{
+	return u->out_count > 1 ? size_max(size_min(CHUNK, ROUND / u->out_count), 1) : SIZE_MAX;
+}
+
 static void gather_batch(struct uplink *u, struct batch *x)
 {
 	x->count = 0;
@@ -182,8 +190,7 @@ static void gather_batch(struct uplink *u, struct batch *x)
 		struct customer_share *s = container_of(n, struct customer_share, out_node);
 		size_t begun = begun_of(u, &s->out);
 
-		put(x, &s->out, s, begun,
-		    whole_frames(&s->out, begun, u->out_count > 1 ? CHUNK : SIZE_MAX));
+		put(x, &s->out, s, begun, whole_frames(&s->out, begun, chunk(u)));
 	}
 }
 

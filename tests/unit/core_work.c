@@ -118,6 +118,30 @@ static void many_customers_take_turns(void)
 	world_ends();
 }
 
+/* Each of fifty had a whole slice before it was its turn: 20 turns. */
+static void who_comes_waits_for_about_a_turn_however_many_wait(void)
+{
+	struct job many[50], small;
+	unsigned turns = 0;
+
+	world_begins();
+	for (unsigned i = 0; i < 50; i++)
+		add(customer(100 + i), &many[i], 1000);
+	for (unsigned i = 0; i < 5; i++)
+		loop_turn(home->loop, 0);
+	add(customer(99), &small, 5);
+	while (!small.dropped && turns++ < 100)
+		loop_turn(home->loop, 0);
+	YES(turns <= 3);
+	for (unsigned i = 0; i < 50; i++)
+		NO(many[i].dropped); /* the control: they still wait */
+	for (unsigned i = 0; i < 200; i++)
+		loop_turn(home->loop, 0);
+	for (unsigned i = 0; i < 50; i++)
+		YES(many[i].dropped);
+	world_ends();
+}
+
 static bool costly_step(struct work *w)
 {
 	struct job *j = container_of(w, struct job, work);
@@ -163,4 +187,5 @@ static void jobs_are_dropped_with_their_home_and_when_cancelled(void)
 
 RUN(a_job_goes_on_in_later_turns_until_it_is_done, jobs_of_a_customer_run_one_after_the_other,
     another_customer_waits_for_a_slice_only, many_customers_take_turns,
-    what_cannot_be_cut_is_paid_back, jobs_are_dropped_with_their_home_and_when_cancelled)
+    who_comes_waits_for_about_a_turn_however_many_wait, what_cannot_be_cut_is_paid_back,
+    jobs_are_dropped_with_their_home_and_when_cancelled)

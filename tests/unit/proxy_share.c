@@ -160,6 +160,48 @@ static void a_customer_that_fills_the_socket_alone_does_not_starve_its_neighbour
 	close_customers();
 }
 
+/* 8 KiB of each of forty others stood before it. */
+static void a_frame_stands_behind_little_however_many_neighbours_have_more(void)
+{
+	enum { MANY = 40, EACH = 30 };
+	static struct conn many[MANY];
+	struct link_head h;
+	struct str body;
+	size_t before = 0;
+	int lies = 0;
+
+	open_customers();
+	for (unsigned i = 0; i < 2; i++)
+		slices_busy(&worker->slices, &client[i].share->window);
+	slices_next(&worker->slices, loop_now(worker->loop));
+	for (unsigned i = 0; i < MANY; i++) {
+		bare_conn(&many[i]);
+		many[i].hold = HOLD_AUTH;
+		IS(share_enter(&many[i], 100 + i), 0);
+		IS(uplink_attach(worker->link[0], &many[i]), 0);
+		for (uint16_t k = 0; k < EACH; k++)
+			say_message(&many[i], k, 1000);
+	}
+	turn();
+	MUST(ioctl(worker->link[0]->watch.fd, TIOCOUTQ, &lies) == 0);
+	say_message(&client[1], 2, 10);
+	do {
+		YES(next_frame(&h, &body));
+		before += h.length;
+	} while (h.channel != client[1].channel && before < (2u << 20));
+	IS(h.channel, client[1].channel);
+	/* behind what the socket has taken already, a frame of each */
+	YES(before < (size_t)lies + MANY * 2 * 1200);
+	for (unsigned i = 0; i < MANY; i++) {
+		uplink_detach(&many[i]);
+		many[i].state = CONN_CLOSING;
+	}
+	uplink_forget_out(worker->link[0]);
+	for (unsigned i = 0; i < MANY; i++)
+		share_leave(&many[i]);
+	close_customers();
+}
+
 /* However the socket cuts it, the core reads whole frames, and each customer's in their order. */
 static void frames_of_many_are_never_mixed_up(void)
 {
@@ -470,6 +512,7 @@ RUN(what_one_customer_says_does_not_stand_before_anothers, the_links_own_frames_
     only_who_fills_the_link_is_not_read,
     a_stopped_customers_readable_clients_wait_and_are_read_when_it_goes_on,
     a_customer_that_fills_the_socket_alone_does_not_starve_its_neighbour,
+    a_frame_stands_behind_little_however_many_neighbours_have_more,
     frames_of_many_are_never_mixed_up, a_number_is_free_when_its_last_frame_has_left,
     frames_beyond_the_slice_wait_for_the_next_turn_and_others_do_not,
     a_link_of_which_too_much_waits_is_not_read_until_less_does,
