@@ -99,6 +99,31 @@ static int scan(struct str text, unsigned depth, const char **why)
 	return 0;
 }
 
+/* Each but the first stands behind one of these. */
+size_t json_size(struct str text)
+{
+	const char *p = text.p, *end = text.p + text.n;
+	size_t count = 1;
+	bool nul;
+
+	while (p < end) {
+		switch (*p++) {
+		case '"':
+			p = skip_string(p, end, &nul);
+			break;
+		case '[':
+		case '{':
+		case ',':
+		case ':':
+			count++;
+			break;
+		default:
+			break;
+		}
+	}
+	return count;
+}
+
 /* jansson ends its messages with "near '...'", quoting the input: that may be a token, and it may
  * end in a log. */
 static void say_jansson(const json_error_t *error, char *why, size_t why_size)

@@ -14,6 +14,8 @@ int json_read(json_t **out, struct str text, size_t most, unsigned depth, char *
  * 64 bits make all whole numbers of the text floating ones. 0, -E_INVALID (also when it is too
  * deep), -E_NOMEM. */
 int json_read_any(json_t **out, struct str text, unsigned depth) MUST_CHECK;
+/* It has no more values and names than this; one look at each byte. */
+size_t json_size(struct str text);
 /* Most texts that are no JSON show it in their first byte. */
 bool json_may_be(struct str text);
 /* Typed look-ups: false when the key is missing or of another type; out untouched then. */

@@ -19,8 +19,8 @@ def own(tmp_path_factory):
 
 
 class Wanted:
-    """The part of the time since it was made in which a thread ran, or stood in line for a CPU: 1 for one that never sleeps, however busy the
-    machine is."""
+    """What a thread had of a CPU since this was made; and the part of the time in which it ran, or stood in line for one: 1 for one that never
+    sleeps, however busy the machine is."""
 
     def __init__(self, pid, name):
         self.task = next(t for t in os.listdir("/proc/%d/task" % pid) if open("/proc/%d/task/%s/comm" % (pid, t)).read().strip() == name)
@@ -30,10 +30,13 @@ class Wanted:
     def now(self):
         with open(self.path) as f:
             ran, stood, _ = f.read().split()
-        return (int(ran) + int(stood)) / 1e9
+        return int(ran) / 1e9, int(stood) / 1e9
 
     def part(self):
-        return (self.now() - self.then) / (time.monotonic() - self.began)
+        return (sum(self.now()) - sum(self.then)) / (time.monotonic() - self.began)
+
+    def ran(self):
+        return self.now()[0] - self.then[0]
 
 
 @pytest.mark.one_door("the core")
@@ -120,3 +123,17 @@ def test_M39_a_flood_of_log_records_and_all_who_may_follow_them(own):
     assert b"event: log" in held[0].recv(65536)    # the control: they did hear of it
     for s in held:
         s.close()
+
+
+@pytest.mark.one_door("mbus-admin's own socket")
+@pytest.mark.parametrize("body", [b"[" + b"{}," * 340000 + b"{}]", b"[{" + b",".join(b'"k%x":1' % i for i in range(90000)) + b"}]"], ids=["objects", "names"])
+def test_M40_a_body_of_very_many_values(own, body):
+    """A mebibyte of `{},` was half a second of the only thread, whatever the answer was."""
+    customer = own.new_customer()
+    thread = Wanted(own.ready["pids"]["admin"], "service")
+    for _ in range(3):
+        status, answer = customer.rest("POST", "/platform/tokens", raw=body)
+        assert status == 400 and "values" in answer["errors"][0]["reason"], answer
+    assert thread.ran() < 0.1 * SLOW
+    grants = [{"uri": "mqtt", "topic": "%d" % i, "actions": ["publish"]} for i in range(1000)]    # the control: three such lists have room
+    assert customer.rest("POST", "/platform/tokens", [{"access": {"type": 2, "acl": grants}}] * 3)[0] == 200
