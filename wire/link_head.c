@@ -50,15 +50,14 @@ const char *link_type_name(unsigned type)
 	                                                             : "unknown frame";
 }
 
-static bool head_ok(const struct link_head *h)
+static inline __attribute__((always_inline)) bool head_ok(const struct link_head *h)
 {
 	const struct type_rule *rule;
 
-	if (h->length < LINK_HEAD || h->length > LINK_FRAME_MAX || h->channel > LINK_CHANNELS_MAX)
+	if (h->length < LINK_HEAD || h->length > LINK_FRAME_MAX || h->channel > LINK_CHANNELS_MAX ||
+	    h->type >= ARRAY_LEN(type_rules))
 		return false;
-	if (h->type >= ARRAY_LEN(type_rules) || !type_rules[h->type].name)
-		return false;
-	rule = &type_rules[h->type];
+	rule = &type_rules[h->type]; /* no frame: may come nowhere */
 	if (!(rule->where & (h->channel ? ON_CHANNEL : ON_LINK)) || (h->flags & ~rule->flags))
 		return false;
 	if (h->channel == 0 && h->generation != 0)
@@ -66,24 +65,39 @@ static bool head_ok(const struct link_head *h)
 	return !rule->bare || h->length == LINK_HEAD;
 }
 
-enum parse link_head_peek(struct str bytes, struct link_head *out)
+/* Each frame passes here on both sides: looked at once whether it is whole, then loaded. */
+static inline __attribute__((always_inline)) enum parse peek(struct str bytes,
+                                                             struct link_head *out)
 {
-	struct take t = take_from(bytes.p, bytes.n);
 	struct link_head h;
+	uint64_t first;
+	uint32_t channel;
 
-	if (!take_le32(&t, &h.length) || !take_u8(&t, &h.type) || !take_u8(&t, &h.flags) ||
-	    !take_le16(&t, &h.generation) || !take_le32(&t, &h.channel))
+	if (bytes.n < LINK_HEAD)
 		return PARSE_MORE;
+	memcpy(&first, bytes.p, sizeof(first));
+	memcpy(&channel, bytes.p + sizeof(first), sizeof(channel));
+	first = le64toh(first);
+	h.length = (uint32_t)first;
+	h.type = (uint8_t)(first >> 32);
+	h.flags = (uint8_t)(first >> 40);
+	h.generation = (uint16_t)(first >> 48);
+	h.channel = le32toh(channel);
 	if (!head_ok(&h))
 		return PARSE_BAD;
 	*out = h;
 	return PARSE_OK;
 }
 
+enum parse link_head_peek(struct str bytes, struct link_head *out)
+{
+	return peek(bytes, out);
+}
+
 enum parse link_head_read(struct str bytes, struct link_head *out)
 {
 	struct link_head h;
-	enum parse answer = link_head_peek(bytes, &h);
+	enum parse answer = peek(bytes, &h);
 
 	if (answer != PARSE_OK)
 		return answer;

@@ -144,7 +144,8 @@ static bool msg_take(struct take *t, struct link_msg *m)
 bool link_publish_read(struct str body, uint8_t flags, struct link_publish *out)
 {
 	struct take t = take_from(body.p, body.n);
-	struct link_publish p;
+	/* written before it is read: not cleared for each message; in link_deliver_read() too */
+	struct link_publish p __attribute__((uninitialized));
 
 	if (!take_le16(&t, &p.packet_id) || !qos_ok(flags, p.packet_id) || !msg_take(&t, &p.msg))
 		return false;
@@ -152,7 +153,7 @@ bool link_publish_read(struct str body, uint8_t flags, struct link_publish *out)
 	return true;
 }
 
-static struct link_entry entry_at(const uint8_t *p)
+static inline __attribute__((always_inline)) struct link_entry entry_at(const uint8_t *p)
 {
 	struct take t = take_from(p, LINK_ENTRY);
 	struct link_entry e;
@@ -184,7 +185,7 @@ static bool entries_ok(struct str entries)
 bool link_deliver_read(struct str body, struct link_deliver *out)
 {
 	struct take t = take_from(body.p, body.n);
-	struct link_deliver d;
+	struct link_deliver d __attribute__((uninitialized));
 	uint64_t timestamp;
 
 	if (!take_le64(&t, &d.customer) || !take_le64(&t, &d.token) || !take_le64(&t, &timestamp) ||

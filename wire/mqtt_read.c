@@ -14,27 +14,35 @@ static const uint8_t type_flags[16] = {
 	[MQTT_SUBSCRIBE] = 2, [MQTT_UNSUBSCRIBE] = 2,
 };
 
+/* The length behind the first byte; *size: of both. */
+static enum parse length_of(struct str bytes, uint32_t *remaining, uint8_t *size)
+{
+	struct take t = take_from(bytes.p + 1, bytes.n - 1);
+	enum parse answer = mqtt_varint_take(&t, remaining);
+
+	*size = (uint8_t)(bytes.n - take_left(&t));
+	return answer;
+}
+
 /* The first byte is judged as soon as it is there: who begins wrongly is sent away without
  * waiting for a length (attack P02). */
 enum parse mqtt_head_read(struct str bytes, struct mqtt_head *out)
 {
-	struct take t;
 	uint32_t remaining;
-	uint8_t first, type, flags;
+	uint8_t first, type, flags, size = 2;
 	enum parse answer;
 
 	if (bytes.n == 0)
 		return PARSE_MORE;
 	first = (uint8_t)bytes.p[0];
-	t = take_from(bytes.p + 1, bytes.n - 1);
 	type = first >> 4;
 	flags = first & 15;
 	if (type_flags[type] != flags && type_flags[type] != FLAGS_ANY)
 		return PARSE_BAD;
-	if (likely(take_left(&t) && *t.p < 128)) { /* most packets are short */
-		remaining = *t.p++;
+	if (likely(bytes.n > 1 && (uint8_t)bytes.p[1] < 128)) { /* most packets are short */
+		remaining = (uint8_t)bytes.p[1];
 	} else {
-		answer = mqtt_varint_take(&t, &remaining);
+		answer = length_of(bytes, &remaining, &size);
 		if (answer != PARSE_OK)
 			return answer;
 	}
@@ -44,7 +52,7 @@ enum parse mqtt_head_read(struct str bytes, struct mqtt_head *out)
 	out->type = type;
 	out->flags = flags;
 	out->remaining = remaining;
-	out->size = (uint8_t)(bytes.n - take_left(&t));
+	out->size = size;
 	return PARSE_OK;
 }
 

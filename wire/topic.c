@@ -23,14 +23,21 @@ static bool has_byte(struct str s, char byte)
 	return s.n && memchr(s.p, byte, s.n);
 }
 
-/* How many of eight bytes are '/': those that are zero after the xor. The sum of the low seven bits
- * cannot carry into the next byte, so only a zero byte keeps its high bit clear. */
-static inline unsigned slashes8(const char *p)
+/* the first byte is the lowest */
+static inline uint64_t load8(const char *p)
 {
-	const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
 	uint64_t w;
 
 	memcpy(&w, p, sizeof(w));
+	return le64toh(w);
+}
+
+/* How many of eight bytes are '/': those that are zero after the xor. The sum of the low seven bits
+ * cannot carry into the next byte, so only a zero byte keeps its high bit clear. */
+static inline unsigned slashes8(uint64_t w)
+{
+	const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+
 	w ^= UINT64_C(0x2f2f2f2f2f2f2f2f);
 	/* a bit per '/', at the bottom of its byte; the product adds them up in the top byte */
 	w = ~(((w & low) + low) | w | low) >> 7;
@@ -43,7 +50,11 @@ unsigned topic_levels(struct str name)
 	size_t i = 0;
 
 	for (; name.n - i >= 8; i += 8)
-		levels += slashes8(name.p + i);
+		levels += slashes8(load8(name.p + i));
+	if (i == name.n)
+		return levels;
+	if (i) /* eight bytes that reach back; those that were counted are shifted out */
+		return levels + slashes8(load8(name.p + name.n - 8) >> 8 * (8 - (name.n - i)));
 	for (; i < name.n; i++)
 		levels += name.p[i] == '/';
 	return levels;

@@ -112,6 +112,38 @@ static void another_spelling_of_an_id_is_nobodys(void)
 	IS(customer == UINT64_MAX, 1);
 }
 
+/* Digits are looked at eight at a time: as one by one, wherever they end and whatever follows. */
+static void an_id_of_any_length_is_read_digit_by_digit_or_eight_at_a_time(void)
+{
+	static const char after[] = "/x09:;\x2f.\xff";
+
+	for (unsigned i = 0; i < 20000; i++) {
+		char text[64] = "customer/";
+		size_t n = 9, digits = any_below(24), whole;
+		uint64_t value = 0, customer = 0;
+		struct str name;
+		bool good;
+
+		for (size_t k = 0; k < digits; k++)
+			text[n++] = (char)('0' + any_below(10));
+		good = digits && text[9] != '0' && str_to_u64(str_make(text + 9, digits), &value);
+		whole = n + any_below(12);
+		while (n < whole)
+			text[n++] = after[any_below(sizeof(after) - 1)];
+		/* what follows may begin with digits, which belong to it then */
+		for (whole = 9 + digits; whole < n && text[whole] >= '0' && text[whole] <= '9';
+		     whole++)
+			good =
+			    text[9] != '0' && str_to_u64(str_make(text + 9, whole + 1 - 9), &value);
+		good = good && n > whole + 1 && text[whole] == '/';
+		IS(space_of(guard_str(str_make(text, n)), &customer, &name), good);
+		if (good) {
+			YES(customer == value);
+			IS_BYTES(name, str_make(text + whole + 1, n - whole - 1));
+		}
+	}
+}
+
 static void no_customer_owns_what_another_was_given(void)
 {
 	static const uint64_t ids[] = { 1, 7, 10, 70, 77, 100, 701, UINT64_MAX };
@@ -186,6 +218,7 @@ static void no_memory_leaves_the_buffer_broken_and_as_it_was(void)
 
 RUN(a_name_is_put_behind_the_customers_prefix, names_are_appended_to_what_the_buffer_holds,
     customer_zero_has_no_space, what_was_mapped_comes_back, the_bare_prefix_is_nobodys,
-    another_spelling_of_an_id_is_nobodys, no_customer_owns_what_another_was_given,
-    no_filter_reaches_over_its_own_tree, mapping_is_injective,
-    no_memory_leaves_the_buffer_broken_and_as_it_was)
+    another_spelling_of_an_id_is_nobodys,
+    an_id_of_any_length_is_read_digit_by_digit_or_eight_at_a_time,
+    no_customer_owns_what_another_was_given, no_filter_reaches_over_its_own_tree,
+    mapping_is_injective, no_memory_leaves_the_buffer_broken_and_as_it_was)

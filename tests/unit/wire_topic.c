@@ -92,6 +92,17 @@ static void levels_are_counted_with_the_empty_ones(void)
 	IS(topic_levels(STR("////////")), 9);
 	IS(topic_levels(STR("/a/b/c/d/e/f/g/h/")), 10);
 	IS(topic_levels(STR("./0.\xaf\xff/\x80\x2e/1/")), 5);
+	for (unsigned i = 0; i < 20000; i++) {
+		char text[40];
+		size_t n = 1 + any_below(sizeof(text));
+		unsigned levels = 1;
+
+		for (size_t k = 0; k < n; k++) {
+			text[k] = "/0.\xaf"[any_below(4)];
+			levels += text[k] == '/';
+		}
+		IS(topic_levels(guard_str(str_make(text, n))), levels);
+	}
 }
 
 static void the_system_tree_is_the_exact_word(void)
