@@ -314,8 +314,7 @@ bool deliver(struct uplink *u, struct link_deliver *frame, uint32_t *next)
 		}
 		deliver_to(&d, c, &e);
 		slices_busy(&w->slices, &c->share->window);
-		slice_charge(&w->slices, &c->share->deliver, cost);
-		if (unlikely(!slice_open(&w->slices, &c->share->deliver))) {
+		if (unlikely(!slice_spend(&w->slices, &c->share->deliver, cost))) {
 			i++;
 			break;
 		}

@@ -132,6 +132,7 @@ static bool frame(void *owner, struct str bytes)
 	struct conn *c = owner;
 	struct mqtt_head h = c->worker->head; /* measured a moment ago */
 	unsigned reason;
+	bool more;
 
 	MUST(bytes.n == h.size + (size_t)h.remaining);
 	c->frames_in++;
@@ -143,9 +144,9 @@ static bool frame(void *owner, struct str bytes)
 		conn_break(c, reason);
 	else if (likely(!rows[h.type].control) || conn_pace(c, PACE_CONTROL, rows[h.type].control))
 		handle(&rows[h.type], c, &h, str_skip(bytes, h.size));
-	share_charge(c, SLICE_PACKET + (uint32_t)(bytes.n / SLICE_BYTES));
+	more = share_spend(c, SLICE_PACKET + (uint32_t)(bytes.n / SLICE_BYTES));
 	return c->state != CONN_CLOSING && !(c->hold & HOLD_PACKETS) &&
-	       (share_may_read(c) || (bytes.n <= SLICE_BYTES && ++c->worker->burst < BURST));
+	       (more || (bytes.n <= SLICE_BYTES && ++c->worker->burst < BURST));
 }
 
 const struct feed_ops gate_ops = { .measure = measure, .frame = frame };

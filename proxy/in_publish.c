@@ -209,7 +209,8 @@ static void release(struct conn *c, const struct mqtt_publish *p)
 
 static void pass_on(struct conn *c, const struct mqtt_publish *p)
 {
-	struct link_publish out = { .packet_id = p->packet_id };
+	/* as in in_publish() */
+	struct link_publish out __attribute__((uninitialized));
 	unsigned flags = p->qos | (p->retain ? LINK_RETAIN : 0) | (p->dup ? LINK_DUP : 0);
 
 	if (!in_publish_msg(c->worker, &c->badge->space, p->topic, &p->props, p->payload,
@@ -217,6 +218,7 @@ static void pass_on(struct conn *c, const struct mqtt_publish *p)
 		conn_close(c, END_MEMORY);
 		return;
 	}
+	out.packet_id = p->packet_id;
 	link_publish_write(uplink_say(c), c->channel, c->generation, (uint8_t)flags, &out);
 }
 

@@ -188,6 +188,15 @@ void share_charge(struct conn *c, uint32_t units)
 	slice_charge(all, &c->share->read, units);
 }
 
+bool share_spend(struct conn *c, uint32_t units)
+{
+	struct slices *all = &c->worker->slices;
+	struct customer_share *s = c->share;
+
+	slices_busy(all, &s->window);
+	return slice_spend(all, &s->read, units) && !s->stopped;
+}
+
 bool share_may_read(const struct conn *c)
 {
 	return !c->share->stopped && slice_open(&c->worker->slices, &c->share->read);

@@ -89,6 +89,8 @@ void share_tidy(struct worker *w, struct customer_share *s);
 void share_charge(struct conn *c, uint32_t units);
 /* May more of c's bytes be worked on in this turn? False while its customer is stopped. */
 bool share_may_read(const struct conn *c);
+/* share_charge, and the answer of share_may_read after it */
+bool share_spend(struct conn *c, uint32_t units);
 /* A deadline of c has come: conn_due() in its customer's turn. */
 void share_due(struct conn *c);
 void share_ended(struct conn *c); /* conn.c: one was */

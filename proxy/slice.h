@@ -94,3 +94,10 @@ static inline void slice_charge(const struct slices *all, struct slice *s, uint3
 		slice_renew(all, s);
 	s->spent = units < UINT32_MAX - s->spent ? s->spent + units : UINT32_MAX;
 }
+
+/* Both at once: units were taken; may it have more done in this turn? */
+static inline bool slice_spend(const struct slices *all, struct slice *s, uint32_t units)
+{
+	slice_charge(all, s, units);
+	return s->spent < slices_quantum(all);
+}

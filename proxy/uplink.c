@@ -101,25 +101,33 @@ static void subscribe(struct uplink *u)
 		uplink_fail(u, "out of memory");
 }
 
-bool uplink_take(struct uplink *u, const struct link_head *head, struct str body)
+/* The first frame. */
+static bool greeted(struct uplink *u, const struct link_head *h, struct str body)
 {
-	struct link_head h = *head; /* frames that wait are read here too */
-	bool sense;
+	if (!hello(u, h, body))
+		return false;
+	if (u->home == 0)
+		subscribe(u);
+	worker_link_changed(u->worker);
+	return true;
+}
 
-	if (u->state == UPLINK_HELLO) {
-		sense = hello(u, &h, body);
-		if (sense && u->home == 0)
-			subscribe(u);
-		if (sense)
-			worker_link_changed(u->worker);
-	} else {
-		sense = uplink_frame(u, &h, body);
-	}
-	if (!sense && !u->failed) {
-		LOG_ERROR(name_of(u), "link-nonsense", "frame=%s channel=%u bytes=%u",
-		          link_type_name(h.type), h.channel, h.length);
-		uplink_fail(u, "frame that makes no sense");
-	}
+static void nonsense(struct uplink *u, const struct link_head *h)
+{
+	if (u->failed)
+		return;
+	LOG_ERROR(name_of(u), "link-nonsense", "frame=%s channel=%u bytes=%u",
+	          link_type_name(h->type), h->channel, h->length);
+	uplink_fail(u, "frame that makes no sense");
+}
+
+bool uplink_take(struct uplink *u, const struct link_head *h, struct str body)
+{
+	bool sense =
+	    unlikely(u->state == UPLINK_HELLO) ? greeted(u, h, body) : uplink_frame(u, h, body);
+
+	if (unlikely(!sense))
+		nonsense(u, h);
 	return !u->failed;
 }
 

@@ -41,8 +41,9 @@ static bool kept(struct uplink *u, struct customer_share *s, const struct link_h
 
 static bool on_deliver(struct uplink *u, struct conn *c, const struct link_head *h, struct str body)
 {
+	/* written before it is read: not cleared for each message */
+	struct link_deliver d __attribute__((uninitialized));
 	struct customer_share *s;
-	struct link_deliver d;
 
 	(void)c;
 	if (!link_deliver_read(body, &d))
