@@ -274,7 +274,9 @@ static void work(struct link *l)
 
 static void link_read(struct link *l)
 {
-	uint8_t *room = buf_reserve(&l->in, UPLINK_READ);
+	/* who is not alone does not wait while all of this is looked at */
+	size_t most = work_mixed(l->home) ? UPLINK_READ_BESIDE : UPLINK_READ;
+	uint8_t *room = buf_reserve(&l->in, most);
 	ssize_t n;
 
 	if (!room) {
@@ -282,7 +284,7 @@ static void link_read(struct link *l)
 		return;
 	}
 	do
-		n = recv(l->watch.fd, room, UPLINK_READ, MSG_DONTWAIT);
+		n = recv(l->watch.fd, room, most, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -296,7 +298,7 @@ static void link_read(struct link *l)
 	home_changed(l->home);
 	work_turn_is(l->home);
 	work(l);
-	if (buf_len(&l->in) == 0 && l->in.cap > 4 * UPLINK_READ) /* a huge frame came by */
+	if (buf_len(&l->in) == 0 && l->in.cap > 2 * UPLINK_READ) /* a huge frame came by */
 		buf_free(&l->in);
 }
 

@@ -1,16 +1,17 @@
 /* uplink.h - the core's side of the link (wire/link.h): a listening Unix socket per home, many
  * links on it, many clients on each link.
  *
- * A turn reads once from each link that has something, at most UPLINK_READ bytes, works on the
- * frames where they lie, and writes once to each link that has something to be told, after the
- * turn's commit. Who may connect: the socket's mode, and SO_PEERCRED uid.
+ * A turn reads once from each link that has something, at most UPLINK_READ bytes (less
+ * while two customers are active), works on the frames where they lie, and writes once to each link
+ * that has something to be told, after the turn's commit. Who may connect: the socket's mode, and
+ * SO_PEERCRED uid.
  *
  * A link ends when it breaks, is silent for LINK_DEAD_MS, or talks nonsense; its clients then have
  * `will_grace` to come back. */
 #pragma once
 #include "core/home.h"
 
-enum { UPLINK_READ = 64 << 10 };
+enum { UPLINK_READ = 192 << 10, UPLINK_READ_BESIDE = 64 << 10 };
 
 struct uplink;
 

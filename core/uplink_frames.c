@@ -191,7 +191,8 @@ static bool is_change(struct link_subscribe sub)
 static bool on_publish(struct link *l, struct channel *c, const struct link_head *head,
                        struct str body)
 {
-	struct link_publish pub;
+	/* written before it is read: not cleared for each message */
+	struct link_publish pub __attribute__((uninitialized));
 
 	if (!link_publish_read(body, head->flags, &pub) ||
 	    (!head->channel && !is_record(l, head->flags, &pub.msg)))

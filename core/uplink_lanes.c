@@ -160,6 +160,19 @@ struct buf *lane_buf(struct lane *a)
 	return &l->out;
 }
 
+/* The ordinary case: nothing waits for long, or less of a customer alone than anybody looks at. */
+static inline bool calm(const struct lane *a)
+{
+	const struct link *l = a->link;
+	const struct lane_marks *m = &l->uplink->marks;
+	size_t n = buf_len(&l->out);
+
+	if (buf_len(&a->out))
+		return false;
+	return n < m->unsent || (l->lanes.count == 1 && n < m->slow_alone &&
+	                         n <= (size_t)l->home->config->link_high);
+}
+
 void lane_say(struct lane *a)
 {
 	struct link *l = a->link;
@@ -169,8 +182,7 @@ void lane_say(struct lane *a)
 	if (unlikely(!buf_ok(&a->out)))
 		link_break(l, "out of memory");
 	link_say(l);
-	/* the ordinary case: nothing waits for long */
-	if (likely(buf_len(&a->out) == 0 && buf_len(&l->out) < m->unsent) || a == &l->own)
+	if (likely(calm(a)) || a == &l->own)
 		return;
 	if (buf_len(&a->out) && list_empty(&a->ready))
 		list_add_tail(&l->ready, &a->ready);

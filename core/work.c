@@ -104,7 +104,7 @@ void work_turn_is(struct home *h)
 	h->all_end = h->spent + h->most.all;
 }
 
-static bool others_speak(const struct home *h)
+bool work_mixed(const struct home *h)
 {
 	return h->mixed && home_now(h) - h->mixed < MIXED_MS;
 }
@@ -208,7 +208,7 @@ static void work_turn(struct hook *k)
 	if (list_empty(&h->busy))
 		return;
 	loop_at_next_end(h->loop, &h->work_hook);
-	if (others_speak(h))
+	if (work_mixed(h))
 		loop_defer(h->loop);
 }
 

@@ -67,6 +67,7 @@ static inline uint64_t work_part(const struct home *h, uint64_t units)
  * work_now says whether it may run now, or has to be parked; work_begin and work_end stand around
  * what is done. c may be freed by work_end. */
 void work_turn_is(struct home *h);
+bool work_mixed(const struct home *h);               /* did two customers speak lately? */
 void work_renew(struct home *h, struct customer *c); /* what it may spend in this turn */
 static inline bool work_now(struct home *h, struct customer *c)
 {
