@@ -117,7 +117,7 @@ static bool meet_grant(void *arg, const struct acl_item *grant)
 	buf_bytes(&m->items, &item, sizeof(item));
 	if (!buf_ok(&m->items))
 		m->err = -E_NOMEM;
-	else if (buf_len(&m->texts) > ACL_RESULT_BYTES)
+	else if (buf_len(&m->texts) > ACL_RESULT_BYTES || met(m) > ACL_MEETS_MAX)
 		m->err = -E_LIMIT;
 	return !m->err;
 }
@@ -147,6 +147,7 @@ int acl_intersect(const struct acl *a, struct str filter, void (*emit)(void *arg
 	struct filter f = { filter, true }; /* all that a client writes is marked (topic.h) */
 	struct acl_set result = { 0 };
 	struct meets m = { .f = f };
+	size_t looked = 0;
 	int n;
 
 	if (filter.n == 0 || a->receive.count == 0)
@@ -155,7 +156,7 @@ int acl_intersect(const struct acl *a, struct str filter, void (*emit)(void *arg
 		emit(arg, f);
 		return 1;
 	}
-	n = acl_set_meet(&a->receive, filter, meet_grant, &m) ? 0 : m.err;
+	n = acl_set_meet(&a->receive, filter, meet_grant, &m, &looked) ? 0 : m.err;
 	if (n == 0 && met(&m) > 0) {
 		n = acl_set_make(&result, found_texts(&m), met(&m));
 		if (n == 0)
@@ -180,13 +181,13 @@ static bool meet_one(void *arg, const struct acl_item *grant)
 	return !m->err && !m->any;
 }
 
-bool acl_meets(const struct acl *a, struct str filter)
+bool acl_meets(const struct acl *a, struct str filter, size_t *looked)
 {
 	struct meets m = { .f = { filter, true } };
 
 	if (filter.n == 0 || a->receive.count == 0)
 		return false;
-	(void)acl_set_meet(&a->receive, filter, meet_one, &m);
+	(void)acl_set_meet(&a->receive, filter, meet_one, &m, looked);
 	buf_free(&m.texts);
 	return m.any;
 }

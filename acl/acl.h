@@ -27,6 +27,7 @@
 enum {
 	ACL_ENTRIES_MAX = 10240,
 	ACL_RESULT_MAX = 256,
+	ACL_MEETS_MAX = 1024, /* grants that a filter may meet on the way there */
 	ACL_SOURCE_MAX = 16 << 10,
 	ACL_RESULT_BYTES = 1 << 20
 };
@@ -65,12 +66,14 @@ bool acl_is_reserved(struct str topic);
 
 /* The intersection of a client's filter with what the token may receive: the set whose union is
  * exactly the permitted part. No element covers another. `emit` gets borrowed filters. Returns how
- * many (0 = nothing could ever match), or -E_LIMIT beyond ACL_RESULT_MAX filters (or
- * ACL_RESULT_BYTES on the way there), -E_NOMEM; nothing was emitted then. filter MUST be valid. */
+ * many (0 = nothing could ever match), or -E_LIMIT beyond ACL_RESULT_MAX filters (or ACL_MEETS_MAX
+ * or ACL_RESULT_BYTES on the way there), -E_NOMEM; nothing was emitted then. filter MUST be valid.
+ */
 int acl_intersect(const struct acl *a, struct str filter, void (*emit)(void *arg, struct filter f),
                   void *arg) MUST_CHECK;
-/* Would acl_intersect() find any? It stops at the first. */
-bool acl_meets(const struct acl *a, struct str filter);
+/* Would acl_intersect() find any? It stops at the first. *looked grows with the work: by one for
+ * each level of the grants that was looked at. */
+bool acl_meets(const struct acl *a, struct str filter, size_t *looked);
 /* All filters the token may publish to (for RIGHTS), reserved names aside. Returns how many. */
 int acl_publishable(const struct acl *a, void (*emit)(void *arg, struct filter f), void *arg);
 

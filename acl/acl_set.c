@@ -192,6 +192,7 @@ struct meeting {
 	struct str text; /* expanded */
 	bool (*visit)(void *arg, const struct acl_item *item);
 	void *arg;
+	size_t *looked;
 };
 
 static bool meet_item(const struct meeting *m, int32_t item)
@@ -204,6 +205,7 @@ static bool meet_all(const struct meeting *m, const struct acl_node *node)
 {
 	bool go_on = meet_item(m, node->end) && meet_item(m, node->hash);
 
+	++*m->looked;
 	for (uint32_t i = 0; go_on && i < node->count; i++)
 		go_on = meet_all(m, &m->set->nodes[node->first + i]);
 	return go_on;
@@ -216,6 +218,7 @@ static bool meet(const struct meeting *m, const struct acl_node *node, uint32_t 
 	uint32_t child;
 	bool go_on = true;
 
+	++*m->looked;
 	if (!level_at(m->text, &at, &level))
 		return meet_item(m, node->end) && meet_item(m, node->hash);
 	if (is_byte(level, '#'))
@@ -233,9 +236,9 @@ static bool meet(const struct meeting *m, const struct acl_node *node, uint32_t 
 }
 
 bool acl_set_meet(const struct acl_set *s, struct str f,
-                  bool (*visit)(void *arg, const struct acl_item *item), void *arg)
+                  bool (*visit)(void *arg, const struct acl_item *item), void *arg, size_t *looked)
 {
-	const struct meeting m = { s, expand(f), visit, arg };
+	const struct meeting m = { s, expand(f), visit, arg, looked };
 
 	return !s->count || meet(&m, &s->nodes[0], 0);
 }

@@ -31,7 +31,8 @@ int acl_set_find(const struct acl_set *s, struct filter f);
 int acl_set_look(const struct acl_set *s, struct filter f, size_t *looked);
 /* Each item whose levels can have a name in common with f's, and perhaps some that only the root
  * rule keeps apart: filter_intersect judges. Looks at each node once at most, and at none that the
- * literal levels of f exclude. Ends when visit says false; was it true to the end? */
+ * literal levels of f exclude, and counts them into *looked. Ends when visit says false; was it
+ * true to the end? */
 bool acl_set_meet(const struct acl_set *s, struct str f,
-                  bool (*visit)(void *arg, const struct acl_item *item), void *arg);
+                  bool (*visit)(void *arg, const struct acl_item *item), void *arg, size_t *looked);
 bool acl_set_same(const struct acl_set *a, const struct acl_set *b);

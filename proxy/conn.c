@@ -13,6 +13,7 @@
 #include "proxy/drain.h"
 #include "proxy/events.h"
 #include "proxy/gate.h"
+#include "proxy/grants.h"
 #include "proxy/greet.h"
 #include "proxy/inflight.h"
 #include "proxy/reauth.h"
@@ -172,6 +173,8 @@ void conn_free(struct conn *c)
 	inflight_free(&c->released);
 	filters_free(&c->filters);
 	in_subscribe_forget(c);
+	grants_forget(&c->granting);
+	grants_forget(&c->regranting);
 	conn_forget_brought(c);
 	conn_forget_cert(c);
 	mem_free(c->client_id);

@@ -21,6 +21,7 @@ struct auth_ask;
 struct badge;
 struct cap;
 struct door;
+struct granting;
 struct greet;
 struct inflight;
 struct partial_holder;
@@ -216,6 +217,9 @@ struct conn {
 	struct inflight *released; /* in_publish.c: by us, in the client's name; answers to come */
 	struct filters filters;    /* what its session is subscribed to */
 	struct asking *asking;     /* a SUBSCRIBE under way (in_subscribe.c), or NULL */
+	/* a filter with a list that is being judged (grants.c), or NULL: of SUBSCRIBE; of REGRANT
+	 */
+	struct granting *granting, *regranting;
 	struct pace pace[PACE_KINDS];
 	/* acknowledgements that it owes us: for what it was sent on this connection */
 	uint32_t owed;

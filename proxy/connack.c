@@ -10,6 +10,7 @@
 #include "proxy/gate.h"
 #include "proxy/grants.h"
 #include "proxy/reauth.h"
+#include "proxy/share.h"
 #include "proxy/worker.h"
 #include "wire/mqtt_write.h"
 
@@ -50,6 +51,8 @@ static int subscription_json(const struct link_sub *sub, json_t *list)
 	return json_array_append_new(list, item) ? -E_NOMEM : 0;
 }
 
+enum { LOOKS = 32 }; /* at levels of grants are a unit (slice.h) */
+
 /* The session may have been another token's: what that was subscribed to is told as far as this one
  * may receive some of it (attack I44). */
 static void subscriptions_property(struct conn *c, struct link_opened o, struct buf *out)
@@ -57,12 +60,15 @@ static void subscriptions_property(struct conn *c, struct link_opened o, struct 
 	json_t *list = json_array();
 	struct buf text = { 0 };
 	struct link_sub sub;
+	size_t looked = 0;
 	bool whole = true;
 
 	while (list && whole && link_opened_next(&o, &sub)) {
-		if (grants_may(c, sub.filter))
+		if (grants_may(c, sub.filter, &looked))
 			whole = subscription_json(&sub, list) == 0;
+		whole = whole && looked <= GRANTS_LOOK_MOST;
 	}
+	share_charge(c, (uint32_t)(looked / LOOKS));
 	if (list && whole && json_write(&text, list) == 0 && buf_len(&text) <= UINT16_MAX)
 		mqtt_user_property(out, STR("subscriptions"), buf_str(&text));
 	json_decref(list);

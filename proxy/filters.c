@@ -181,6 +181,13 @@ bool filters_any_stale(const struct filters *set)
 	return stale(set);
 }
 
+struct map_node *filters_next_stale(const struct filters *set)
+{
+	struct entry *e = stale(set);
+
+	return e ? &e->node : NULL;
+}
+
 struct map_node *filters_stale(struct filters *set)
 {
 	struct entry *e = stale(set);

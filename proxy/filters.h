@@ -38,7 +38,8 @@ void filters_drop_ended(struct filters *set, void (*told)(void *arg, struct str 
 /* The rights have changed: all are to be judged again. */
 void filters_make_stale(struct filters *set);
 bool filters_any_stale(const struct filters *set);
-/* The next stale one, which is stale no more; NULL: there is none. */
+/* The next stale one, NULL: there is none; and the same, which is stale no more then. */
+struct map_node *filters_next_stale(const struct filters *set);
 struct map_node *filters_stale(struct filters *set);
 /* Has it conditions ($filter/...)? */
 bool filters_conditional(struct str filter);

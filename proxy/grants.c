@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "proxy/badge.h"
 #include "proxy/events.h"
 #include "proxy/gate.h"
@@ -60,23 +61,35 @@ unsigned grants_judge(const struct conn *c, struct str text, struct share *share
 	return code || !conditions->n ? code : judge_conditions(c, *conditions);
 }
 
-/* The inner filters of one item, collected in worker->encoded: u8 system, le32 length, bytes. */
-struct granting {
+enum { STEP_US = 500 };
+
+/* The inner filters of one item: u8 system, le32 length, bytes. */
+struct grant_set {
 	struct buf *set;
 	const struct space *space;
 	int count; /* or -E_* */
 };
 
+/* What was found of a list so far. */
+struct granting {
+	uint64_t rights; /* acl_stamp() */
+	struct buf set;
+	int count;
+	struct lists lists; /* of text */
+	size_t size;
+	char text[];
+};
+
 static void collect(void *arg, struct filter f)
 {
-	struct granting *g = arg;
+	struct grant_set *g = arg;
 
 	buf_u8(g->set, f.system);
 	buf_le32(g->set, (uint32_t)(g->space->prefix_len + f.text.n));
 	space_map(g->space, f.text, g->set);
 }
 
-static void grant_plain(const struct conn *c, struct granting *g, struct str plain)
+static void grant_plain(const struct conn *c, struct grant_set *g, struct str plain)
 {
 	int n = c->badge->ended ? -E_DENIED : acl_intersect(c->badge->acl, plain, collect, g);
 
@@ -85,36 +98,110 @@ static void grant_plain(const struct conn *c, struct granting *g, struct str pla
 		g->count = -E_LIMIT;
 }
 
-/* Words of a list are different, so what its filters are granted does not overlap. */
-static void grant_list(struct conn *c, struct granting *g, struct str bare)
+static bool is_list(const struct conn *c, struct str bare)
+{
+	return c->badge->extended && memchr(bare.p, ',', bare.n);
+}
+
+/* Room for the filters that a list stands for, one at a time; NULL: no memory. */
+static char *list_room(struct conn *c, struct str bare)
 {
 	struct buf *room = &c->worker->scratch;
-	struct lists l;
-	struct str plain;
 
 	buf_reset(room);
-	if (!buf_reserve(room, bare.n)) {
-		buf_free(room);
-		g->count = -E_NOMEM;
+	if (buf_reserve(room, bare.n))
+		return (char *)room->p;
+	buf_free(room);
+	return NULL;
+}
+
+void grants_forget(struct granting **begun)
+{
+	struct granting *g = *begun;
+
+	*begun = NULL;
+	if (!g)
 		return;
-	}
-	for (lists_begin(&l, bare); g->count >= 0 && lists_next(&l, (char *)room->p, &plain);) {
+	buf_free(&g->set);
+	mem_free(g);
+}
+
+static struct granting *begin(const struct conn *c, struct str bare)
+{
+	struct granting *g = mem_zalloc(sizeof(*g) + bare.n);
+
+	if (!g)
+		return NULL;
+	g->rights = acl_stamp(c->badge->acl);
+	g->size = bare.n;
+	memcpy(g->text, bare.p, bare.n);
+	lists_begin(&g->lists, str_make(g->text, g->size));
+	return g;
+}
+
+static bool is_of(const struct granting *g, const struct conn *c, struct str bare)
+{
+	return g && g->rights == acl_stamp(c->badge->acl) &&
+	       str_eq(str_make(g->text, g->size), bare);
+}
+
+/* Words of a list are different, so what its filters are granted does not overlap. True: all of it
+ * is done. */
+static bool grant_some(struct conn *c, struct granting *begun, struct grant_set *g, char *room)
+{
+	int64_t since = clock_mono_us();
+	struct str plain;
+
+	while (g->count >= 0 && lists_next(&begun->lists, room, &plain)) {
 		if (plain.p[0] == '$')
 			g->count = -E_DENIED; /* as when it stands there alone */
 		else
 			grant_plain(c, g, plain);
+		if (clock_mono_us() - since >= STEP_US)
+			return g->count < 0;
 	}
+	return true;
 }
 
-unsigned grants_find(struct conn *c, struct str bare)
+/* The same as of a plain one, of all that a list stands for; or GRANTS_MORE. */
+static int grant_list(struct conn *c, struct granting **begun, struct str bare)
 {
-	struct granting g = { .set = &c->worker->encoded, .space = &c->badge->space };
+	struct grant_set g = { .space = &c->badge->space };
+	struct buf *set = &c->worker->encoded;
+	char *room = list_room(c, bare);
+
+	if (!is_of(*begun, c, bare)) {
+		grants_forget(begun);
+		*begun = begin(c, bare);
+	}
+	if (!room || !*begun) {
+		grants_forget(begun);
+		return -E_NOMEM;
+	}
+	g.set = &(*begun)->set;
+	g.count = (*begun)->count;
+	if (!grant_some(c, *begun, &g, room)) {
+		(*begun)->count = g.count;
+		return GRANTS_MORE;
+	}
+	buf_free(set);
+	*set = *g.set;
+	*g.set = (struct buf){ 0 };
+	grants_forget(begun);
+	return g.count;
+}
+
+unsigned grants_find(struct conn *c, struct granting **begun, struct str bare)
+{
+	struct grant_set g = { .set = &c->worker->encoded, .space = &c->badge->space };
 
 	buf_reset(g.set);
-	if (c->badge->extended && memchr(bare.p, ',', bare.n))
-		grant_list(c, &g, bare);
+	if (is_list(c, bare))
+		g.count = grant_list(c, begun, bare);
 	else
 		grant_plain(c, &g, bare);
+	if (g.count == GRANTS_MORE)
+		return GRANTS_MORE;
 	if (g.count > 0 && buf_ok(g.set))
 		return RC_SUCCESS;
 	buf_free(g.set);
@@ -124,11 +211,20 @@ unsigned grants_find(struct conn *c, struct str bare)
 }
 
 /* Is anything granted of it? Less work than finding out what. */
-static bool meets_any(struct conn *c, struct str bare)
+static bool meets_any(struct conn *c, struct str bare, size_t *looked)
 {
-	if (c->badge->extended && memchr(bare.p, ',', bare.n))
-		return grants_find(c, bare) == RC_SUCCESS;
-	return acl_meets(c->badge->acl, bare);
+	char *room = is_list(c, bare) ? list_room(c, bare) : NULL;
+	struct lists l;
+	struct str plain;
+
+	if (!is_list(c, bare))
+		return acl_meets(c->badge->acl, bare, looked);
+	for (lists_begin(&l, bare);
+	     room && *looked <= GRANTS_LOOK_MOST && lists_next(&l, room, &plain);) {
+		if (plain.p[0] != '$' && acl_meets(c->badge->acl, plain, looked))
+			return true;
+	}
+	return false;
 }
 
 void grants_write(struct conn *c, struct buf *out, size_t frame, uint8_t opts, struct str text)
@@ -150,18 +246,18 @@ uint8_t grants_how_read(const struct conn *c)
 
 /* ---- REGRANT ---- */
 
-bool grants_may(struct conn *c, struct str text)
+bool grants_may(struct conn *c, struct str text, size_t *looked)
 {
 	struct share share;
 	struct str conditions;
 
 	return grants_judge(c, text, &share, &conditions) == RC_SUCCESS &&
-	       meets_any(c, share.filter);
+	       meets_any(c, share.filter, looked);
 }
 
 /* What the rights do not cover is silent until they do: no inner filters. If it was another token's
- * it ends. */
-static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct map_node *filter)
+ * it ends. False: it is a list, and there is more to do. */
+static bool regrant_one(struct conn *c, struct buf *out, size_t frame, struct map_node *filter)
 {
 	struct str text = filters_text(filter), conditions;
 	struct share share;
@@ -169,7 +265,10 @@ static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct ma
 	bool ends;
 
 	if (!code)
-		code = grants_find(c, share.filter);
+		code = grants_find(c, &c->regranting, share.filter);
+	if (code == GRANTS_MORE)
+		return false;
+	MUST(filters_stale(&c->filters) == filter);
 	ends = code == RC_NOT_AUTHORIZED && filters_foreign(filter);
 	if (code == RC_SUCCESS)
 		grants_write(c, out, frame, grants_how_read(c), text);
@@ -178,6 +277,7 @@ static void regrant_one(struct conn *c, struct buf *out, size_t frame, struct ma
 		                      text);
 	if (ends)
 		filters_end(&c->filters, filter);
+	return true;
 }
 
 static void has_ended(void *arg, struct str filter)
@@ -199,6 +299,14 @@ static void charge(struct conn *c, int64_t *since)
 	*since = now;
 }
 
+bool grants_unsaid(struct buf *out, size_t start)
+{
+	bool ok = buf_ok(out);
+
+	buf_cut(out, start);
+	return ok;
+}
+
 /* One frame, or as much of it as the slice has room for. False: it could not be said, for want of
  * memory. */
 static bool say_some(struct conn *c)
@@ -209,15 +317,20 @@ static bool say_some(struct conn *c)
 	int64_t since = clock_mono_us();
 	struct map_node *filter;
 	unsigned said = 0;
+	bool more = false;
 
 	do {
-		filter = filters_stale(&c->filters);
+		filter = filters_next_stale(&c->filters);
 		if (!filter)
 			break;
-		regrant_one(c, out, frame, filter);
+		more = !regrant_one(c, out, frame, filter);
+		said += !more;
 		charge(c, &since);
 	} while (buf_len(out) - start < GRANTS_FRAME &&
-	         (++said < GRANTS_TOGETHER || slice_open(&c->worker->slices, &c->share->grants)));
+	         ((said < GRANTS_TOGETHER && !more) ||
+	          slice_open(&c->worker->slices, &c->share->grants)));
+	if (said == 0)
+		return grants_unsaid(out, start);
 	if (!link_end(out, frame))
 		return false;
 	filters_drop_ended(&c->filters, has_ended, c);

@@ -143,7 +143,7 @@ static unsigned judge(struct conn *c, struct subscribing *s, struct str text)
 	if (!code && !fits(c, text, share.filter, conditions))
 		code = RC_TOPIC_FILTER_INVALID; /* attack P19 */
 	if (!code)
-		code = grants_find(c, share.filter);
+		code = grants_find(c, &c->granting, share.filter);
 	if (!code && s->granted + buf_len(&c->worker->encoded) > GRANTED_BYTES)
 		code = RC_QUOTA_EXCEEDED;
 	return code ? code : admit(c, text, s->place);
@@ -159,6 +159,8 @@ static unsigned write_item(struct conn *c, struct subscribing *s, const struct m
 		code = quota_over(c->worker, LIMIT_SUBSCRIBE_FILTERS);
 	} else {
 		code = judge(c, s, text);
+		if (code == GRANTS_MORE)
+			return code;
 		if (code)
 			LOG_INFO(conn_name(c), "refused-subscribe", "reason=0x%02x filter=%s", code,
 			         log_esc(text));
@@ -226,14 +228,38 @@ static void charge(struct conn *c, const struct subscribing *s, int64_t *since)
 	*since = now;
 }
 
-/* One frame. False: it could not be said, for want of memory. */
+/* The next filter. False: there is none. more: it is a list, and its next part comes with the next
+ * call. */
+static bool say_one(struct conn *c, struct subscribing *s, int64_t *since, bool *more)
+{
+	struct mqtt_subscribe before = s->left;
+	struct mqtt_sub_opts opts;
+	struct str text;
+	unsigned code;
+
+	if (!mqtt_subscribe_next(&s->left, c->version, &text, &opts))
+		return false;
+	s->place++;
+	code = write_item(c, s, &opts, text);
+	*more = code == GRANTS_MORE;
+	if (*more) {
+		s->left = before;
+		s->place--;
+	} else {
+		note_refusal(&s->refusals, text, code);
+		s->nth++;
+	}
+	charge(c, s, since);
+	return true;
+}
+
+/* One frame, or nothing yet. False: it could not be said, for want of memory. */
 static bool say_some(struct conn *c, struct subscribing *s)
 {
 	struct mqtt_subscribe begun = s->left;
 	uint32_t id = begun.props.subscription_ids ? begun.props.subscription_id[0] : 0;
 	int64_t since = clock_mono_us();
-	struct mqtt_sub_opts opts;
-	struct str text;
+	bool more = false;
 	size_t start;
 
 	s->out = uplink_say(c);
@@ -241,15 +267,11 @@ static bool say_some(struct conn *c, struct subscribing *s)
 	s->frame = link_subscribe_begin(s->out, LINK_SUBSCRIBE, c->channel, c->generation,
 	                                begun.packet_id, id);
 	s->place = 0;
-	do {
-		if (!mqtt_subscribe_next(&s->left, c->version, &text, &opts))
-			break;
-		s->place++;
-		note_refusal(&s->refusals, text, write_item(c, s, &opts, text));
-		s->nth++;
-		charge(c, s, &since);
-	} while (buf_len(s->out) - start < GRANTS_FRAME &&
-	         (s->place < GRANTS_TOGETHER || share_may_read(c)));
+	while (say_one(c, s, &since, &more) && buf_len(s->out) - start < GRANTS_FRAME &&
+	       ((s->place < GRANTS_TOGETHER && !more) || share_may_read(c)))
+		;
+	if (s->place == 0)
+		return grants_unsaid(s->out, start);
 	if (!link_end(s->out, s->frame))
 		return false;
 	c->filters.asked++;
@@ -283,7 +305,7 @@ static bool go_on_later(struct conn *c, const struct subscribing *s, struct str 
 	a->now = *s;
 	a->now.left.entries = moved(s->left.entries, body.p, a->bytes);
 	a->now.refusals.first = moved(s->refusals.first, body.p, a->bytes);
-	a->first = c->filters.asked - 1;
+	a->first = c->filters.asked - (s->place > 0);
 	c->asking = a;
 	c->worker->n.subscribes_cut++;
 	conn_hold(c, HOLD_ASKING);

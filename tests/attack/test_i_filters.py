@@ -3,6 +3,7 @@ import os
 import re
 import select
 import signal
+import time
 
 import pytest
 from rawmqtt import DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBLISH, SUBACK, UNSUBACK, connect, disconnect, open_client, packet, publish, subscribe, unsubscribe
@@ -103,6 +104,46 @@ def test_I23_rights_that_change_are_judged_in_slices(one):
         beside.until(lambda: p.publish("g000/x/799/a", b"no").publish("g249/x/799/a", b"yes") and came(c))
         assert c.expect(PUBLISH).payload == b"yes"
         assert numbers(one)["longest_turn_cpu_us"] < TURN_US
+
+
+WORDS = ["w%d" % i for i in range(256)]
+LISTED = [("h%03x/z" % i, "subscribe") for i in range(1090)] + [("h000/w7", "subscribe"), ("h000/w7", "publish")]
+
+
+def hears(c, topic):
+    """Is it sent what it publishes there?"""
+    time.sleep(0.02)
+    c.publish(topic, b"x")
+    return topic in [p.topic for p in c.sync(20) if p.kind == PUBLISH]
+
+
+@V
+def test_I23_one_filter_with_a_list_is_done_in_slices_too(one, version):
+    """Each of its 256 words is held against 1,090 grants."""
+    customer, beside = one.new_customer(), Neighbour(one)
+    assert customer.rest("PUT", "/platform/customer", {"flespi_extensions": True})[0] == 200
+    token = customer.acl(*LISTED)
+    dear = ["+/" + ",".join(WORDS[:n]) for n in range(256, 246, -1)]
+    with open_client(one.port, token, "l", version, clean=False, **({"properties": ((0x11, 300),)} if version == 5 else {})) as c:
+        before = numbers(one)
+        c.send(subscribe(dear[0], version=version))
+        beside.until(lambda: came(c))
+        assert c.expect(SUBACK, 20).codes == [0]
+        now = numbers(one)
+        assert now["subscribes_cut"] == before["subscribes_cut"] + 1
+        assert now["longest_turn_cpu_us"] < 5000 * SLOW
+        c.send(subscribe(*dear[1:], "+/x1,x2", version=version))
+        beside.until(lambda: came(c))
+        assert c.expect(SUBACK, 20).codes == [0] * 9 + [0x87 if version == 5 else 0x80]
+        beside.until(lambda: hears(c, "h000/w7"))
+        # rights that change are judged in the same way, and so is a session that comes back
+        more = [{"uri": "mqtt", "topic": t, "actions": [a]} for t, a in LISTED + [("h001/w8", "subscribe"), ("h001/w8", "publish")]]
+        customer.change_token(token, access={"type": 2, "acl": more})
+        beside.until(lambda: hears(c, "h001/w8"))
+    with open_client(one.port, token, "l", version, clean=False) as c:
+        assert c.present
+        beside.until(lambda: hears(c, "h001/w8"))
+    assert numbers(one)["longest_turn_cpu_us"] < 8000 * SLOW
 
 
 @pytest.mark.parametrize("how", ["close", "disconnect", "take over", "token ends"])
