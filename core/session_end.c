@@ -9,7 +9,9 @@
 
 #include "base/mem.h"
 
-enum { LITTLE = 50 }; /* subscriptions and messages that are not worth another session */
+/* To take a subscription or a message apart, at most of ordinary ones: what is less than a slice is
+ * not worth another session. */
+enum { ITEM_UNITS = 400 };
 
 struct remains {
 	struct work work;
@@ -149,7 +151,8 @@ static struct session *twin(struct session *s)
 
 struct session *session_anew(struct session *s)
 {
-	struct session *fresh = left(s) > LITTLE && s->customer->id ? twin(s) : NULL;
+	bool much = left(s) * ITEM_UNITS > session_home(s)->most.slice;
+	struct session *fresh = much && s->customer->id ? twin(s) : NULL;
 
 	if (!fresh) {
 		session_empty(s);
