@@ -29,9 +29,15 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("door", doors.ALL, indirect=True)
 
 
+# What takes longest begins first: begun last, one process would be at it alone, when all others have ended.
+LONG = ["test_a_authentication.py", "test_interop_qos2.py", "test_r_connections.py", "test_o_outages.py", "test_sessions.py", "test_drain.py", "test_quotas.py", "test_i_fair.py",
+        "test_run.py", "test_r_rates.py", "test_interop.py", "test_filters.py", "test_browser.py", "test_client_certs.py", "test_interop_large.py", "test_rest.py", "test_m_authority.py"]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """With --dist loadgroup: a file's tests on one door are for one process, which starts the stacks of that file once."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     for item in items:
         where = getattr(item, "callspec", None) and item.callspec.params.get("door", "")
         item.add_marker(pytest.mark.xdist_group("%s %s" % (item.path.name, where or "")))
