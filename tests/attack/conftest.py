@@ -1,6 +1,9 @@
 """The stacks of the R family (test_r_*.py): small numbers, so that a flood of a few hundred shows what a flood of a million would do. Each file has
 its own, each test customers of its own."""
+import shutil
+
 import pytest
+from certs import Authority
 from stack import Stack
 
 SMALL = """[proxy]
@@ -83,3 +86,19 @@ def rates(tmp_path_factory):
 @pytest.fixture(scope="module")
 def brief(tmp_path_factory):
     yield from stack_of(tmp_path_factory, "brief", BRIEF)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A stack with an authority of its own, client certificates not asked for, and short deadlines."""
+    folder = tmp_path_factory.mktemp("tls")
+    ca = Authority(folder)
+    live = [str(folder / "live.pem"), str(folder / "live.key")]
+    s = Stack(folder / "state", "[proxy]\nconnect_deadline = 2s\n")
+    s.ca, s.live, s.folder = ca, live, folder
+    for source, target in zip(ca.issue("first"), live):
+        shutil.copy(source, target)
+    s.config += "tls_cert = %s\ntls_key = %s\n" % tuple(live)
+    s.start()
+    yield s
+    s.stop()

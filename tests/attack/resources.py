@@ -17,6 +17,12 @@ def memory(stack, name):
         return next(int(line.split()[1]) << 10 for line in f if line.startswith("VmRSS"))
 
 
+def own_memory(pid):
+    """Bytes that are the process's own."""
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("RssAnon")) * 1024
+
+
 def cpu(stack):
     """Seconds of CPU that proxy and core have used."""
     total = 0
