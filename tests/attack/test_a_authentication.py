@@ -7,7 +7,7 @@ import zlib
 import pytest
 from endpoint import Endpoint, Pair
 from rawmqtt import CONNACK, DISCONNECT, PUBLISH, SUBACK, AUTH, Raw, connect, open_client, packet, publish, subscribe
-from stack import SLOW, wait_for
+from stack import SLOW, Stopwatch, wait_for
 
 V = pytest.mark.parametrize("version", [4, 5])
 
@@ -188,9 +188,9 @@ HUGE = {
 @pytest.mark.parametrize("how", HUGE)
 def test_A09_a_hostile_answer_is_cut_short_and_means_unavailable(pair, endpoint, how):
     endpoint.answer = lambda auth: HUGE[how]
-    start = time.monotonic()
+    watch = Stopwatch(pair)
     assert code(pair.port, "k-" + how) == 0x88
-    assert time.monotonic() - start < 4 * SLOW
+    assert watch.seconds() < 4 * SLOW
     endpoint.answer = lambda auth: endpoint.good()
     wait_for(lambda: code(pair.port, "k-" + how) == 0, 5, 0.1)
 
@@ -232,9 +232,9 @@ def test_A13_use_does_not_prolong_a_verdict(pair, endpoint):
     endpoint.answer = lambda auth: endpoint.good()
     assert code(pair.port, "k") == 0
     endpoint.answer = lambda auth: (401, {"Content-Type": "application/json"}, b'{"errors":[]}')
-    start = time.monotonic()
+    watch = Stopwatch(pair)
     while code(pair.port, "k") == 0:
-        assert time.monotonic() - start < 6 * SLOW, "a hit prolongs the verdict"
+        assert watch.seconds() < 6 * SLOW, "a hit prolongs the verdict"
         time.sleep(0.1)
 
 

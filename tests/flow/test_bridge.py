@@ -35,6 +35,8 @@ class Bridge:
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(10)
+        self.log.seek(0)
+        print(self.log.read())      # pytest shows it with a failure
         self.log.close()
 
 

@@ -5,7 +5,6 @@ import signal
 import socket
 import ssl
 import struct
-import time
 
 import doors
 import pytest
@@ -14,7 +13,7 @@ from clients import MosquittoSub
 from endpoint import Endpoint, Pair
 from proxy import Proxy
 from rawmqtt import AUTH, CONNACK, DISCONNECT, PUBLISH, Closed, Raw, connect, packet, props
-from stack import SLOW, wait_for
+from stack import SLOW, Stopwatch, wait_for
 from test_ctl import ctl
 
 pytestmark = pytest.mark.one_door("certificates are shown at the doors with TLS; the others stand beside them in each test")
@@ -212,9 +211,9 @@ def test_an_http_proxy_does_not_lend_its_name(customer, gate):
 # ---- Changes ----
 
 def ends(c, seconds=5):
-    start = time.monotonic()
+    watch = Stopwatch()
     packets = c.closed(seconds)
-    assert time.monotonic() - start <= seconds * SLOW
+    assert watch.seconds() <= seconds * SLOW
     return [(p.kind, p.code, p.properties.get(REASON)) for p in packets]
 
 

@@ -6,7 +6,6 @@ import socket
 import ssl
 import stat
 import subprocess
-import time
 
 import doors
 import pytest
@@ -14,7 +13,7 @@ from certs import Authority
 from clients import MosquittoSub
 from proxy import Proxy
 from rawmqtt import Raw, connect, open_client
-from stack import BUILD, SLOW, wait_for
+from stack import BUILD, SLOW, Stopwatch, wait_for
 from test_drain import Knocking
 
 pytestmark = pytest.mark.one_door("each test opens doors of its own")
@@ -250,8 +249,8 @@ def test_listeners_of_one_kind_have_settings_of_their_own(stack, customer, tmp_p
         with pytest.raises(doors.Refused):
             doors.WebSocket(doors.dial(at["site"]), path="/other")
         with doors.dial(at["site"]) as s:
-            begin = time.monotonic()
-            assert doors.read_all(s)[:12] in (b"", b"HTTP/1.1 408") and time.monotonic() - begin < 5 * SLOW
+            watch = Stopwatch(stack)
+            assert doors.read_all(s)[:12] in (b"", b"HTTP/1.1 408") and watch.seconds() < 5 * SLOW
         # who stands in front
         with doors.dial(at["behind"]) as s:
             s.sendall(b"PROXY TCP4 192.0.2.9 10.0.0.1 1 2\r\n" + connect("b", token))

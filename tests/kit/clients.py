@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 import doors
-from stack import ROOT, SLOW, wait_for
+from stack import ROOT, SLOW, patience, wait_for
 
 
 class Paho:
@@ -86,7 +86,7 @@ class Paho:
 
     def get(self, timeout=5.0):
         """The next message, or queue.Empty."""
-        return self.messages.get(timeout=timeout * SLOW)
+        return self.messages.get(timeout=patience(timeout))
 
     def take(self, count, timeout=10.0):
         return [self.get(timeout) for _ in range(count)]
@@ -207,7 +207,7 @@ class MqttJs:
                 self.held.remove(e)
                 return e
         while True:
-            e = self.events.get(timeout=timeout * SLOW)
+            e = self.events.get(timeout=patience(timeout))
             if e["event"] in kinds:
                 return e
             self.held.append(e)

@@ -14,7 +14,7 @@ import doors
 import pytest
 from clients import MqttJs, Paho, VERSIONS, mosquitto_at
 from rawmqtt import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ack, open_client
-from stack import BUILD, SLOW, wait_for
+from stack import BUILD, SLOW, patience, wait_for
 
 CANNOT = {
     ("mosquitto", "ws"): "libmosquitto 2.0 speaks no WebSocket",
@@ -57,7 +57,7 @@ class Mosquitto:
                     self.ready.set()
 
     def message(self, timeout=10):
-        return self.messages.get(timeout=timeout * SLOW)
+        return self.messages.get(timeout=patience(timeout))
 
     def publish(self, topic, payload, qos=1):
         r = subprocess.run(["mosquitto_pub"] + self.base + ["-t", topic, "-q", str(qos), "-s"], input=payload, capture_output=True, text=True, timeout=60 * SLOW)
@@ -93,7 +93,7 @@ class MosquittoRr:
 
     def message(self, timeout=10):
         """Its first line: if the answer comes before its own SUBACK it prints it, asks all the same, and waits for another (2.0.11)."""
-        assert select.select([self.process.stdout], [], [], timeout * SLOW)[0], "no answer"
+        assert select.select([self.process.stdout], [], [], patience(timeout))[0], "no answer"
         m = json.loads(self.process.stdout.readline())
         return m["topic"], m["payload"]
 

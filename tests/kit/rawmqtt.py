@@ -6,7 +6,7 @@ import struct
 import time
 
 from doors import connect_door
-from stack import SLOW
+from stack import SLOW, patience
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = range(1, 16)
 
@@ -234,7 +234,8 @@ class Raw:
 
     def read(self, timeout=5.0):
         """The next packet. Raises Closed at the end of the connection, TimeoutError when nothing comes."""
-        end = time.monotonic() + timeout * SLOW
+        timeout = patience(timeout)
+        end = time.monotonic() + timeout
         while True:
             if len(self.data) >= 2:
                 length = shift = 0
@@ -249,11 +250,11 @@ class Raw:
                         break
             left = end - time.monotonic()
             if left <= 0:
-                raise TimeoutError("no packet within %.1f s" % (timeout * SLOW))
+                raise TimeoutError("no packet within %.1f s" % timeout)
             try:
                 self._fill(left)
             except socket.timeout:
-                raise TimeoutError("no packet within %.1f s" % (timeout * SLOW))
+                raise TimeoutError("no packet within %.1f s" % timeout)
 
     def expect(self, kind, timeout=5.0):
         p = self.read(timeout)

@@ -16,15 +16,22 @@ BUILD = os.path.join(ROOT, os.environ.get("MBUS_BUILD", "build"))
 SLOW = 4 if os.environ.get("MBUS_SAN") else 1
 
 
+def patience(timeout):
+    """Seconds until what must come is given up: more than asked for, for a machine may have other work, and how long something takes is judged by a
+    Stopwatch. A wait below two seconds is for what must not come."""
+    return timeout * SLOW * (3 if timeout >= 2 else 1)
+
+
 def wait_for(what, timeout=10.0, step=0.02):
-    """Until what() is true; returns its value. Fails after timeout (scaled under sanitizers)."""
-    end = time.monotonic() + timeout * SLOW
+    """Until what() is true; returns its value. Fails after timeout, with patience."""
+    timeout = patience(max(timeout, 2))
+    end = time.monotonic() + timeout
     while True:
         value = what()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError("did not happen within %.1f s: %s" % (timeout * SLOW, getattr(what, "__doc__", "") or what))
+            raise AssertionError("did not happen within %.1f s: %s" % (timeout, getattr(what, "__doc__", "") or what))
         time.sleep(step)
 
 
@@ -32,8 +39,10 @@ class Stopwatch:
     """Seconds since it was made, less those that this process and the stack's programs stood in line for a CPU: what others do on the machine is
     no fault of theirs."""
 
-    def __init__(self, stack):
-        self.pids = [os.getpid(), *stack.ready["pids"].values()]
+    def __init__(self, stack=None):
+        """stack: a Stack, a Pair, or None: all Stacks that run."""
+        of = [stack] if stack else Stack.running
+        self.pids = [os.getpid(), *(pid for s in of for pid in s.ready["pids"].values())]
         self.begin, self.stood = time.monotonic(), self._in_line()
 
     def _in_line(self):
@@ -72,6 +81,8 @@ def free_offset():
 
 
 class Stack:
+    running = []
+
     def __init__(self, state, config="", workers=0, homes=1):
         self.state = str(state)
         self.config = config
@@ -104,6 +115,7 @@ class Stack:
             if os.path.exists(path):
                 with open(path) as f:
                     self.ready = json.load(f)
+                Stack.running.append(self)
                 return self
             if offset is not None or "in use" not in self.said():
                 break
@@ -134,6 +146,8 @@ class Stack:
         return int(words["longest_turn_cpu_us"]), words["longest_turn_cpu_step"]
 
     def stop(self):
+        if self in Stack.running:
+            Stack.running.remove(self)
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
