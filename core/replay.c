@@ -1,5 +1,6 @@
 /* replay.c - retained messages for a new subscription, in slices (attack R14): a slice looks at a
- * bounded number of names, a turn has a bounded number of slices, customers take turns. Replays of
+ * bounded number of names, a turn has a bounded number of slices, customers take turns; one whose
+ * links have enough for its clients (work_slow) has none meanwhile. Replays of
  * a session that does not take more stand in its own list and cost nothing until it does. Then one
  * of them is woken: what a session takes is the same for all, so the others would only look.
  * Unsubscribing ends a replay; over the end of a connection it waits with the session, or what was
@@ -355,7 +356,8 @@ void replay_run(struct inbox_item *item)
 
 		list_del(&c->replaying);
 		list_add_tail(&h->replays, &c->replaying);
-		worked = replay_one(h, c, &more);
+		/* its links have enough for its clients; replays_go_on() comes */
+		worked = !c->stopped && replay_one(h, c, &more);
 		work_spend(h, worked ? SLICE_UNITS : 0);
 		c->credit -= (int64_t)(h->spent - before);
 		slices += worked;
@@ -365,6 +367,12 @@ void replay_run(struct inbox_item *item)
 	if (slices || more)
 		/* none: replay_go_on() comes when a session takes more */
 		replay_ask(h);
+}
+
+void replays_go_on(struct customer *c)
+{
+	if (!list_empty(&c->replays))
+		replay_ask(c->home);
 }
 
 void replay_go_on(struct session *s)

@@ -365,6 +365,7 @@ void replay_stop(struct subscription *sub);
 void replays_pause(struct session *s);
 void replays_unpause(struct session *s);
 void replay_go_on(struct session *s);                      /* there is room again */
+void replays_go_on(struct customer *c);                    /* it is not stopped any more */
 void replay_run(struct inbox_item *item);                  /* the slices of one turn */
 void replay_show(struct subscription *sub, struct msg *m); /* one retained message */
 /* a trusted filter within c's store: without its first two levels ("customer/<id>/"). False:

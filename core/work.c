@@ -56,6 +56,7 @@ static void go_on(struct customer *c)
 {
 	c->stopped = false;
 	timer_stop(&c->slow_timer);
+	replays_go_on(c);
 	if (list_empty(&c->busy))
 		return;
 	list_del(&c->busy);

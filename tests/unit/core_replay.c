@@ -2,6 +2,8 @@
  * a connection. */
 #include "tests/unit/core_pair.h"
 
+#include "core/work.h"
+
 /* ---- Retained ---- */
 static void a_retained_message_comes_to_a_new_subscription(void)
 {
@@ -128,6 +130,30 @@ static void retained_messages_wait_for_who_does_not_read(void)
 	}
 	IS(home->counters.retained_sent, 300);
 	IS(home->counters.dropped_paused, 0);
+	end();
+}
+
+/* Else a hundred of them fill a link's buffer to its mark in one go, megabytes that are copied as
+ * it grows. */
+static void replays_wait_while_the_links_have_enough(void)
+{
+	struct customer *c;
+
+	begin();
+	retain_many(300, 0);
+	c = customer_find(home, 7);
+	work_slow(c, true);
+	SUB(&a, "r/#");
+	SAID(&a, "suback#7 00");
+	turn();
+	IS(home->counters.retained_sent, 0);
+	NO(home->replay_asked);
+	work_slow(c, false);
+	for (int i = 0; i < 8; i++) {
+		loop_turn(home->loop, 0);
+		a.n = 0;
+	}
+	IS(home->counters.retained_sent, 300);
 	end();
 }
 
@@ -280,7 +306,8 @@ RUN(customers_take_turns, a_retained_message_comes_to_a_new_subscription, an_emp
     retain_handling_1_sends_to_new_subscriptions_only, retain_handling_2_sends_none,
     retained_messages_come_only_through_the_granted_set_and_once,
     retained_messages_are_limited_and_passed_on_all_the_same, many_retained_messages_come_in_slices,
-    retained_messages_wait_for_who_does_not_read, replays_of_who_takes_nothing_cost_no_turns,
+    retained_messages_wait_for_who_does_not_read, replays_wait_while_the_links_have_enough,
+    replays_of_who_takes_nothing_cost_no_turns,
     more_retained_messages_than_the_queue_holds_all_come,
     a_replay_waits_for_its_client_to_come_back, a_session_that_ends_ends_its_replay,
     a_regrant_begins_a_replay_anew_by_what_is_allowed_now)
