@@ -20,6 +20,7 @@ enum {
 	/* units of work.h: of a slice of a walk; bytes of a name that are compared for one */
 	WALK_MOST = 10000,
 	COMPARED = 64,
+	REMOVED = 50, /* one that has expired: it is searched, and freed */
 };
 
 struct entry {
@@ -341,6 +342,11 @@ static bool is_shown(struct retained *r, struct entry *e)
 	return a->state <= ACCOUNT_OVER && e->judged == a->version && !e->hidden;
 }
 
+bool retained_expires(const struct retained *r)
+{
+	return r->mortal > 0;
+}
+
 size_t retained_sweep(struct retained *r, int64_t wall_ms, size_t most)
 {
 	size_t count = 0;
@@ -498,10 +504,12 @@ static int walk_on(struct retained *r, struct filter f, struct retained_walk *w,
 		w->cost += look_cost(entry_name(e), match);
 		if (!remember(w, e))
 			return -E_NOMEM;
-		if (msg_expired(e->m, wall_ms))
+		if (msg_expired(e->m, wall_ms)) {
 			entry_remove(r, e);
-		else if (match && is_shown(r, e))
+			w->cost += REMOVED;
+		} else if (match && is_shown(r, e)) {
 			visit(arg, e->m);
+		}
 		if (match)
 			e = next;
 		else if (after(r, f, buf_str(&w->last), target, &e))

@@ -36,6 +36,7 @@ int retained_walk(struct retained *r, struct filter f, struct retained_walk *w, 
                   /* 0 or -E_NOMEM */
                   void (*visit)(void *arg, struct msg *m), void *arg) MUST_CHECK;
 void retained_walk_end(struct retained_walk *w);
+bool retained_expires(const struct retained *r); /* is there one that will? */
 /* Looks at `most` further entries, round and round, and removes expired ones; how many. Costs
  * nothing when none can expire. */
 size_t retained_sweep(struct retained *r, int64_t wall_ms, size_t most);

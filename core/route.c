@@ -9,6 +9,11 @@
 
 enum {
 	GIVE_UNITS = 5,
+	/* retained names looked at when there is no room for another; what each costs; and more
+	 * that is taken away */
+	SWEPT = 256,
+	SWEEP_UNITS = 5,
+	TAKE_UNITS = 50,
 	KEEP_UNITS =
 	    10, /* to find its place among the retained; and so many bytes of its name for */
 	KEEP_BYTES = 8, /* one more: it is compared with some dozens of others */
@@ -423,6 +428,18 @@ static bool route(struct home *h, struct customer *c, struct msg *m, uint8_t rea
 	return false;
 }
 
+/* Goes on where it stood, so that some refusals later all names were looked at. */
+static bool sweep_some(struct home *h, struct customer *c)
+{
+	size_t gone;
+
+	if (!retained_expires(c->retained))
+		return false;
+	gone = retained_sweep(c->retained, home_wall(h), SWEPT);
+	work_spend(h, SWEPT * SWEEP_UNITS + gone * TAKE_UNITS);
+	return gone > 0;
+}
+
 /* MQTT5 3.3.1.3. Over the customer's limits the message is passed on like any other, but not kept
  * (attack R13). */
 static uint8_t retain(struct home *h, struct customer *c, struct msg *m)
@@ -438,6 +455,9 @@ static uint8_t retain(struct home *h, struct customer *c, struct msg *m)
 		return RC_SUCCESS;
 	}
 	err = c ? retained_set(c->retained, msg_name(m), m) : -E_NOMEM;
+	/* those that have expired have no right to their places */
+	if (err == -E_LIMIT && sweep_some(h, c))
+		err = retained_set(c->retained, msg_name(m), m);
 	if (err) {
 		h->counters.retained_refused++;
 		LOG_WARN(home_name(h), "retained-refused", "cid=%" PRIu64 " why=\"%s\"",

@@ -1,11 +1,12 @@
 """What an outsider found in the hour of attack: one customer's input that kept threads, tables or turns from another."""
 import os
 import socket
+import ssl
 import threading
 import time
 
 import pytest
-from rawmqtt import PUBACK, PUBLISH, Raw, ack, open_client, subscribe
+from rawmqtt import PUBACK, PUBLISH, SUBACK, Raw, ack, open_client, publish, subscribe
 from stack import SLOW, Stack, wait_for
 
 
@@ -137,3 +138,62 @@ def test_M40_a_body_of_very_many_values(own, body):
     assert thread.ran() < 0.1 * SLOW
     grants = [{"uri": "mqtt", "topic": "%d" % i, "actions": ["publish"]} for i in range(1000)]    # the control: three such lists have room
     assert customer.rest("POST", "/platform/tokens", [{"access": {"type": 2, "acl": grants}}] * 3)[0] == 200
+
+
+@pytest.mark.one_door("the core")
+@pytest.mark.skipif(SLOW > 1, reason="half a million subscriptions take a sanitizer too long")
+def test_I38_half_a_million_subscriptions_that_come_and_go(own):
+    """The index doubled, and halved, in one step: more than a tenth of a second, at the 524,288th filter and when they went."""
+    customer, clients = own.new_customer(), []
+    own.longest_turn("core")
+    for i in range(530):
+        c = open_client(own.port, customer.master, "s%d" % i, 5)
+        c.send(subscribe(*[("f%d.%d" % (i, k), 0) for k in range(1000)], version=5))
+        clients.append(c)
+        if i % 10 == 9:
+            for c in clients[-10:]:
+                assert c.expect(SUBACK, 60).codes == [0] * 1000
+    us, step = own.longest_turn("core")
+    assert us < 50000, step
+    with open_client(own.port, customer.master, "p") as p:    # the control: each is found
+        for i in (0, 100, 529):
+            p.publish("f%d.%d" % (i, i), "x")
+            assert clients[i].expect(PUBLISH, 10).topic == "f%d.%d" % (i, i)
+    for c in clients:
+        c.close()
+    with open_client(own.port, customer.master, "after") as after:
+        for _ in range(200):
+            after.sync(60)
+            time.sleep(0.02)
+    us, step = own.longest_turn("core")
+    assert us < 50000, step
+
+
+@pytest.mark.one_door("the core")
+def test_I39_what_is_retained_and_a_hundred_subscribers_at_once(own):
+    """Replays did not heed that their links had enough: a buffer of 8 MiB was filled, and copied as it grew, in turns of 30 to 47 ms."""
+    customer, subscribers, count = own.new_customer(), [], 9000
+    with open_client(own.port, customer.master, "p") as p:
+        for i in range(0, count, 100):
+            p.send(b"".join(publish("r/%d" % (i + k), b"x" * 50, retain=True) for k in range(100)))
+        p.sync(30)
+        own.longest_turn("core")
+        for i in range(100):
+            c = open_client(own.port, customer.master, "r%d" % i)
+            c.send(subscribe(("r/#", 0)))
+            subscribers.append(c)
+        end, heard = time.monotonic() + 5, [0] * 100
+        while time.monotonic() < end:
+            for at, c in enumerate(subscribers):
+                c.sock.setblocking(False)
+                try:
+                    while more := c.sock.recv(1 << 18):
+                        heard[at] += len(more)
+                except (BlockingIOError, ssl.SSLWantReadError):
+                    pass
+            time.sleep(0.01)
+        us, step = own.longest_turn("core")
+        assert us < 15000 * SLOW, step
+    assert min(heard) > 50 * count, heard    # the control: each was sent all of it
+    for c in subscribers:
+        c.close()

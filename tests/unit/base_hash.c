@@ -177,7 +177,7 @@ static void trimming_gives_memory_back(void)
 }
 
 /* All nodes are found at every size, on the way up and down; a step moves those of a bucket or two,
- * never all (attack I31). */
+ * never all (attack I38). */
 static void a_table_grows_and_shrinks_by_a_bucket_at_a_time(void)
 {
 	enum { COUNT = 3000 };

@@ -4,6 +4,8 @@
 
 #include "core/work.h"
 
+#include <unistd.h>
+
 /* ---- Retained ---- */
 static void a_retained_message_comes_to_a_new_subscription(void)
 {
@@ -79,6 +81,28 @@ static void retained_messages_are_limited_and_passed_on_all_the_same(void)
 	PUB(&p, "r/2", "2", LINK_RETAIN | 1, 2);
 	SAID(&p, "puback#1 00 puback#2 97");
 	SAID(&a, "r/1=1 q0 r/2=2 q0");
+	end();
+}
+
+static void what_has_expired_keeps_no_place_of_what_comes(void)
+{
+	begin();
+	session_close(&a.port, LINK_CLOSE_EXPIRY, 0);
+	session_close(&p.port, 0, 0);
+	config.retained_messages = 2;
+	OPEN(&p, .id = "p");
+	OPEN(&a, .id = "a", .expiry = 60);
+	YES(publish(&p, "r/1", "1", LINK_RETAIN | 1, 1, 1));
+	YES(publish(&p, "r/2", "2", LINK_RETAIN | 1, 2, 1));
+	PUB(&p, "r/3", "3", LINK_RETAIN | 1, 3);
+	SAID(&p, "puback#1 10 puback#2 10 puback#3 97");
+	(void)usleep(1100000);
+	loop_turn(home->loop, 0);
+	PUB(&p, "r/3", "3", LINK_RETAIN | 1, 4);
+	SAID(&p, "puback#4 10");
+	SUB(&a, "r/#");
+	turn();
+	SAID(&a, "suback#7 00 r/3=3 q0 ret");
 	end();
 }
 
@@ -306,8 +330,8 @@ RUN(customers_take_turns, a_retained_message_comes_to_a_new_subscription, an_emp
     retain_handling_1_sends_to_new_subscriptions_only, retain_handling_2_sends_none,
     retained_messages_come_only_through_the_granted_set_and_once,
     retained_messages_are_limited_and_passed_on_all_the_same, many_retained_messages_come_in_slices,
-    retained_messages_wait_for_who_does_not_read, replays_wait_while_the_links_have_enough,
-    replays_of_who_takes_nothing_cost_no_turns,
+    what_has_expired_keeps_no_place_of_what_comes, retained_messages_wait_for_who_does_not_read,
+    replays_wait_while_the_links_have_enough, replays_of_who_takes_nothing_cost_no_turns,
     more_retained_messages_than_the_queue_holds_all_come,
     a_replay_waits_for_its_client_to_come_back, a_session_that_ends_ends_its_replay,
     a_regrant_begins_a_replay_anew_by_what_is_allowed_now)
