@@ -220,6 +220,7 @@ int http_open(struct http **out, const struct http_config *config,
 	h->handler = *handler;
 	list_init(&h->sending);
 	list_init(&h->payers_waiting);
+	list_init(&h->orphans);
 	err = hold_open(h);
 	if (!err)
 		err = http_listen(h, &cause);
@@ -248,6 +249,7 @@ void http_run(struct http *h)
 		share_turn(h);
 		conn_look_at_sending(h);
 	}
+	share_finish(h);
 }
 
 void http_stop(struct http *h)

@@ -14,6 +14,7 @@
  * it is idle, its request is not whole yet, or it does not read its answer. */
 #pragma once
 #include "base/bytes.h"
+#include "base/list.h"
 
 enum http_method {
 	HTTP_GET,
@@ -54,6 +55,16 @@ struct http_slices {
 	void (*done)(struct http_slices *s); /* s is the owner's again, once; whatever happened */
 };
 
+/* Work that is more than a turn of its caller, behind handle(): done piece by piece, other callers
+ * are served in between; then the answer is in resp. It is done to the end, also when its
+ * connection goes, and when the server ends. */
+struct http_resp;
+struct http_work {
+	/* False: all is done, and w freed. resp NULL: there is nobody to answer any more */
+	bool (*some)(struct http_work *w, struct http_resp *resp);
+	struct list orphan; /* http.c's */
+};
+
 struct http_resp {
 	unsigned status;
 	struct buf body;
@@ -66,6 +77,7 @@ struct http_resp {
 	char allow[64];             /* with 405: what would be possible */
 	struct http_stream *stream; /* taken: the answer goes on until either side ends it */
 	struct http_slices *slices; /* taken: what comes after body */
+	struct http_work *work;     /* taken: what is to be done before there is an answer */
 	bool close;                 /* end the connection after this answer */
 	bool counted;               /* the handler's: admits() has charged this request */
 	uint64_t cid, token;        /* who asked, for the log line */

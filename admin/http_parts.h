@@ -47,6 +47,7 @@ struct http {
 	/* requests that wait for their turn: http_share.c */
 	struct map payers;
 	struct list payers_waiting;
+	struct list orphans; /* of http_work.orphan: its connection is gone */
 	struct share_hint hints[SHARE_HINTS];
 	unsigned char piece[LWS_PRE + HTTP_PIECE + HTTP_CHUNK];
 	struct lws_protocols protocols[3];
@@ -100,7 +101,8 @@ http_event conn_on_request, conn_on_body, conn_on_body_end;
 void conn_end(struct conn *c); /* the request is over; harmless when it is already */
 void conn_set_deadline(struct conn *c);
 bool conn_overdue(const struct conn *c);
-int conn_run(struct conn *c); /* the request is whole, and its turn has come */
+int conn_run(struct conn *c);  /* the request is whole, and its turn has come */
+int conn_work(struct conn *c); /* it has begun with more work than a turn has room for */
 
 /* http_answer.c */
 http_event conn_writable;
@@ -130,8 +132,9 @@ struct payer_key share_address(const struct place *p);
 int share_wait(struct conn *c)
     MUST_CHECK; /* until its turn: conn_run, or conn_make_slice; -1: no memory */
 bool share_waits(const struct http *h);
-void share_turn(struct http *h);  /* after each turn of the library */
-void share_close(struct http *h); /* all connections are gone */
-int64_t share_clock(void);        /* us */
+void share_turn(struct http *h);   /* after each turn of the library */
+void share_finish(struct http *h); /* what was begun is done to its end */
+void share_close(struct http *h);  /* all connections are gone */
+int64_t share_clock(void);         /* us */
 /* What is done for somebody outside its turn is paid back in it. */
 void share_charge(struct http *h, const struct payer_key *key, int64_t since);

@@ -38,6 +38,7 @@ void conn_end(struct conn *c)
 {
 	struct http_stream *s;
 	struct http_slices *more;
+	struct http_work *work;
 
 	if (!c || !c->live)
 		return;
@@ -48,8 +49,10 @@ void conn_end(struct conn *c)
 	list_del(&c->job);
 	s = c->resp.stream;
 	more = c->resp.slices;
+	work = c->resp.work;
 	c->resp.stream = NULL;
 	c->resp.slices = NULL;
+	c->resp.work = NULL;
 	mem_wipe(c->head.p, c->head.cap); /* the Authorization header was in it */
 	mem_wipe(c->body.p, c->body.cap);
 	mem_wipe(c->resp.body.p, c->resp.body.cap); /* may hold a new key */
@@ -58,6 +61,8 @@ void conn_end(struct conn *c)
 	buf_free(&c->resp.body);
 	if (more)
 		more->done(more);
+	if (work)
+		list_add_tail(&c->h->orphans, &work->orphan);
 	if (s) {
 		s->conn = NULL;
 		s->closed(s);
@@ -78,7 +83,19 @@ int conn_run(struct conn *c)
 {
 	c->req.body = buf_str(&c->body);
 	c->h->handler.handle(c->h->handler.arg, &c->req, &c->resp);
-	return conn_answer(c);
+	return c->resp.work ? share_wait(c) : conn_answer(c);
+}
+
+int conn_work(struct conn *c)
+{
+	struct http_work *w = c->resp.work;
+
+	conn_set_deadline(c);
+	c->resp.work = NULL;
+	if (!w->some(w, &c->resp))
+		return conn_answer(c);
+	c->resp.work = w;
+	return share_wait(c);
 }
 
 /* ---- The head ---- */

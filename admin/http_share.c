@@ -4,8 +4,9 @@
  * with who pays for it: the customer whose token the request shows, as far as that token was seen
  * before, else the address. Payers are served in turn, QUANTUM of the thread's time each (deficit
  * round robin): what a request took too much is paid back in the rounds that follow. A piece of a
- * long answer waits in the same way. After TURN the library is served again: it accepts, reads and
- * writes. Debts end when nobody waits any more. */
+ * long answer waits in the same way, and so does a piece of a change of many items (http_work).
+ * After TURN the library is served again: it accepts, reads and writes. Debts end when nobody waits
+ * any more. */
 #include "base/base.h"
 #include "admin/http.h"
 
@@ -145,7 +146,7 @@ int share_wait(struct conn *c)
 
 bool share_waits(const struct http *h)
 {
-	return !list_empty(&h->payers_waiting);
+	return !list_empty(&h->payers_waiting) || !list_empty(&h->orphans);
 }
 
 void share_charge(struct http *h, const struct payer_key *key, int64_t since)
@@ -164,6 +165,8 @@ static void run(struct payer *p, struct conn *c)
 	list_del(&c->job);
 	if (c->answered)
 		conn_make_slice(c);
+	else if (c->resp.work)
+		(void)conn_work(c);
 	else if (conn_run(c) == 0)
 		remember(c);
 	p->credit -= share_clock() - begin + LIBRARY;
@@ -185,11 +188,41 @@ static void serve(struct http *h, struct payer *p)
 		forget(h, p);
 }
 
+/* Whoever began it is gone; it goes on, a piece a turn. */
+static void serve_orphan(struct http *h)
+{
+	struct http_work *w = list_first(&h->orphans, struct http_work, orphan);
+
+	if (!w)
+		return;
+	list_del(&w->orphan);
+	if (w->some(w, NULL))
+		list_add_tail(&h->orphans, &w->orphan);
+	thread_give_way();
+}
+
+void share_finish(struct http *h)
+{
+	map_each(n, &h->payers) {
+		struct payer *p = container_of(n, struct payer, node);
+		struct conn *c;
+
+		list_each(c, &p->jobs, struct conn, job) {
+			if (c->resp.work)
+				list_add_tail(&h->orphans, &c->resp.work->orphan);
+			c->resp.work = NULL;
+		}
+	}
+	while (!list_empty(&h->orphans))
+		serve_orphan(h);
+}
+
 void share_turn(struct http *h)
 {
 	int64_t until;
 	struct payer *p;
 
+	serve_orphan(h);
 	if (!h->payers.count)
 		return;
 	until = share_clock() + TURN;

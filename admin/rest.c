@@ -177,7 +177,7 @@ static void write_answer(struct call *c, struct buf *out)
 
 void call_finish(struct call *c)
 {
-	if (!c->resp->stream && c->resp->status == 0)
+	if (!c->resp->stream && !c->resp->work && c->resp->status == 0)
 		write_answer(c, &c->resp->body);
 	c->resp->cid = c->caller.cid;
 	c->resp->token = c->caller.id;

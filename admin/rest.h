@@ -35,6 +35,7 @@ struct rest {
 	struct calls calls;
 	struct rights rights;
 	struct follow *follow; /* NULL: nobody can follow */
+	struct list changing;  /* rest_items.c: changes of many items that are under way */
 };
 
 /* name, number in the body, HTTP status */

@@ -1,6 +1,8 @@
-/* rest_items.c - the four verbs over any kind of item (rest.h). A change is one transaction for all
- * items of the selector: what cannot be changed by itself (not there, bad for this one) is told in
- * `errors`, what the database refuses undoes all. */
+/* rest_items.c - the four verbs over any kind of item (rest.h). A change of few items is one
+ * transaction: what cannot be changed by itself (not there, bad for this one) is told in `errors`,
+ * what the database refuses undoes all. A change of many is one after the other of such, so that
+ * other callers are served in between; what the database refuses ends it, and the answer tells how
+ * many were changed before. */
 #include "base/base.h"
 #include "admin/rest.h"
 
@@ -10,7 +12,9 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
-enum { WHY = 300 };
+/* CHANGE_TOGETHER: items that are changed in one transaction, and one turn. CHANGES_MOST: changes
+ * of more, of one customer, that are under way */
+enum { WHY = 300, CHANGE_TOGETHER = 16, CHANGES_MOST = 4 };
 
 /* ---- Reading what was asked ---- */
 static bool read_number(struct call *c, struct str name, uint64_t most, uint64_t *out)
@@ -189,21 +193,22 @@ static bool begin(struct call *c)
 }
 
 /* Committed first, told afterwards: nobody hears of what did not happen. */
-static void finish(struct call *c, bool good)
+static bool finish(struct call *c, bool good)
 {
 	int err;
 
 	if (!good) {
 		db_rollback(c->rest->db);
-		return;
+		return false;
 	}
 	err = db_commit(c->rest->db);
 	if (!err) {
 		events_send(&c->events, &c->rest->outlet);
-		return;
+		return true;
 	}
 	call_drop(c);
 	call_fail_store(c, err);
+	return false;
 }
 
 /* ---- The verbs ---- */
@@ -237,7 +242,7 @@ void items_post(struct call *c, const struct item_kind *kind)
 		call_drop_results(c);
 		good = false;
 	}
-	finish(c, good);
+	(void)finish(c, good);
 }
 
 void items_get(struct call *c, const struct item_kind *kind)
@@ -263,21 +268,155 @@ void items_get(struct call *c, const struct item_kind *kind)
 	mem_free(chosen);
 }
 
-static void put_each(struct call *c, const struct item_kind *kind, const uint64_t *ids,
-                     size_t count)
+/* body NULL: it is removed. */
+static bool change_one(struct call *c, const struct item_kind *kind, uint64_t id,
+                       const json_t *body)
 {
-	bool good = true;
+	char why[WHY] = "";
+	json_t *shown = NULL;
+	int err = body ? kind->update(c, id, body, &shown, why, sizeof(why)) : kind->remove(c, id);
 
-	if (!begin(c))
-		return;
-	for (size_t i = 0; good && i < count; i++) {
-		char why[WHY] = "";
-		json_t *shown = NULL;
-		int err = kind->update(c, ids[i], c->body, &shown, why, sizeof(why));
-
-		good = settle(c, kind, ids[i], err, shown, why);
+	if (!err && !body) {
+		shown = json_pack("{s:I}", "id", (json_int_t)id);
+		err = shown ? 0 : -E_NOMEM;
 	}
-	finish(c, good);
+	return settle(c, kind, id, err, shown, why);
+}
+
+/* One transaction. False: it was undone, the answer says why. */
+static bool change_some(struct call *c, const struct item_kind *kind, const uint64_t *ids,
+                        size_t count, const json_t *body)
+{
+	bool good = begin(c);
+
+	if (!good)
+		return false;
+	for (size_t i = 0; good && i < count; i++)
+		good = change_one(c, kind, ids[i], body);
+	return finish(c, good);
+}
+
+/* ---- A change of many ---- */
+struct changing {
+	struct http_work work;
+	struct list node; /* rest->changing */
+	struct call call;
+	struct http_req req; /* what the call needs of it; its strings lie in `strings` */
+	struct buf strings;
+	const struct item_kind *kind;
+	size_t count, at;
+	uint64_t ids[];
+};
+
+static void changing_free(struct changing *x)
+{
+	list_del(&x->node);
+	call_drop(&x->call);
+	json_decref(x->call.body);
+	buf_free(&x->strings);
+	mem_free(x);
+}
+
+/* As much as fits into a turn; the last one answers. */
+static bool go_on(struct http_work *w, struct http_resp *resp)
+{
+	struct changing *x = container_of(w, struct changing, work);
+	size_t n = size_min(CHANGE_TOGETHER, x->count - x->at);
+	bool good = change_some(&x->call, x->kind, x->ids + x->at, n, x->call.body);
+
+	if (!good && x->at)
+		call_fail(&x->call, REST_STORE, 0, "%zu of %zu were changed before that", x->at,
+		          x->count);
+	x->at += n;
+	if (!resp)
+		call_drop(&x->call); /* nobody hears of it */
+	if (good && x->at < x->count)
+		return true;
+	if (resp) {
+		x->call.resp = resp;
+		call_finish(&x->call);
+		x->call.body = NULL;
+	}
+	changing_free(x);
+	return false;
+}
+
+static struct str keep(struct buf *strings, struct str s)
+{
+	size_t at = buf_len(strings);
+
+	buf_str_add(strings, s); /* room was reserved: it does not move */
+	return str_make(buf_data(strings) + at, s.n);
+}
+
+static struct changing *changing_new(const struct call *c, const struct item_kind *kind,
+                                     const struct selection *chosen)
+{
+	struct changing *x = mem_zalloc(sizeof(*x) + chosen->count * sizeof(x->ids[0]));
+	struct str fields = STR("");
+	bool some = call_arg(c, STR("fields"), &fields);
+
+	if (!x)
+		return NULL;
+	if (!buf_reserve(&x->strings, c->req->peer.n + c->req->app.n + fields.n + 16)) {
+		mem_free(x);
+		return NULL;
+	}
+	x->work.some = go_on;
+	list_init(&x->work.orphan);
+	x->req.peer = keep(&x->strings, c->req->peer);
+	x->req.app = keep(&x->strings, c->req->app);
+	if (some) {
+		size_t at = buf_len(&x->strings);
+
+		buf_str_add(&x->strings, STR("fields="));
+		buf_str_add(&x->strings, fields);
+		x->req.args[x->req.arg_count++] = str_skip(buf_str(&x->strings), at);
+	}
+	x->call = (struct call){ .rest = c->rest, .req = &x->req, .scope = c->scope };
+	x->call.caller.id = c->caller.id;
+	x->call.caller.cid = c->caller.cid;
+	x->call.body = json_incref(c->body);
+	list_add_tail(&c->rest->changing, &x->node);
+	x->kind = kind;
+	x->count = chosen->count;
+	memcpy(x->ids, chosen->ids, chosen->count * sizeof(x->ids[0]));
+	return x;
+}
+
+/* They go on when their connections go, so there must be an end to them. */
+static bool too_many(const struct call *c)
+{
+	struct changing *x;
+	unsigned n = 0;
+
+	if (!c->rest->changing.next) /* the first one ever */
+		list_init(&c->rest->changing);
+	list_each(x, &c->rest->changing, struct changing, node)
+		n += x->call.caller.cid == c->caller.cid;
+	return n >= CHANGES_MOST;
+}
+
+/* c->body NULL: they are removed. */
+static void change_chosen(struct call *c, const struct item_kind *kind,
+                          const struct selection *chosen)
+{
+	struct changing *x;
+
+	if (chosen->count <= CHANGE_TOGETHER) {
+		(void)change_some(c, kind, chosen->ids, chosen->count, c->body);
+		return;
+	}
+	if (too_many(c)) {
+		call_fail(c, REST_TOO_MANY, 0,
+		          "%d changes of many items of this account are under way", CHANGES_MOST);
+		return;
+	}
+	x = changing_new(c, kind, chosen);
+	if (x)
+		c->resp->work = &x->work;
+	else
+		call_fail_store(c, -E_NOMEM);
 }
 
 void items_put(struct call *c, const struct item_kind *kind)
@@ -288,14 +427,14 @@ void items_put(struct call *c, const struct item_kind *kind)
 		return;
 	chosen = choose_all(c, kind);
 	if (chosen)
-		put_each(c, kind, chosen->ids, chosen->count);
+		change_chosen(c, kind, chosen);
 	mem_free(chosen);
 }
 
 void items_put_one(struct call *c, const struct item_kind *kind, uint64_t id)
 {
 	if (read_fields_arg(c, kind) && check_object(c, kind, FIELD_UPDATE, c->body, -1))
-		put_each(c, kind, &id, 1);
+		(void)change_some(c, kind, &id, 1, c->body);
 }
 
 void items_get_one(struct call *c, const struct item_kind *kind, uint64_t id)
@@ -312,23 +451,8 @@ void items_get_one(struct call *c, const struct item_kind *kind, uint64_t id)
 void items_delete(struct call *c, const struct item_kind *kind)
 {
 	struct selection *chosen = choose_all(c, kind);
-	bool good = true;
 
-	if (!chosen)
-		return;
-	if (!begin(c)) {
-		mem_free(chosen);
-		return;
-	}
-	for (size_t i = 0; good && i < chosen->count; i++) {
-		uint64_t id = chosen->ids[i];
-		int err = kind->remove(c, id);
-		json_t *shown = err ? NULL : json_pack("{s:I}", "id", (json_int_t)id);
-
-		if (!err && !shown)
-			err = -E_NOMEM;
-		good = settle(c, kind, id, err, shown, "");
-	}
-	finish(c, good);
+	if (chosen)
+		change_chosen(c, kind, chosen);
 	mem_free(chosen);
 }

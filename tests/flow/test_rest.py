@@ -1,6 +1,7 @@
 """The REST API as flespi's users know it, and what it must refuse."""
 import json
 import socket
+import threading
 import time
 import urllib.parse
 
@@ -208,3 +209,76 @@ def test_a_chunked_body_is_411(stack, customer):
 
 def test_a_wrong_content_type_is_415(stack, customer):
     assert customer.rest("POST", "/platform/tokens", raw=b"[]", headers={"Content-Type": "text/plain"})[0] == 415
+
+
+# ---- Changes of many ----
+
+def many_tokens(customer, count):
+    for i in range(0, count, 100):
+        status, answer = customer.rest("POST", "/platform/tokens", [{"info": "many", "access": {"type": 0}, "ttl": 3600}] * min(100, count - i))
+        assert status == 200, answer
+
+
+def infos(customer):
+    return [t["info"] for t in customer.rest("GET", "/platform/tokens/all?fields=info")[1]["result"]]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_change_of_many_tokens_lets_other_callers_in_between(stack, method):
+    busy, other = stack.new_customer(), stack.new_customer()
+    other.rest("GET", "/platform/customer")
+    many_tokens(busy, 400)
+    answered = []
+
+    def change():
+        answered.append(busy.rest(method, "/platform/tokens/info=many?fields=id", {"info": "changed"} if method == "PUT" else None))
+    thread = threading.Thread(target=change)
+    served = 0
+    thread.start()
+    while thread.is_alive():
+        assert other.rest("GET", "/platform/customer")[0] == 200
+        served += not answered
+    status, answer = answered[0]
+    assert status == 200 and len(answer["result"]) == 400 and "errors" not in answer
+    assert infos(busy).count("many") == 0
+    assert infos(busy).count("changed") == (400 if method == "PUT" else 0)
+    assert served >= 6    # of 25 pieces; in one piece it was one or two
+
+
+def test_a_change_of_many_tokens_is_done_to_its_end_when_the_caller_goes(stack):
+    customer = stack.new_customer()
+    many_tokens(customer, 200)
+    where = urllib.parse.urlparse(stack.ready["api"])
+    body = json.dumps({"info": "changed"}).encode()
+    with socket.create_connection((where.hostname, where.port)) as s:
+        s.sendall(b"PUT /platform/tokens/info=many HTTP/1.1\r\nHost: x\r\nAuthorization: FlespiToken %s\r\nContent-Type: application/json\r\n"
+                  b"Content-Length: %d\r\n%sConnection: close\r\n\r\n" % (
+                      (customer.master or stack.master).encode(), len(body), b"" if customer.master else b"x-flespi-cid: %d\r\n" % customer.cid) + body)
+        wait_for(lambda: infos(customer).count("changed") > 0, 10)
+    wait_for(lambda: infos(customer).count("changed") == 200, 20)
+
+
+def test_what_cannot_be_changed_among_many_is_told_in_errors(stack):
+    customer = stack.new_customer()
+    many_tokens(customer, 40)
+    ids = [t["id"] for t in customer.rest("GET", "/platform/tokens/info=many?fields=id")[1]["result"]]
+    asked = ids[:20] + [1, 2] + ids[20:]
+    status, answer = customer.rest("PUT", "/platform/tokens/" + ",".join(map(str, asked)), {"info": "changed"})
+    assert status == 200 and len(answer["result"]) == 40
+    assert sorted(e["id"] for e in answer["errors"]) == [1, 2]
+
+
+def test_an_account_has_four_changes_of_many_under_way(stack):
+    busy = stack.new_customer()
+    many_tokens(busy, 400)
+    codes = []
+
+    def change():
+        codes.append(busy.rest("PUT", "/platform/tokens/info=many?fields=id", {"metadata": {"a": "b"}})[0])
+    threads = [threading.Thread(target=change) for _ in range(12)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert codes.count(200) >= 4 and set(codes) == {200, 429}
+    assert busy.rest("PUT", "/platform/tokens/info=many?fields=id", {"metadata": {}})[0] == 200
