@@ -1,4 +1,4 @@
-"""Attack I25: what the core says of one client in two frames, to a proxy that has no time for both, beside a fan-out of one's own."""
+"""Attack I28: what the core says of one client in two frames, to a proxy that has no time for both, beside a fan-out of one's own."""
 import os
 import re
 import signal
@@ -44,7 +44,7 @@ def handovers(stack):
 
 
 @pytest.mark.parametrize("version", [4, 5])
-def test_I25_two_clients_of_one_name_at_once_beside_a_fan_out_of_ones_own(own, version):
+def test_I28_two_clients_of_one_name_at_once_beside_a_fan_out_of_ones_own(own, version):
     """The end that the first of them is asked for came before its beginning, and the link of all customers was dropped."""
     a, b = own.new_customer(), own.new_customer()
     token, before = a.token(), handovers(own)
