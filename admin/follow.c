@@ -24,6 +24,7 @@ enum {
 	/* us: of handing on, or asking who still may, at a time; others are served in between */
 	TURN = 1000,
 	ABOVE = 16, /* a customer and those above it: more than there are levels */
+	LOOK_FOR_ROOM = 64,
 };
 
 /* What of one customer is on its way. The bus thread gives the place away, when nothing of the one
@@ -52,6 +53,7 @@ struct follower {
 	struct follow_right right;
 	int64_t spoken;  /* monotonic ms of the last bytes sent */
 	uint64_t looked; /* follow->ticks when it was asked for whether it still may */
+	bool ended;      /* for one of a customer that has less; it still says what waits */
 };
 
 /* Whose records somebody sees who follows one of these. */
@@ -73,7 +75,7 @@ struct follow {
 	/* service thread */
 	struct waiting *pending; /* taken, not yet handed on */
 	struct list followers;   /* the one that was looked at last stands last */
-	size_t count;
+	size_t count, ended;
 	uint64_t ticks;
 	uint64_t lost_told;
 };
@@ -373,23 +375,56 @@ static void on_closed(struct http_stream *s)
 	struct follower *w = container_of(s, struct follower, stream);
 	struct follow *f = w->follow;
 
+	f->ended -= w->ended;
 	list_del(&w->node);
 	mem_free(w);
 	if (--f->count == 0)
 		f->hooks.wanted(f->hooks.arg, false);
 }
 
+static size_t count_of(const struct follow *f, uint64_t customer)
+{
+	struct follower *w;
+	size_t n = 0;
+
+	list_each(w, &f->followers, struct follower, node)
+		n += w->owner == customer && !w->ended;
+	return n;
+}
+
+/* As many as there may be follow already: a stream of a customer that would still have no less ends
+ * for one of a customer with `mine`. */
+static bool make_room(struct follow *f, size_t mine)
+{
+	struct follower *w, *most = NULL;
+	size_t looked = 0, had = mine + 1;
+
+	list_each(w, &f->followers, struct follower, node) {
+		size_t n = w->ended ? 0 : count_of(f, w->owner);
+
+		if (n > had) {
+			most = w;
+			had = n;
+		}
+		if (++looked == LOOK_FOR_ROOM)
+			break;
+	}
+	if (!most)
+		return false;
+	most->ended = true;
+	f->ended++;
+	http_stream_end(&most->stream);
+	return true;
+}
+
 static bool has_room(struct follow *f, uint64_t customer)
 {
 	const struct admin_config *config = f->rest->config;
-	struct follower *w;
-	int64_t same = 0;
+	size_t mine = count_of(f, customer), most = (size_t)config->followers_max;
 
-	if (f->count >= (size_t)config->followers_max)
+	if (mine >= (size_t)config->followers_per_customer)
 		return false;
-	list_each(w, &f->followers, struct follower, node)
-		same += w->owner == customer;
-	return same < config->followers_per_customer;
+	return f->count - f->ended < most || (f->ended < most && make_room(f, mine));
 }
 
 int follow_add(struct follow *f, const struct token_row *token, uint64_t scope,

@@ -197,3 +197,24 @@ def test_I39_what_is_retained_and_a_hundred_subscribers_at_once(own):
     assert min(heard) > 50 * count, heard    # the control: each was sent all of it
     for c in subscribers:
         c.close()
+
+
+@pytest.mark.one_door("mbus-admin's own socket")
+def test_M41_all_the_log_streams_there_may_be(own):
+    """Sixteen accounts of one owner had all 256 streams for as long as they liked, and everybody else was told 429."""
+    accounts, other = [own.new_customer() for _ in range(16)], own.new_customer()
+    held = [http(own, "/platform/customer/logs?follow=1", c.master, "127.0.1.%d" % at) for at, c in enumerate(accounts, 1) for _ in range(16)]
+    for s in held:
+        assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
+    for _ in range(2):
+        mine = http(own, "/platform/customer/logs?follow=1", other.master)
+        assert mine.recv(4096).startswith(b"HTTP/1.1 200 ")
+        held.append(mine)
+    open_client(own.port, other.token(), "hears-of-it").close()
+    said = b""
+    while b"hears-of-it" not in said:    # the control: it follows
+        said += mine.recv(65536)
+    with http(own, "/platform/customer/logs?follow=1", accounts[0].master, "127.0.1.1") as more:    # who has most gets none of others
+        assert more.recv(4096).startswith(b"HTTP/1.1 429 ")
+    for s in held:
+        s.close()
