@@ -156,7 +156,7 @@ bool link_publish_read(struct str body, uint8_t flags, struct link_publish *out)
 static inline __attribute__((always_inline)) struct link_entry entry_at(const uint8_t *p)
 {
 	struct take t = take_from(p, LINK_ENTRY);
-	struct link_entry e;
+	struct link_entry e = { 0 };
 
 	(void)take_le32(&t, &e.channel);
 	(void)take_le16(&t, &e.generation);
