@@ -3,6 +3,7 @@
 #include "tests/unit/core_help.h"
 
 #include "base/mem.h"
+#include "core/rights.h"
 #include "core/work.h"
 
 enum { SLICE = 500, MANY = 2000 };
@@ -439,6 +440,65 @@ static void it_ends_also_at_once(void)
 	end();
 }
 
+/* ---- Records, and what deleted tokens leave ---- */
+static void of_many_sessions_that_overflow_at_once_some_are_told_in_a_turn(void)
+{
+	enum { SESSIONS = 100 };
+	uint64_t published, most = 0;
+	char id[16];
+
+	begin();
+	home->most.slice = WORK_SLICE; /* both messages at once */
+	for (unsigned i = 0; i < SESSIONS; i++) {
+		(void)snprintf(id, sizeof(id), "m%u", i);
+		OPEN(&member[i], .id = id, .queue_messages = 1);
+		SUBBED(&member[i], "t", .opts = 1);
+		session_pause(&member[i].port);
+	}
+	PUB(&p, "t", "1", 1, 1);
+	PUB(&p, "t", "2", 1, 2);
+	IS(home->counters.dropped_full, SESSIONS);
+	published = home->counters.published;
+	for (unsigned i = 0; i < 100; i++) {
+		uint64_t now = home->counters.published;
+
+		shifted += 10;
+		clock_shift(shifted, shifted);
+		loop_turn(home->loop, 0);
+		most =
+		    most > home->counters.published - now ? most : home->counters.published - now;
+	}
+	IS(home->counters.published - published, SESSIONS);
+	IS(most, 16);
+	end();
+}
+
+static void long_names_of_a_deleted_token_are_removed_by_what_they_cost(void)
+{
+	enum { NAMES = 250 };
+	char name[260], *at = name + 250;
+	uint64_t spent, most = 0;
+
+	begin();
+	memset(name, 'a', sizeof(name));
+	for (unsigned i = 0; i < NAMES; i++) {
+		(void)snprintf(at, 10, "%u", i);
+		PUB(&p, name, "x", LINK_RETAIN, 0);
+	}
+	IS(retained_count(seven()->retained), NAMES);
+	YES(rights_apply(home, LINK_RIGHTS_DELETED,
+	                 &(struct link_rights){ .customer = 7, .token = 5 }));
+	for (unsigned i = 0; i < 10; i++) {
+		spent = home->counters.retained_purged;
+		loop_turn(home->loop, 0);
+		if (home->counters.retained_purged - spent > most)
+			most = home->counters.retained_purged - spent;
+	}
+	IS(home->counters.retained_purged, NAMES);
+	YES(most < NAMES);
+	end();
+}
+
 RUN(a_message_for_a_large_group_is_matched_in_slices, a_message_for_many_groups_is_given_in_slices,
     a_member_that_was_chosen_and_leaves_has_nothing_and_another_one_has_it,
     a_member_that_was_chosen_and_is_slow_by_now_is_passed_over, without_memory_the_slow_one_gets_it,
@@ -447,4 +507,6 @@ RUN(a_message_for_a_large_group_is_matched_in_slices, a_message_for_many_groups_
     who_starts_anew_does_not_wait_for_the_end_of_what_it_had, who_starts_anew_has_taken_over_once,
     a_will_outlives_what_its_large_session_had, messages_that_expired_are_dropped_in_slices,
     a_large_window_is_filled_in_slices,
+    of_many_sessions_that_overflow_at_once_some_are_told_in_a_turn,
+    long_names_of_a_deleted_token_are_removed_by_what_they_cost,
     what_a_large_session_did_not_get_goes_to_others_of_its_group, it_ends_also_at_once)
