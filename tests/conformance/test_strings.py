@@ -74,7 +74,8 @@ def test_ef_bb_bf_is_a_character_and_never_stripped(stack, token, version):
         assert m.payload == b"\xef\xbb\xbfpay"
         if version == 5:
             assert m.properties[CONTENT_TYPE] == b"\xef\xbb\xbft" and m.user == [("\ufeffk\ufeff", "v\ufeff")]
-        assert [m.topic for m in messages(watch.sync())] == ["\ufeffw"]
+        assert watch.expect(PUBLISH).topic == "\ufeffw"      # when the proxy has seen the end of that connection, which is no matter of this one's order
+        assert messages(watch.sync()) == []
 
 
 def raw_packet(c):
