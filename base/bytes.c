@@ -21,6 +21,20 @@ static void buf_to_front(struct buf *b)
 	b->head = 0;
 }
 
+/* Larger, and the unread bytes at its front: realloc() would move them twice. */
+static uint8_t *buf_moved(struct buf *b, size_t cap)
+{
+	uint8_t *p = mem_alloc(cap);
+
+	if (!p)
+		return NULL;
+	memcpy(p, b->p + b->head, buf_len(b));
+	mem_free(b->p);
+	b->tail -= b->head;
+	b->head = 0;
+	return p;
+}
+
 static uint8_t *buf_grow(struct buf *b, size_t n)
 {
 	size_t need, cap;
@@ -31,14 +45,15 @@ static uint8_t *buf_grow(struct buf *b, size_t n)
 	cap = size_max(b->cap, BUF_LEAST);
 	while (cap < need)
 		cap *= 2;
-	buf_to_front(b);
-	if (cap > b->cap) {
-		p = mem_realloc(b->p, cap);
-		if (!p)
-			goto fail;
-		b->p = p;
-		b->cap = cap;
+	if (cap == b->cap) {
+		buf_to_front(b);
+		return b->p + b->tail;
 	}
+	p = b->head ? buf_moved(b, cap) : mem_realloc(b->p, cap);
+	if (!p)
+		goto fail;
+	b->p = p;
+	b->cap = cap;
 	return b->p + b->tail;
 fail:
 	b->broken = true;

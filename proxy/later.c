@@ -10,8 +10,10 @@
 enum {
 	/* of one customer: the core holds its deliveries back above, and sends again below a
 	 * quarter. Of many each has less, so that all together seldom have too much: then the link
-	 * is not read, and customers wait of whom nothing is here */
-	PAUSE_ABOVE = 1 << 20,
+	 * is not read, and customers wait of whom nothing is here. A buffer of a megabyte that
+	 * grows takes 3 ms, most of them the kernel's for new pages; that is a long time beside
+	 * others */
+	PAUSE_ABOVE = 128 << 10,
 	PAUSE_LEAST = 16 << 10,
 	PAUSE_ALL = 4 << 20,
 	/* of all: a customer that is alone needs no reading ahead */
@@ -19,7 +21,9 @@ enum {
 	MOST_BESIDE = 16 << 20,
 	/* a link that is not read is read again when so much less is here; others wait for it */
 	LESS = 128 << 10,
-	KEEP = 64 << 10, /* memory that an emptied buffer may keep */
+	KEEP = 256 << 10, /* memory that an emptied buffer may keep; of many: */
+	KEEP_OF_MANY = 64 << 10,
+	FEW = 8,
 };
 
 static size_t most(const struct worker *w)
@@ -113,7 +117,8 @@ static void serve(struct worker *w, struct customer_share *s)
 	s->pins--;
 	if (s->later_paused && buf_len(&s->later) < pause_above(w) / 4)
 		let_come(s);
-	if (buf_len(&s->later) == 0 && s->later.cap > KEEP)
+	if (buf_len(&s->later) == 0 &&
+	    s->later.cap > (w->shares.count <= FEW ? KEEP : KEEP_OF_MANY))
 		buf_free(&s->later);
 }
 

@@ -9,7 +9,7 @@
 #include "base/base.h"
 
 enum {
-	SLICE_ALONE = 4096,
+	SLICE_ALONE = 1024,
 	/* of two; of many each gets an equal part of it, but at least the second */
 	SLICE_BESIDE = 512,
 	SLICE_LEAST = 8,

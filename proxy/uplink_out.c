@@ -27,6 +27,8 @@ enum {
 	/* in the socket: of one customer; as soon as two are active */
 	ROOM_ALONE = 1 << 20,
 	ROOM_BESIDE = 8 << 10,
+	/* of a customer that waits, as soon as two are active: as PAUSE_ABOVE in later.c */
+	HIGH_BESIDE = 128 << 10,
 	/* however many customers wait, each may have so much waiting */
 	LEAST = 64 << 10,
 };
@@ -88,8 +90,11 @@ bool uplink_unsaid(struct conn *c, size_t mark)
 
 static bool over(const struct uplink *u, size_t waiting, unsigned part)
 {
-	size_t high = (size_t)u->worker->config->link_high, mine = high;
+	size_t high = (size_t)u->worker->config->link_high, mine;
 
+	if (slices_contended(&u->worker->slices))
+		high = size_min(high, HIGH_BESIDE);
+	mine = high;
 	if (u->out_count > 1) {
 		mine = high / u->out_count;
 		mine = mine > LEAST ? mine : size_min(LEAST, high);
