@@ -30,7 +30,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { LINKS = 2, CHANNELS = 8, STEPS = 400, FILTERS = 128, CUSTOMERS = 2 };
 
 /* ---- Clocks that only move when told ---- */
-
 static int64_t now;
 
 int64_t clock_mono_ms(void)
@@ -60,7 +59,6 @@ void clock_shift(int64_t mono_ms, int64_t wall_ms)
 }
 
 /* ---- The stage ---- */
-
 struct life {              /* of a channel, as the proxy made it */
 	uint64_t customer; /* 0: never opened */
 	uint16_t generation;
@@ -157,7 +155,6 @@ static void set_up(void)
 }
 
 /* ---- What the core says ---- */
-
 /* NULL: of an earlier life, or one that bytes of the input began. Nobody was told something before
  * he came. */
 static const struct life *life_of(const struct proxy *p, uint32_t channel, uint16_t generation)
@@ -296,7 +293,6 @@ static void turn(void)
 }
 
 /* ---- Steps ---- */
-
 static struct str inner_of(uint64_t customer, struct str name, struct buf *room)
 {
 	struct space space;
@@ -566,7 +562,6 @@ static void (*const steps[])(struct take *t) = {
 };
 
 /* ---- The end ---- */
-
 static void tear_down(void)
 {
 	home->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT };

@@ -494,3 +494,12 @@ static UNUSED_FN void push(const char *topic, const char *payload)
 
 #define TOKEN(id, topic) "{\"id\":" #id ",\"cid\":7,\"enabled\":true," ACCESS(topic) "}"
 #define DELETED(id)      "{\"id\":" #id ",\"cid\":7,\"deleted\":true}"
+
+/* Good until the next one is asked for. */
+UNUSED_FN static const char *key_no(unsigned i)
+{
+	static char name[32];
+
+	(void)snprintf(name, sizeof(name), "k%u", i);
+	return name;
+}
