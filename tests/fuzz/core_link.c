@@ -539,9 +539,10 @@ static void step_budget(struct take *t)
 	if (!take_u8(t, &n))
 		return;
 	slice = 1 + (n & 7u) * 25;
-	home->most = (struct work_most){ slice, slice, 2 * slice, 2 * slice };
+	home->most = (struct work_most){ slice, slice, 2 * slice, 2 * slice, 4 * slice };
 	if (n == 0)
-		home->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT };
+		home->most =
+		    (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT, WORK_ALL };
 	if (n & 16)
 		uplink->marks = (struct lane_marks){ 1, 50, 200, 400 };
 	if (n & 32)
@@ -564,7 +565,7 @@ static void (*const steps[])(struct take *t) = {
 /* ---- The end ---- */
 static void tear_down(void)
 {
-	home->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT };
+	home->most = (struct work_most){ WORK_SLICE, WORK_ALONE, WORK_TURN, WORK_DIRECT, WORK_ALL };
 	for (unsigned i = 0; i < LINKS; i++)
 		pull_out(&proxy[i]);
 	for (unsigned i = 0; i < 12; i++) {
