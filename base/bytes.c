@@ -21,7 +21,7 @@ static void buf_to_front(struct buf *b)
 	b->head = 0;
 }
 
-/* Larger, and the unread bytes at its front: realloc() would move them twice. */
+/* Larger, and the unread bytes at its front: they are moved once. */
 static uint8_t *buf_moved(struct buf *b, size_t cap)
 {
 	uint8_t *p = mem_alloc(cap);

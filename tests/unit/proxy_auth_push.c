@@ -305,7 +305,7 @@ static void a_strange_push_makes_everything_be_asked_again(void)
 static void after_missed_pushes_all_in_use_are_asked_again(void)
 {
 	struct token *t[10];
-	char key[8];
+	char key[16];
 
 	defaults();
 	begin();
