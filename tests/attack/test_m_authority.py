@@ -265,8 +265,8 @@ def test_M33_what_customers_do_to_the_rest_api_keeps_no_client_waiting(tmp_path)
     try:
         a, b = s.new_customer(), s.new_customer()
         acl = [{"uri": "mqtt", "topic": "some/topic/of/a/long/list/%d/#" % i, "actions": ["publish"]} for i in range(700)]
-        for _ in range(8):
-            status, answer = a.rest("POST", "/platform/tokens", [{"ttl": 3600, "access": {"type": 2, "acl": acl}}] * 10)
+        for _ in range(16):
+            status, answer = a.rest("POST", "/platform/tokens", [{"ttl": 3600, "access": {"type": 2, "acl": acl}}] * 5)
             assert status == 200, answer
         tokens = [b.token() for _ in range(40)]
         port = int(s.ready["api"].rsplit(":", 1)[1])

@@ -31,6 +31,7 @@ struct world {
 	char text[65536];
 	json_t *body;
 	unsigned slices; /* of it, after the first */
+	unsigned pieces; /* of a change of many items */
 	size_t largest;  /* bytes of one, ever */
 	/* what was published: "topic payload\n" */
 	struct buf sent;
@@ -181,6 +182,17 @@ static void ask_args(struct http_req *req, const char *path)
 	}
 }
 
+/* A change of many items, in the turns that http.c would give it. */
+static void world_do_pieces(struct world *w, struct http_resp *resp)
+{
+	struct http_work *work = resp->work;
+
+	resp->work = NULL; /* as http.c does */
+	w->pieces = work != NULL;
+	while (work && work->some(work, resp))
+		w->pieces++;
+}
+
 /* What comes after the first bytes of an answer. */
 static void world_take_slices(struct world *w, struct http_resp *resp)
 {
@@ -217,6 +229,7 @@ static UNUSED_FN unsigned world_ask(struct world *w, struct ask a)
 	req.body = str_c(a.body);
 	req.content_type = str_c(a.type ? a.type : "application/json");
 	router_handle(&w->rest, &req, &resp);
+	world_do_pieces(w, &resp);
 	world_take_slices(w, &resp);
 	json_decref(w->body);
 	w->body = NULL;

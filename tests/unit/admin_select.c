@@ -246,11 +246,44 @@ static void a_long_list_is_made_in_slices_while_it_is_written(void)
 	world_close(&w);
 }
 
-/* A change is one transaction and cannot be made in slices: what it may tell bounds its work. */
-static void a_change_that_tells_too_much_is_undone_and_refused(void)
+static void a_change_of_many_items_is_made_in_pieces(void)
 {
 	world_open(&w);
-	make_large_tokens(50);
+	make_large_tokens(5);
+	IS(ASK(&w, HTTP_PUT, "/platform/tokens/all?fields=id", w.key[GAMMA],
+	       .body = "{\"info\":\"y\"}"),
+	   200);
+	IS(world_items(&w), 51);
+	IS(w.pieces, 4); /* of 16 */
+	IS(ASK(&w, HTTP_GET, "/platform/tokens/info=y?fields=id", w.key[GAMMA]), 200);
+	IS(world_items(&w), 51);
+	world_close(&w);
+}
+
+static void make_huge_tokens(unsigned count)
+{
+	struct buf body = { 0 };
+
+	buf_str_add(&body, STR("[{\"access\":{\"type\":2,\"acl\":["));
+	for (unsigned j = 0; j < 1000; j++)
+		buf_printf(&body,
+		           "%s{\"uri\":\"mqtt\",\"topic\":\"%0400u\",\"actions\":[\"publish\"]}",
+		           j ? "," : "", j);
+	buf_str_add(&body, STR("]}}]"));
+	buf_u8(&body, 0);
+	for (unsigned i = 0; i < count; i++)
+		IS(ASK(&w, HTTP_POST, "/platform/tokens?fields=id", w.key[GAMMA],
+		       .body = (const char *)buf_data(&body)),
+		   200);
+	buf_free(&body);
+}
+
+/* A piece is one transaction: what it may tell bounds its work. */
+static void a_piece_of_a_change_that_tells_too_much_is_undone_and_refused(void)
+{
+	world_open(&w);
+	w.config.access_bytes = 1 << 20;
+	make_huge_tokens(14);
 	IS(ASK(&w, HTTP_PUT, "/platform/tokens/all?fields=id", w.key[GAMMA],
 	       .body = "{\"info\":\"y\"}"),
 	   400);
@@ -310,7 +343,7 @@ RUN(ids_all_and_fields_are_read, what_is_no_selector_is_refused_with_a_reason,
     nothing_matched_is_404_but_all_of_nothing_is_an_empty_list,
     fields_keeps_what_is_named_and_refuses_what_is_not_known, a_long_list_comes_in_pages,
     a_change_of_more_than_a_thousand_is_refused_whole, an_item_of_a_list_reads_as_it_is,
-    a_long_list_is_made_in_slices_while_it_is_written,
-    a_change_that_tells_too_much_is_undone_and_refused,
+    a_long_list_is_made_in_slices_while_it_is_written, a_change_of_many_items_is_made_in_pieces,
+    a_piece_of_a_change_that_tells_too_much_is_undone_and_refused,
     what_is_deleted_while_a_list_is_written_is_told_in_its_errors,
     a_column_that_is_not_asked_for_is_not_read)
