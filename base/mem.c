@@ -86,6 +86,9 @@ void mem_wipe(void *p, size_t n)
 
 void mem_start(void)
 {
+	/* No fastbins: what is freed there is put together all at once, whenever something large is
+	 * freed. After the end of 1,500 sessions of 200 filters that took 65 ms. */
+	(void)mallopt(M_MXFAST, 0);
 	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
 }

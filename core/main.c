@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/rcu.h"
 #include "core/door.h"
 #include "core/uplink.h"
@@ -193,6 +194,7 @@ int main(int argc, char **argv)
 	}
 	log_start("mbus-core", (enum log_level)core.config.log_level);
 	hash_start();
+	mem_start();
 	err = serve(&core);
 	close_all(&core);
 	opts_free(&set);
