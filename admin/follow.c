@@ -52,11 +52,12 @@ struct follower {
 	uint64_t token, owner, scope; /* owner: the token's customer */
 	struct follow_right right;
 	int64_t spoken;  /* monotonic ms of the last bytes sent */
-	uint64_t looked; /* follow->ticks when it was asked for whether it still may */
-	bool ended;      /* for one of a customer that has less; it still says what waits */
+	uint64_t looked; /* follow->ticks when its right was checked */
+	/* its place was given to a customer with fewer streams; what waits is still sent */
+	bool ended;
 };
 
-/* Whose records somebody sees who follows one of these. */
+/* A customer and those above it: a follower of any of these sees its records. */
 struct branch {
 	uint64_t cid; /* 0: none yet */
 	uint64_t above[ABOVE];
@@ -262,7 +263,8 @@ static void let_go(struct follow *f, struct waiting *w)
 	mem_free(w);
 }
 
-/* False: that is enough for now. */
+/* Hands the waiting records to their followers. False: the time is up, and some records are left.
+ */
 static bool hand_on(struct follow *f, int64_t until)
 {
 	struct branch b = { 0 };
@@ -283,7 +285,7 @@ static bool hand_on(struct follow *f, int64_t until)
 	}
 }
 
-/* ---- Who follows ---- */
+/* ---- The right to follow ---- */
 static bool still_may(struct follow *f, const struct follower *w)
 {
 	struct token_row token;
@@ -333,7 +335,8 @@ static void tell_lost(struct follow *f)
 	}
 }
 
-/* Who follows is asked for once in a tick. False: that is enough for now. */
+/* Checks once in a tick whether each follower still has the right to follow. False: the time is up,
+ * and some followers are left. */
 static bool look(struct follow *f, int64_t until)
 {
 	int64_t now = clock_mono_ms();

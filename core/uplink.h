@@ -3,8 +3,8 @@
  *
  * A turn reads once from each link that has something, at most UPLINK_READ bytes (less
  * while two customers are active), works on the frames where they lie, and writes once to each link
- * that has something to be told, after the turn's commit. Who may connect: the socket's mode, and
- * SO_PEERCRED uid.
+ * that has something to be told, after the turn's commit. The socket's mode and the peer's uid
+ * (SO_PEERCRED) decide which processes may connect.
  *
  * A link ends when it breaks, is silent for LINK_DEAD_MS, or talks nonsense; its clients then have
  * `will_grace` to come back. */
