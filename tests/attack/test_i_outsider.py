@@ -90,13 +90,19 @@ def test_M38_connections_that_end_while_their_request_waits(own):
     own.check_alive()
 
 
+def all_streams(own, accounts):
+    """Sixteen accounts follow their logs sixteen times each: as many streams as mbus-admin has."""
+    held = [http(own, "/platform/customer/logs?follow=1", c.master, "127.0.1.%d" % at) for at, c in enumerate(accounts, 1) for _ in range(16)]
+    for s in held:
+        assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
+    return held
+
+
 @pytest.mark.one_door("mbus-admin's own socket")
 def test_M39_a_flood_of_log_records_and_all_who_may_follow_them(own):
     """Each record was a question to the database for each follower, 64 records at a time: a call of another customer took two seconds."""
     accounts, other = [own.new_customer() for _ in range(16)], own.new_customer()
-    held = [http(own, "/platform/customer/logs?follow=1", c.master, "127.0.1.%d" % at) for at, c in enumerate(accounts, 1) for _ in range(16)]
-    for s in held:
-        assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
+    held = all_streams(own, accounts)
     stop = threading.Event()
 
     def flood(customer):
@@ -203,9 +209,7 @@ def test_I39_what_is_retained_and_a_hundred_subscribers_at_once(own):
 def test_M41_all_the_log_streams_there_may_be(own):
     """Sixteen accounts of one owner had all 256 streams for as long as they liked, and everybody else was told 429."""
     accounts, other = [own.new_customer() for _ in range(16)], own.new_customer()
-    held = [http(own, "/platform/customer/logs?follow=1", c.master, "127.0.1.%d" % at) for at, c in enumerate(accounts, 1) for _ in range(16)]
-    for s in held:
-        assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
+    held = all_streams(own, accounts)
     for _ in range(2):
         mine = http(own, "/platform/customer/logs?follow=1", other.master)
         assert mine.recv(4096).startswith(b"HTTP/1.1 200 ")
